@@ -1,0 +1,1 @@
+//! ONNX graphs rewritten onto our kernels and run by tract

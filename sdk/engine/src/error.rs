@@ -1,0 +1,67 @@
+//! How an engine fails. Each variant is a different thing for the caller to do.
+
+use crate::{CacheId, TokenId};
+
+/// Why an engine could not open a model or run a step. After any of these every cache of the runner has the length it had
+/// before the call, and the runner can go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The graph holds something this engine does not run.
+    #[error("node `{node}` ({op_type}): {reason}")]
+    UnsupportedNode {
+        /// The node's name in the ONNX file, or its first output where it has none.
+        node: String,
+        /// The ONNX operator.
+        op_type: String,
+        /// What about it is not supported.
+        reason: String,
+    },
+    /// The graph as a whole does not fit what the engine expects of a decoder.
+    #[error("unsupported graph: {0}")]
+    UnsupportedGraph(String),
+    /// A file of the model is damaged or does not hold what it declares.
+    #[error("the model's files are inconsistent: {0}")]
+    BadModel(String),
+    /// A token id at or beyond the vocabulary's size.
+    #[error("token {token} is outside the vocabulary of {vocab} tokens")]
+    TokenOutOfRange {
+        /// The offending token.
+        token: TokenId,
+        /// Number of tokens in the vocabulary.
+        vocab: usize,
+    },
+    /// A sequence would grow beyond the context that the runner was made for.
+    #[error("the sequence needs {needed} positions, the context holds {context}; shorten the input or open a larger context")]
+    ContextFull {
+        /// Positions the sequence would hold after the step.
+        needed: usize,
+        /// Positions a sequence may hold.
+        context: usize,
+    },
+    /// All pages of the key/value arena are in use.
+    #[error("the key/value cache is full ({budget_bytes} bytes); release a cache or give the runner a larger budget")]
+    CacheFull {
+        /// Bytes the arena may take.
+        budget_bytes: usize,
+    },
+    /// The cache was released, or belongs to another runner.
+    #[error("{0:?} is not a cache of this runner")]
+    UnknownCache(CacheId),
+    /// A step or truncation that makes no sense as asked; the message says which argument.
+    #[error("invalid request: {0}")]
+    InvalidRequest(String),
+    /// The [`CancelToken`](crate::CancelToken) was raised.
+    #[error("cancelled")]
+    Cancelled,
+    /// The engine's own library failed while running.
+    #[error("{engine} failed{}: {source}", .node.as_ref().map(|n| format!(" at node `{n}`")).unwrap_or_default())]
+    Backend {
+        /// Name of the engine.
+        engine: &'static str,
+        /// The node that was running, where known.
+        node: Option<String>,
+        /// What the library said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}

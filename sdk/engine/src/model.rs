@@ -1,0 +1,157 @@
+//! The immutable half: what an opened model is, and what running it would cost.
+
+use crate::{EngineError, Runner, TokenId};
+
+/// A model that an engine has opened: weights mapped, graph planned. Shared between threads.
+pub trait Model: Send + Sync {
+    /// The facts that callers above need; constant for the model's life.
+    fn info(&self) -> &ModelInfo;
+
+    /// What a runner with these options would take, before it is made.
+    fn memory_estimate(&self, options: &RunnerOptions) -> MemoryEstimate;
+
+    /// Makes a runner. Several may be alive at once; they share the weights and nothing else.
+    ///
+    /// # Errors
+    /// [`EngineError::InvalidRequest`] for a context of zero or beyond the model's, [`EngineError::Backend`] when the
+    /// engine cannot get its threads or memory.
+    fn runner(&self, options: &RunnerOptions) -> Result<Box<dyn Runner>, EngineError>;
+}
+
+/// What callers may know of a model without knowing the engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelInfo {
+    /// Name of the engine that opened it, as in `--engine`.
+    pub engine: &'static str,
+    /// Number of logits a position has.
+    pub vocab: usize,
+    /// Positions the model was made for.
+    pub max_context: usize,
+    /// Decoder layers.
+    pub layers: usize,
+    /// Bytes of weights, mapped or resident.
+    pub weight_bytes: u64,
+    /// How the weights of the matrix products are stored.
+    pub precision: Precision,
+    /// Operators that run as our kernels, and those left to the engine's own library.
+    pub own_nodes: usize,
+    /// Names of the operator types left to the engine's own library, sorted, each once.
+    pub foreign_ops: Vec<String>,
+}
+
+/// The storage of most of a model's weight bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Precision {
+    /// IEEE single precision.
+    Float32,
+    /// IEEE half precision.
+    Float16,
+    /// bfloat16.
+    BFloat16,
+    /// 8-bit integers with scales.
+    Int8,
+    /// 4-bit integers with scales.
+    Int4,
+}
+
+impl std::fmt::Display for Precision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Float32 => "float32",
+            Self::Float16 => "float16",
+            Self::BFloat16 => "bfloat16",
+            Self::Int8 => "int8",
+            Self::Int4 => "int4",
+        })
+    }
+}
+
+/// How many threads a runner uses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Threads {
+    /// As many as the machine has physical cores available to this process.
+    #[default]
+    Auto,
+    /// Exactly this many, at least 1; the calling thread is one of them.
+    Exactly(usize),
+}
+
+/// How keys and values are stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KvType {
+    /// Four bytes an element.
+    #[default]
+    Float32,
+}
+
+impl KvType {
+    /// Bytes an element takes.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::Float32 => 4,
+        }
+    }
+}
+
+/// What a runner is made for. The defaults: 2,048 positions (or the model's maximum if that is smaller), room for 8 such
+/// sequences, threads chosen by the engine, float32 keys and values, quantised activations allowed.
+///
+/// ```
+/// use kinglet_engine::{RunnerOptions, Threads};
+/// let options = RunnerOptions::default();
+/// assert_eq!((options.context, options.sequences), (2048, 8));
+/// assert_eq!(options.threads, Threads::Auto);
+/// assert!(!options.exact_activations);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunnerOptions {
+    /// Positions one sequence may hold; reduced to the model's maximum if that is smaller.
+    pub context: usize,
+    /// The key/value arena has room for this many full sequences; pages are taken as sequences grow.
+    pub sequences: usize,
+    /// Threads of the worker pool.
+    pub threads: Threads,
+    /// Storage of keys and values.
+    pub kv_type: KvType,
+    /// Multiply quantised weights with float32 activations instead of int8 ones: exact and several times slower.
+    pub exact_activations: bool,
+}
+
+impl Default for RunnerOptions {
+    fn default() -> Self {
+        Self { context: 2048, sequences: 8, threads: Threads::Auto, kv_type: KvType::default(), exact_activations: false }
+    }
+}
+
+/// Bytes that running a model takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryEstimate {
+    /// Weights: file pages that the system may evict.
+    pub weights: u64,
+    /// Keys and values when the arena is full.
+    pub kv: u64,
+    /// Keys and values of one position of one sequence.
+    pub kv_per_token: u64,
+    /// Activations and scratch of the largest step.
+    pub scratch: u64,
+}
+
+impl MemoryEstimate {
+    /// All of it.
+    pub fn total(&self) -> u64 {
+        self.weights + self.kv + self.scratch
+    }
+}
+
+/// Checks that every token is inside the vocabulary.
+///
+/// # Errors
+/// [`EngineError::TokenOutOfRange`] for the first that is not.
+pub(crate) fn check_tokens(tokens: &[TokenId], vocab: usize) -> Result<(), EngineError> {
+    match tokens.iter().find(|&&t| t as usize >= vocab) {
+        Some(&token) => Err(EngineError::TokenOutOfRange { token, vocab }),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,1 @@
+//! Sampling, sessions, candidates and scoring over any engine

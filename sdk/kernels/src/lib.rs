@@ -1,0 +1,1 @@
+//! Quantised and float matrix products, attention, norms, rotary embedding, and the worker pool

@@ -1,0 +1,1 @@
+//! Smart reply: a conversation in, ranked replies out

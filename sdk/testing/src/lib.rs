@@ -1,0 +1,1 @@
+//! Fixtures, oracles and comparators for the tests of the other crates

@@ -1,0 +1,1 @@
+//! Tokenizer, streaming detokenizer, chat templates and stop strings
