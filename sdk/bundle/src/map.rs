@@ -1,0 +1,80 @@
+//! Mapped files: the one place of this crate with `unsafe`.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use memmap2::Mmap;
+
+use crate::error::FileError;
+use crate::files::{is_lfs_pointer, open_regular};
+
+/// A file mapped read-only, whole, and held open.
+///
+/// # What the map rests on
+///
+/// A map shows the file, not a copy of it. Kinglet never writes to a file that it maps, but it cannot stop others:
+///
+/// - **Replaced or deleted** (a download tool writes beside and renames; a package is removed): the map keeps showing
+///   the old file, for as long as it lives. Nothing happens.
+/// - **Overwritten in place**: the numbers change under the reader. Rust's model calls this undefined; in fact the
+///   readers of this crate check every length and offset as they read it and copy a string before they check it, and
+///   kernels take the rest as plain numbers, where another bit pattern is another number. Wrong results, no wild
+///   access.
+/// - **Truncated in place**: on Unix, touching a page behind the end raises `SIGBUS`, which ends the process. No
+///   library can take that back without a signal handler for the whole process, which is the app's to install, not
+///   ours. Every offset is therefore checked against the length at open, and [`MappedFile::check_length`] asks the
+///   open file for its length again, so that a file which has shrunk since becomes an error before the next step;
+///   what is left is the time between that check and the access. Windows refuses to truncate a mapped file.
+///
+/// Whoever installs models should write beside and rename, as every download tool in use does.
+pub(crate) struct MappedFile {
+    path: PathBuf,
+    file: File,
+    map: Mmap,
+}
+
+impl MappedFile {
+    /// Maps the regular file at `path`, which may be a link to one.
+    pub(crate) fn open(path: &Path) -> Result<Arc<MappedFile>, FileError> {
+        let unreadable = |source| FileError::Unreadable { path: path.into(), source };
+        let file = open_regular(path)?;
+        let map = map_read_only(&file).map_err(unreadable)?;
+        if map.is_empty() {
+            return Err(FileError::Empty { path: path.into() });
+        }
+        if is_lfs_pointer(&map) {
+            return Err(FileError::GitLfsPointer { path: path.into() });
+        }
+        Ok(Arc::new(MappedFile { path: path.into(), file, map }))
+    }
+
+    /// The content.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.map
+    }
+
+    /// The path that it was opened by.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Checks that the file has not become shorter than the map.
+    pub(crate) fn check_length(&self) -> Result<(), FileError> {
+        let metadata = self.file.metadata().map_err(|source| FileError::Unreadable { path: self.path.clone(), source })?;
+        let (mapped_bytes, file_bytes) = (self.map.len() as u64, metadata.len());
+        if file_bytes < mapped_bytes {
+            return Err(FileError::Shrunk { path: self.path.clone(), mapped_bytes, file_bytes });
+        }
+        Ok(())
+    }
+}
+
+#[allow(unsafe_code)]
+fn map_read_only(file: &File) -> io::Result<Mmap> {
+    // SAFETY: the map is read-only and lives in a `MappedFile` beside the open file. Its memory can change or vanish
+    // only if somebody writes to or truncates the file in place; the documentation of `MappedFile` says what happens
+    // then and what is done about it. Nobody in this process does either: the file is open for reading only.
+    unsafe { Mmap::map(file) }
+}

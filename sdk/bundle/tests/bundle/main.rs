@@ -1,0 +1,8 @@
+//! What the crate promises, seen from outside.
+
+mod folders;
+mod goldens;
+mod hostile;
+mod protobuf;
+mod refusals;
+mod writer;

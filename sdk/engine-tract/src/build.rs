@@ -1,0 +1,133 @@
+//! From the logits backwards: asks the recogniser for each value that is needed and lists the operators in running order.
+
+use crate::program::{Attention, Op, Program, Step, ValueId};
+use crate::recognise::{Facts, Found, Recogniser, Want};
+use crate::source::Source;
+use kinglet_bundle::onnx::Graph;
+use kinglet_engine::EngineError;
+use std::collections::{BTreeSet, HashMap};
+
+/// Rewrites a decoder graph into a [`Program`]. `logits` names the output to start from.
+///
+/// # Errors
+/// [`EngineError::UnsupportedNode`], [`EngineError::UnsupportedGraph`] or [`EngineError::BadModel`].
+pub(crate) fn build(graph: &Graph, facts: &Facts, logits: &str) -> Result<Program, EngineError> {
+    let source = Source::new(graph)?;
+    let output = graph.outputs.iter().map(|o| o.name.as_str()).find(|o| *o == logits);
+    let output = output.ok_or_else(|| EngineError::UnsupportedGraph(format!("the graph has no output `{logits}`")))?;
+    let mut builder = Builder { source: &source, recogniser: Recogniser::new(&source, facts), made: HashMap::new(), program: Program::default(), widths: vec![0] };
+    let input = graph.inputs.iter().map(|i| i.name.as_str()).find(|i| *i == facts.input_ids);
+    let input = input.ok_or_else(|| EngineError::UnsupportedGraph(format!("the graph has no input `{}`", facts.input_ids)))?;
+    builder.made.insert(Want::Value(input), 0);
+    let logits = builder.make(Want::Value(output))?;
+    builder.finish(logits)
+}
+
+struct Builder<'s, 'g> {
+    source: &'s Source<'g>,
+    recogniser: Recogniser<'s, 'g>,
+    made: HashMap<Want<'g>, ValueId>,
+    program: Program,
+    /// Width of each value.
+    widths: Vec<usize>,
+}
+
+impl<'g> Builder<'_, 'g> {
+    /// Two names of one value are one wish.
+    fn plain(&self, want: Want<'g>) -> Want<'g> {
+        match want {
+            Want::Value(v) => Want::Value(self.source.plain(v)),
+            other => other,
+        }
+    }
+
+    /// Makes a value and all that it needs, each after what it reads itself. The graph is sorted, so this ends.
+    fn make(&mut self, want: Want<'g>) -> Result<ValueId, EngineError> {
+        let want = self.plain(want);
+        let mut open = vec![want];
+        let mut found: HashMap<Want<'g>, Found<'g>> = HashMap::new();
+        while let Some(&next) = open.last() {
+            if self.made.contains_key(&next) {
+                open.pop();
+                continue;
+            }
+            if !found.contains_key(&next) {
+                found.insert(next, self.recogniser.recognise(next)?);
+            }
+            let inputs: Vec<_> = found[&next].inputs.iter().map(|&i| self.plain(i)).collect();
+            let missing: Vec<_> = inputs.iter().copied().filter(|i| !self.made.contains_key(i)).collect();
+            if !missing.is_empty() {
+                open.extend(missing.into_iter().rev());
+            } else if let Some(found) = found.remove(&next) {
+                let inputs = inputs.iter().map(|i| self.made[i]).collect();
+                let id = self.emit(found, inputs)?;
+                self.made.insert(next, id);
+            }
+        }
+        Ok(self.made[&want])
+    }
+
+    fn emit(&mut self, found: Found<'g>, inputs: Vec<ValueId>) -> Result<ValueId, EngineError> {
+        let input_widths: Vec<_> = inputs.iter().map(|&i| self.widths[i]).collect();
+        let expected = match &found.op {
+            Op::Linear(parts) => parts.iter().map(|p| p.weight.k()).max(),
+            Op::Gated { gate, .. } => Some(gate.weight.k()),
+            Op::Norm(norm) => Some(norm.weight.len()),
+            Op::Attention(a) => Some(a.qkv_width()),
+            Op::Add | Op::Foreign(_) => input_widths.first().copied(),
+            _ => None,
+        };
+        if let Some(expected) = expected
+            && let Some(wrong) = input_widths.iter().find(|w| **w != expected)
+        {
+            return Err(EngineError::UnsupportedNode {
+                node: found.label.to_owned(),
+                op_type: found.op.name().to_owned(),
+                reason: format!("it reads {wrong} columns where {expected} are expected"),
+            });
+        }
+        let id = self.widths.len();
+        let width = found.width.unwrap_or_else(|| input_widths.iter().copied().reduce(|a, b| if matches!(found.op, Op::Pack) { a + b } else { a }).unwrap_or(0));
+        self.widths.push(width);
+        self.program.steps.push(Step { op: found.op, inputs, outputs: vec![id], width, label: found.label.to_owned() });
+        Ok(id)
+    }
+
+    fn finish(mut self, logits: ValueId) -> Result<Program, EngineError> {
+        self.program.logits = logits;
+        self.program.vocab = self.widths[logits];
+        self.program.values = self.widths.len();
+        self.program.rotaries = self.recogniser.into_rotaries();
+        number_layers(&mut self.program);
+        check_rotaries(&self.program)?;
+        Ok(self.program)
+    }
+}
+
+/// Layers were noted as places among the graph's inputs; here they get numbers from 0, in that order.
+fn number_layers(program: &mut Program) {
+    let places: BTreeSet<usize> = attentions(program).map(|a| a.layer).collect();
+    let numbers: HashMap<usize, usize> = places.into_iter().enumerate().map(|(i, place)| (place, i)).collect();
+    let mut layers = vec![None; numbers.len()];
+    for step in &mut program.steps {
+        if let Op::Attention(a) = &mut step.op {
+            a.layer = numbers[&a.layer];
+            layers[a.layer] = Some(a.kv);
+        }
+    }
+    program.layers = layers.into_iter().flatten().collect();
+}
+
+fn attentions(program: &Program) -> impl Iterator<Item = &Attention> {
+    program.steps.iter().filter_map(|s| if let Op::Attention(a) = &s.op { Some(&**a) } else { None })
+}
+
+fn check_rotaries(program: &Program) -> Result<(), EngineError> {
+    for a in attentions(program) {
+        let turned = a.rotary.map_or(0, |r| program.rotaries[r].half() * 2);
+        if turned > a.kv.head_dim {
+            return Err(EngineError::UnsupportedGraph(format!("{turned} of {} elements of a head would be rotated", a.kv.head_dim)));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,144 @@
+//! An opened model: the program, its plan, and the facts of both.
+
+use crate::build::build;
+use crate::cache::{Caches, PAGE};
+use crate::fuse::fuse;
+use crate::plan::Plan;
+use crate::program::{Op, Program};
+use crate::recognise::Facts;
+use crate::run::Machine;
+use crate::runner::{Executor, TractRunner, pages_for};
+use crate::walk::Walk;
+use kinglet_bundle::Bundle;
+use kinglet_bundle::onnx::{Dim, Graph};
+use kinglet_engine::{EngineError, KvType, MemoryEstimate, Model, ModelInfo, Precision, Runner, RunnerOptions, Threads};
+use kinglet_kernels::{Activations, KvLayout, Pool};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The engine's name in `--engine` and in errors.
+pub(crate) const NAME: &str = "tract";
+
+/// How a model is run. By default: by a tract plan.
+///
+/// ```
+/// assert!(!kinglet_tract::OpenOptions::default().walk);
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct OpenOptions {
+    /// Run the operators in a loop of our own instead of a tract plan, if all of them are ours: the results are the same.
+    pub walk: bool,
+}
+
+/// A decoder that runs on our kernels through tract.
+pub struct TractModel {
+    info: Arc<ModelInfo>,
+    program: Arc<Program>,
+    /// None where the program runs by itself.
+    plan: Option<Plan>,
+    layout: KvLayout,
+}
+
+/// Context of a model that names none.
+const UNKNOWN_CONTEXT: usize = 4096;
+
+impl TractModel {
+    /// Rewrites and plans a bundle's graph. Weights stay in the bundle's map.
+    ///
+    /// # Errors
+    /// [`EngineError::UnsupportedNode`] for the first node that neither we nor tract run, [`EngineError::UnsupportedGraph`]
+    /// where the graph is no decoder, [`EngineError::BadModel`] where it contradicts itself.
+    pub fn open(bundle: &Bundle, options: &OpenOptions) -> Result<Self, EngineError> {
+        let graph = bundle.graph().map_err(|e| EngineError::BadModel(e.to_string()))?;
+        let architecture = bundle.architecture();
+        let facts = Facts {
+            head_dim: declared_head_dim(&graph).or(architecture.head_dim),
+            sliding_window: architecture.sliding_window.as_ref().map(|w| w.positions),
+            input_ids: bundle.io().input_ids.clone(),
+        };
+        let mut program = build(&graph, &facts, &bundle.io().logits)?;
+        fuse(&mut program)?;
+        let layout = KvLayout::new(&program.layers, PAGE).map_err(|e| EngineError::UnsupportedGraph(e.to_string()))?;
+        let info = Arc::new(info_of(&program, architecture.max_context));
+        let by_itself = options.walk && info.foreign_ops.is_empty();
+        let plan = if by_itself { None } else { Some(Plan::new(&program, &graph)?) };
+        Ok(Self { info, program: Arc::new(program), plan, layout })
+    }
+
+    fn context(&self, options: &RunnerOptions) -> usize {
+        options.context.min(self.info.max_context)
+    }
+}
+
+impl Model for TractModel {
+    fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    fn memory_estimate(&self, options: &RunnerOptions) -> MemoryEstimate {
+        let pages = pages_for(self.context(options), options.sequences);
+        let widest = self.program.steps.iter().map(|s| s.width * s.outputs.len()).max().unwrap_or(0);
+        MemoryEstimate {
+            weights: self.info.weight_bytes,
+            kv: (pages * self.layout.page_bytes()) as u64,
+            kv_per_token: (self.layout.page_bytes() / PAGE) as u64,
+            scratch: (widest * 4 * SCRATCH_ROWS) as u64,
+        }
+    }
+
+    fn runner(&self, options: &RunnerOptions) -> Result<Box<dyn Runner>, EngineError> {
+        let context = self.context(options);
+        if context == 0 || options.sequences == 0 {
+            return Err(EngineError::InvalidRequest("a runner needs room for at least one position of one sequence".into()));
+        }
+        if options.kv_type != KvType::Float32 {
+            return Err(EngineError::InvalidRequest(format!("keys and values of type {:?} are not supported", options.kv_type)));
+        }
+        let caches = Caches::new(self.layout.clone(), pages_for(context, options.sequences))?;
+        let activations = if options.exact_activations { Activations::Exact } else { Activations::Int8 };
+        let machine = Machine::new(self.program.clone(), Pool::new(threads(options.threads)), caches, activations);
+        let executor = match &self.plan {
+            Some(plan) => Executor::Tract(Box::new(plan.spawn()?)),
+            None => Executor::Walk(Walk::new(&self.program)),
+        };
+        Ok(Box::new(TractRunner { info: self.info.clone(), program: self.program.clone(), machine, executor, context, logits: vec![] }))
+    }
+}
+
+/// Rows of the largest step that the estimate of scratch reckons with, times the buffers alive at once.
+const SCRATCH_ROWS: usize = 256 * 3;
+
+fn threads(threads: Threads) -> usize {
+    match threads {
+        Threads::Auto => std::thread::available_parallelism().map_or(1, usize::from),
+        Threads::Exactly(n) => n.max(1),
+    }
+}
+
+fn info_of(program: &Program, declared_context: Option<usize>) -> ModelInfo {
+    let tables = program.rotaries.iter().filter_map(|r| r.positions()).min();
+    let max_context = [declared_context, tables].into_iter().flatten().min().unwrap_or(UNKNOWN_CONTEXT);
+    let storages: HashMap<usize, (Precision, u64)> = program.weights().map(|w| (w.identity(), (w.precision(), w.bytes()))).collect();
+    let mut by_precision: HashMap<Precision, u64> = HashMap::new();
+    storages.values().for_each(|(p, bytes)| *by_precision.entry(*p).or_default() += bytes);
+    let precision = by_precision.iter().max_by_key(|(_, bytes)| **bytes).map_or(Precision::Float32, |(p, _)| *p);
+    ModelInfo {
+        engine: NAME,
+        vocab: program.vocab,
+        max_context,
+        layers: program.layers.len(),
+        weight_bytes: storages.values().map(|(_, bytes)| bytes).sum(),
+        precision,
+        own_nodes: program.steps.iter().filter(|s| !matches!(s.op, Op::Foreign(_))).count(),
+        foreign_ops: program.foreign_ops(),
+    }
+}
+
+/// The last dimension of the first past input, `[batch, kv heads, past, head_dim]`.
+fn declared_head_dim(graph: &Graph) -> Option<usize> {
+    let mut dims = graph.inputs.iter().filter_map(|i| i.dims.as_ref()).filter(|d| d.len() == 4);
+    match dims.next()?.last()? {
+        Dim::Known(n) => Some(*n),
+        _ => None,
+    }
+}

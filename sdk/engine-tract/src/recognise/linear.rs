@@ -1,0 +1,142 @@
+//! Products over constant weights, with their biases.
+
+use super::Recogniser;
+use crate::program::Part;
+use crate::source::unsupported;
+use crate::weight::{BlockTensors, Vector, Weight};
+use kinglet_bundle::onnx::Node;
+use kinglet_engine::EngineError;
+use kinglet_kernels::Layout;
+
+impl<'g> Recogniser<'_, 'g> {
+    /// The product that makes `value`, and the value it reads: `MatMul` or `MatMulNBits` over a weight, a dynamically
+    /// quantised product, either with a bias added, or some columns of one.
+    pub(super) fn linear(&self, value: &'g str) -> Result<Option<(Part, &'g str)>, EngineError> {
+        self.linear_to_depth(value, 4)
+    }
+
+    fn linear_to_depth(&self, value: &'g str, depth: usize) -> Result<Option<(Part, &'g str)>, EngineError> {
+        let value = self.source.plain(value);
+        let Some(node) = self.source.maker(value).filter(|_| depth > 0) else { return Ok(None) };
+        match node.op_type.as_str() {
+            "MatMul" => self.float_product(node),
+            "MatMulNBits" => self.block_product(node).map(Some),
+            "Add" => self.with_bias(node, depth - 1),
+            "Mul" => self.dynamic_product(node),
+            "Split" | "Slice" => self.columns(node, value, depth - 1),
+            _ => Ok(None),
+        }
+    }
+
+    fn float_product(&self, node: &'g Node) -> Result<Option<(Part, &'g str)>, EngineError> {
+        let (Some(x), Some(w)) = (node.input(0), node.input(1)) else { return Ok(None) };
+        Ok(Weight::behind(self.source, w)?.map(|weight| (Part { weight, bias: None }, self.unpruned(x))))
+    }
+
+    fn block_product(&self, node: &'g Node) -> Result<(Part, &'g str), EngineError> {
+        let tensor = |i: usize| node.input(i).and_then(|v| self.source.constant(v));
+        let size = |name: &str| node.int(name).and_then(|v| usize::try_from(v).ok()).ok_or_else(|| unsupported(node, format!("no attribute {name}")));
+        if node.input(4).is_some() {
+            return Err(unsupported(node, "g_idx (reordered inputs)"));
+        }
+        let (Some(x), Some(packed), Some(scales)) = (node.input(0), tensor(1), tensor(2)) else {
+            return Err(unsupported(node, "its weight and scales are not constants"));
+        };
+        if node.input(3).is_some() && tensor(3).is_none() {
+            return Err(unsupported(node, "its zero points are not constants"));
+        }
+        let bits = node.int("bits").unwrap_or(4);
+        let bits = u32::try_from(bits).ok().filter(|b| [4, 8].contains(b)).ok_or_else(|| unsupported(node, format!("{bits} bits; 4 and 8 are supported")))?;
+        let tensors = BlockTensors { packed, scales, zero_points: tensor(3) };
+        let weight = Weight::blocks(node, bits, size("N")?, size("K")?, size("block_size")?, tensors)?;
+        let bias = tensor(5).map(Vector::of).transpose()?;
+        Ok((Part { weight, bias }, self.unpruned(x)))
+    }
+
+    /// `product + constant vector`.
+    fn with_bias(&self, node: &'g Node, depth: usize) -> Result<Option<(Part, &'g str)>, EngineError> {
+        let constant = |v: &str| self.source.constant(v).filter(|t| t.elements() > 1 && t.dims.last() == Some(&t.elements()));
+        let Some((bias, x)) = self.source.with_constant(node, constant) else { return Ok(None) };
+        match self.linear_to_depth(x, depth)? {
+            Some((part, input)) if part.bias.is_none() && part.weight.n() == bias.elements() => {
+                Ok(Some((Part { bias: Some(Vector::of(bias)?), ..part }, input)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// `Cast(MatMulInteger(quantised x, w)) * (x scale * w scale)`, as onnxruntime's dynamic quantisation writes it. The
+    /// activations' own quantisation is dropped: the kernels choose theirs.
+    fn dynamic_product(&self, node: &'g Node) -> Result<Option<(Part, &'g str)>, EngineError> {
+        let source = self.source;
+        let integer = |v: &'g str| source.maker_of(source.plain(v), &["Cast"]).and_then(|c| source.maker_of(c.input(0)?, &["MatMulInteger"]));
+        let (Some(a), Some(b)) = (node.input(0), node.input(1)) else { return Ok(None) };
+        let (Some(product), scale) = (match (integer(a), integer(b)) {
+            (Some(p), _) => (Some(p), b),
+            (None, p) => (p, a),
+        }) else {
+            return Ok(None);
+        };
+        let quantise = product.input(0).and_then(|x| source.maker_of(x, &["DynamicQuantizeLinear"]));
+        let scales = source.maker_of(scale, &["Mul"]).and_then(|m| source.with_constant(m, |v| source.floats(v)));
+        let (Some(x), Some((scales, _))) = (quantise.and_then(|q| q.input(0)), scales) else {
+            return Err(unsupported(product, "not in the form that dynamic quantisation writes"));
+        };
+        let tensor = |i: usize| product.input(i).and_then(|v| source.constant(v));
+        let data = tensor(1).ok_or_else(|| unsupported(product, "its weight is not a constant"))?;
+        let weight = Weight::integers(product, data, Layout::Kn, scales, tensor(3))?;
+        Ok(Some((Part { weight, bias: None }, self.unpruned(x))))
+    }
+
+    /// `Split` or `Slice` of a product's columns: the same product over some rows of its weight.
+    fn columns(&self, node: &'g Node, value: &str, depth: usize) -> Result<Option<(Part, &'g str)>, EngineError> {
+        let Some((part, input)) = node.input(0).map(|x| self.linear_to_depth(x, depth)).transpose()?.flatten() else { return Ok(None) };
+        let n = part.weight.n();
+        let Some(range) = (if node.op_type == "Split" { self.split_range(node, value, n) } else { self.slice_range(node, n) }) else {
+            return Ok(None);
+        };
+        let bias = part.bias.map(|b| Vector::owned(b.floats()[range.clone()].to_vec()));
+        Ok(Some((Part { weight: part.weight.slice(range), bias }, input)))
+    }
+
+    fn split_range(&self, node: &Node, value: &str, n: usize) -> Option<std::ops::Range<usize>> {
+        let at = node.outputs.iter().position(|o| o == value)?;
+        let sizes = match node.input(1) {
+            Some(sizes) => self.source.ints(sizes)?,
+            None => node.ints("split").map_or_else(|| vec![(n / node.outputs.len()) as i64; node.outputs.len()], <[i64]>::to_vec),
+        };
+        let start = sizes.get(..at)?.iter().sum::<i64>();
+        let range = usize::try_from(start).ok()?..usize::try_from(start + sizes.get(at)?).ok()?;
+        (is_last_axis(node.int("axis").unwrap_or(0)) && range.start < range.end && range.end <= n).then_some(range)
+    }
+
+    fn slice_range(&self, node: &Node, n: usize) -> Option<std::ops::Range<usize>> {
+        let one = |i: usize| node.input(i).and_then(|v| self.source.ints(v)).filter(|v| v.len() == 1).map(|v| v[0]);
+        let clamp = |v: i64| (if v < 0 { v.saturating_add(n as i64) } else { v }).clamp(0, n as i64) as usize;
+        let range = clamp(one(1)?)..clamp(one(2)?);
+        let whole_steps = node.input(4).is_none() || one(4) == Some(1);
+        (is_last_axis(one(3)?) && whole_steps && range.start < range.end).then_some(range)
+    }
+
+    /// The value before a graph picks the last row for its head: which rows get logits is the caller's choice.
+    fn unpruned(&self, value: &'g str) -> &'g str {
+        let mut value = self.source.plain(value);
+        loop {
+            let Some(node) = self.source.maker_of(value, &["Gather", "Slice", "Unsqueeze", "Squeeze"]) else { return value };
+            let along_rows = match node.op_type.as_str() {
+                "Gather" => node.int("axis").unwrap_or(0) == 1,
+                "Slice" => node.input(3).and_then(|v| self.source.ints(v)).is_some_and(|a| a == [1]),
+                _ => node.input(1).and_then(|v| self.source.ints(v)).is_some_and(|a| a == [1]),
+            };
+            match node.input(0) {
+                Some(input) if along_rows => value = self.source.plain(input),
+                _ => return value,
+            }
+        }
+    }
+}
+
+/// The last of the three axes `[batch, rows, width]`.
+fn is_last_axis(axis: i64) -> bool {
+    axis == -1 || axis == 2
+}

@@ -1,0 +1,220 @@
+//! Runs single operators: the kernels, with all state of a step in one place.
+
+use crate::cache::Caches;
+use crate::program::{Attention, Norm, Op, Part, Program, Step};
+use crate::rotary::RotaryBuffer;
+use crate::weight::{Vector, Weight};
+use kinglet_engine::{CacheId, EngineError, LogitsWanted, SequenceStep, TokenId};
+use kinglet_kernels::{Activations, AttentionShape, HeadNorm, Linear, Pool, RotaryRows, Run, Scratch};
+use std::sync::Arc;
+
+/// Consecutive rows of a step that belong to one sequence.
+#[derive(Clone, Copy, Debug)]
+struct Rows {
+    cache: CacheId,
+    /// Positions the sequence holds before the step.
+    past: usize,
+    first: usize,
+    count: usize,
+}
+
+/// Everything that operators read and write besides their inputs and outputs.
+pub(crate) struct Machine {
+    program: Arc<Program>,
+    pool: Pool,
+    scratch: Scratch,
+    activations: Activations,
+    pub(crate) caches: Caches,
+    /// The step's tokens, `[rows]`.
+    tokens: Vec<TokenId>,
+    rows: Vec<Rows>,
+    /// Rows whose logits are wanted, `[picked]`.
+    picked: Vec<usize>,
+    /// Cosines and sines of the step's rows, one buffer for each of the program's rotary embeddings.
+    rotaries: Vec<RotaryBuffer>,
+}
+
+impl Machine {
+    pub(crate) fn new(program: Arc<Program>, pool: Pool, caches: Caches, activations: Activations) -> Self {
+        let rotaries = program.rotaries.iter().map(|_| RotaryBuffer::default()).collect();
+        let (tokens, rows, picked) = (vec![], vec![], vec![]);
+        Self { program, pool, scratch: Scratch::default(), activations, caches, tokens, rows, picked, rotaries }
+    }
+
+    pub(crate) fn tokens(&self) -> &[TokenId] {
+        &self.tokens
+    }
+
+    pub(crate) fn picked(&self) -> usize {
+        self.picked.len()
+    }
+
+    /// Lays out a step: which rows belong to whom, which are picked, their angles, and room in the cache.
+    ///
+    /// # Errors
+    /// [`EngineError::CacheFull`], [`EngineError::ContextFull`].
+    pub(crate) fn begin(&mut self, sequences: &[SequenceStep<'_>]) -> Result<(), EngineError> {
+        self.caches.reserve(sequences.iter().map(|s| (s.cache, s.tokens.len())))?;
+        self.tokens.clear();
+        self.rows.clear();
+        self.picked.clear();
+        self.rotaries.iter_mut().for_each(RotaryBuffer::clear);
+        for s in sequences {
+            let (first, count, past) = (self.tokens.len(), s.tokens.len(), self.caches.get(s.cache)?.len);
+            self.tokens.extend_from_slice(s.tokens);
+            self.rows.push(Rows { cache: s.cache, past, first, count });
+            match &s.logits {
+                LogitsWanted::None => {}
+                LogitsWanted::Last => self.picked.push(first + count - 1),
+                LogitsWanted::All => self.picked.extend(first..first + count),
+                LogitsWanted::At(at) => self.picked.extend(at.iter().map(|i| first + i)),
+            }
+            for (rotary, buffer) in self.program.rotaries.iter().zip(&mut self.rotaries) {
+                rotary.append(past..past + count, buffer)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a step: its positions count if it went well, and leave no trace otherwise.
+    pub(crate) fn end(&mut self, sequences: &[SequenceStep<'_>], done: bool) {
+        for s in sequences {
+            if done {
+                self.caches.commit(s.cache, s.tokens.len());
+            }
+            self.caches.trim(s.cache);
+        }
+    }
+
+    /// Rows of an operator's output.
+    pub(crate) fn output_rows(&self, op: &Op, input_rows: usize) -> usize {
+        match op {
+            Op::PickRows => self.picked.len(),
+            Op::Embed { .. } => self.tokens.len(),
+            _ => input_rows,
+        }
+    }
+
+    /// Runs one operator. Inputs are `[rows, their width]`, outputs `[output rows, step.width]`.
+    ///
+    /// # Errors
+    /// [`EngineError::Backend`] with the step's node.
+    pub(crate) fn execute(&mut self, step: &Step, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) -> Result<(), EngineError> {
+        let done = match (&step.op, inputs, outputs) {
+            (Op::Embed { table, scale }, _, [y]) => self.embed(table, *scale, y),
+            (Op::Norm(norm), [x], [y]) => {
+                kinglet_kernels::rms_norm(&self.pool, x, norm.weight.floats(), 0.0, norm.eps, y);
+                Ok(())
+            }
+            (Op::AddNorm(norm), [a, b], [y, sum]) => {
+                kinglet_kernels::add_rms_norm(&self.pool, a, b, norm.weight.floats(), 0.0, norm.eps, y, sum);
+                Ok(())
+            }
+            (Op::Add, [a, b], [y]) => {
+                y.iter_mut().zip(a.iter().zip(*b)).for_each(|(y, (a, b))| *y = a + b);
+                Ok(())
+            }
+            (Op::Linear(parts), [x], [y]) => self.linear(parts, x, y),
+            (Op::Gated { gate, up, activation }, [x], [y]) => self.gated(gate, up, *activation, x, y),
+            (Op::Attention(attention), [qkv], [y]) => self.attend(attention, qkv, y),
+            (Op::Pack, parts, [y]) => {
+                pack(parts, self.tokens.len(), y);
+                Ok(())
+            }
+            (Op::PickRows, [x], [y]) => {
+                let rows = y.chunks_exact_mut(step.width).zip(&self.picked);
+                rows.for_each(|(y, &row)| y.copy_from_slice(&x[row * step.width..][..step.width]));
+                Ok(())
+            }
+            (Op::Scale(factor), [x], [y]) => {
+                y.iter_mut().zip(*x).for_each(|(y, x)| *y = x * factor);
+                Ok(())
+            }
+            (Op::Softcap(cap), [x], [y]) => {
+                y.iter_mut().zip(*x).for_each(|(y, x)| *y = cap * (x / cap).tanh());
+                Ok(())
+            }
+            _ => Err("wrong number of inputs or outputs".into()),
+        };
+        done.map_err(|source| EngineError::Backend { engine: crate::model::NAME, node: Some(step.label.clone()), source })
+    }
+
+    fn embed(&mut self, table: &Weight, scale: f32, y: &mut [f32]) -> Done {
+        let table = table.matrix()?;
+        for (y, &token) in y.chunks_exact_mut(table.k()).zip(&self.tokens) {
+            table.dequantise_row(token as usize, y);
+            if scale != 1.0 {
+                y.iter_mut().for_each(|v| *v *= scale);
+            }
+        }
+        Ok(())
+    }
+
+    fn linear(&mut self, parts: &[Part], x: &[f32], y: &mut [f32]) -> Done {
+        let mut linears = [const { None }; MAX_PARTS];
+        for (slot, part) in linears.iter_mut().zip(parts) {
+            *slot = Some(linear_of(part)?);
+        }
+        match linears {
+            [Some(a), None, None] => kinglet_kernels::linear(&self.pool, &mut self.scratch, &[a], x, y, self.activations),
+            [Some(a), Some(b), None] => kinglet_kernels::linear(&self.pool, &mut self.scratch, &[a, b], x, y, self.activations),
+            [Some(a), Some(b), Some(c)] => kinglet_kernels::linear(&self.pool, &mut self.scratch, &[a, b, c], x, y, self.activations),
+            _ => return Err("a product without a weight".into()),
+        }
+        Ok(())
+    }
+
+    fn gated(&mut self, gate: &Part, up: &Part, activation: kinglet_kernels::GateActivation, x: &[f32], y: &mut [f32]) -> Done {
+        let (gate, up) = (linear_of(gate)?, linear_of(up)?);
+        kinglet_kernels::gated(&self.pool, &mut self.scratch, gate, up, activation, x, y, self.activations);
+        Ok(())
+    }
+
+    fn attend(&mut self, a: &Attention, qkv: &[f32], y: &mut [f32]) -> Done {
+        let rotary = a.rotary.map(|r| {
+            let (rotary, buffer) = (&self.program.rotaries[r], &self.rotaries[r]);
+            RotaryRows { cos: &buffer.cos, sin: &buffer.sin, rotary_dim: rotary.half() * 2, interleaved: rotary.interleaved }
+        });
+        let shape = AttentionShape {
+            layer: a.layer,
+            q_heads: a.q_heads,
+            scale: a.scale,
+            softcap: a.softcap,
+            window: a.window,
+            q_norm: a.q_norm.as_ref().map(head_norm),
+            k_norm: a.k_norm.as_ref().map(head_norm),
+            rotary,
+        };
+        let (arena, sequences) = self.caches.split();
+        let run = |r: &Rows| sequences.get(&r.cache).map(|s| Run { pages: &s.pages, past: r.past, first_row: r.first, rows: r.count });
+        let runs: Vec<Run<'_>> = self.rows.iter().filter_map(run).collect();
+        kinglet_kernels::attention(&self.pool, &mut self.scratch, &shape, arena, &runs, qkv, y);
+        Ok(())
+    }
+}
+
+type Done = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+/// Weights that one product can have side by side: q, k and v.
+const MAX_PARTS: usize = 3;
+
+fn linear_of(part: &Part) -> Result<Linear<'_>, kinglet_kernels::ShapeError> {
+    Ok(Linear { weight: part.weight.matrix()?, bias: part.bias.as_ref().map(Vector::floats) })
+}
+
+fn head_norm(norm: &Norm) -> HeadNorm<'_> {
+    HeadNorm { weight: norm.weight.floats(), offset: 0.0, eps: norm.eps }
+}
+
+/// Columns side by side: each of `parts` is `[rows, its width]`.
+fn pack(parts: &[&[f32]], rows: usize, y: &mut [f32]) {
+    let widths: Vec<usize> = parts.iter().map(|p| p.len() / rows.max(1)).collect();
+    let total: usize = widths.iter().sum();
+    for (row, y) in y.chunks_exact_mut(total.max(1)).enumerate() {
+        let mut at = 0;
+        for (part, width) in parts.iter().zip(&widths) {
+            y[at..at + width].copy_from_slice(&part[row * width..][..*width]);
+            at += width;
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The engine's runner: keeps the contract of [`Runner`].
+
+use crate::cache::{Caches, PAGE};
+use crate::plan::State;
+use crate::program::Program;
+use crate::run::Machine;
+use crate::walk::Walk;
+use kinglet_engine::{CacheId, CancelToken, EngineError, Logits, ModelInfo, Runner, SequenceStep, check_step};
+use std::sync::Arc;
+
+/// Who walks the list of operators.
+pub(crate) enum Executor {
+    Tract(Box<State>),
+    Walk(Walk),
+}
+
+pub(crate) struct TractRunner {
+    pub(crate) info: Arc<ModelInfo>,
+    pub(crate) program: Arc<Program>,
+    pub(crate) machine: Machine,
+    pub(crate) executor: Executor,
+    pub(crate) context: usize,
+    /// The last step's logits, `[rows, vocab]`.
+    pub(crate) logits: Vec<f32>,
+}
+
+/// Pages that hold `sequences` full sequences, and one each for the page that a fork copies.
+pub(crate) fn pages_for(context: usize, sequences: usize) -> usize {
+    sequences * (context.div_ceil(PAGE) + 1)
+}
+
+impl TractRunner {
+    fn caches(&mut self) -> &mut Caches {
+        &mut self.machine.caches
+    }
+
+    fn run(&mut self, cancel: &CancelToken) -> Result<(), EngineError> {
+        match &mut self.executor {
+            Executor::Tract(state) => state.run(&self.program, &mut self.machine, cancel, &mut self.logits),
+            Executor::Walk(walk) => walk.run(&self.program, &mut self.machine, cancel, &mut self.logits),
+        }
+    }
+}
+
+impl Runner for TractRunner {
+    fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    fn context(&self) -> usize {
+        self.context
+    }
+
+    fn create_cache(&mut self) -> Result<CacheId, EngineError> {
+        Ok(self.caches().create())
+    }
+
+    fn fork(&mut self, cache: CacheId) -> Result<CacheId, EngineError> {
+        self.caches().fork(cache)
+    }
+
+    fn truncate(&mut self, cache: CacheId, len: usize) -> Result<(), EngineError> {
+        self.caches().truncate(cache, len)
+    }
+
+    fn release(&mut self, cache: CacheId) {
+        self.caches().release(cache);
+    }
+
+    fn cache_len(&self, cache: CacheId) -> Result<usize, EngineError> {
+        Ok(self.machine.caches.get(cache)?.len)
+    }
+
+    fn kv_bytes(&self) -> usize {
+        self.machine.caches.bytes()
+    }
+
+    fn step(&mut self, sequences: &[SequenceStep<'_>], cancel: &CancelToken) -> Result<Logits<'_>, EngineError> {
+        check_step(sequences, self.info.vocab, self.context, |c| self.cache_len(c))?;
+        self.logits.clear();
+        let result = self.machine.begin(sequences).and_then(|()| self.run(cancel));
+        self.machine.end(sequences, result.is_ok());
+        result.map(|()| Logits::new(self.info.vocab, &self.logits))
+    }
+}

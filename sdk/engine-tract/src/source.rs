@@ -1,0 +1,188 @@
+//! The graph as it was read, indexed by value: who makes it, who it is if it is constant.
+
+use kinglet_bundle::onnx::{AttributeValue, DataType, Dim, Graph, Node, Tensor};
+use kinglet_engine::EngineError;
+use std::collections::{HashMap, HashSet};
+
+/// An ONNX graph with an index over its values.
+pub(crate) struct Source<'g> {
+    graph: &'g Graph,
+    /// Value name -> index of the node that makes it.
+    makers: HashMap<&'g str, usize>,
+    /// Initializers and the tensors of `Constant` nodes.
+    constants: HashMap<&'g str, &'g Tensor>,
+}
+
+impl<'g> Source<'g> {
+    /// # Errors
+    /// [`EngineError::BadModel`] unless every node comes after those it reads, as the ONNX specification asks: so no search
+    /// through the graph can go in circles.
+    pub(crate) fn new(graph: &'g Graph) -> Result<Self, EngineError> {
+        let from_nodes = graph.nodes.iter().filter(|n| n.op_type == "Constant").filter_map(|n| Some((n.outputs.first()?.as_str(), n.tensor("value")?)));
+        let constants = graph.initializers.iter().map(|t| (t.name.as_str(), t)).chain(from_nodes).collect();
+        let mut known: HashSet<&str> = graph.initializers.iter().map(|t| t.name.as_str()).chain(graph.inputs.iter().map(|i| i.name.as_str())).collect();
+        let mut makers = HashMap::new();
+        for (i, node) in graph.nodes.iter().enumerate() {
+            if let Some(unknown) = node.inputs.iter().find(|v| !v.is_empty() && !known.contains(v.as_str())) {
+                return Err(EngineError::BadModel(format!("node `{}` reads `{unknown}`, which nothing before it makes", node.label())));
+            }
+            for output in node.outputs.iter().map(String::as_str).filter(|o| !o.is_empty()) {
+                if !known.insert(output) {
+                    return Err(EngineError::BadModel(format!("`{output}` is made twice")));
+                }
+                makers.insert(output, i);
+            }
+        }
+        Ok(Self { graph, makers, constants })
+    }
+
+    pub(crate) fn graph(&self) -> &'g Graph {
+        self.graph
+    }
+
+    /// The node that makes a value; none for inputs and initializers.
+    pub(crate) fn maker(&self, value: &str) -> Option<&'g Node> {
+        self.makers.get(value).map(|&i| &self.graph.nodes[i])
+    }
+
+    /// The node that makes a value, if it is of one of these operator types.
+    pub(crate) fn maker_of(&self, value: &str, op_types: &[&str]) -> Option<&'g Node> {
+        self.maker(value).filter(|n| op_types.contains(&n.op_type.as_str()))
+    }
+
+    /// The value behind nodes that change neither elements nor meaning for us: identities and casts between floats (all
+    /// our activations are float32).
+    pub(crate) fn plain<'a>(&self, mut value: &'a str) -> &'a str
+    where
+        'g: 'a,
+    {
+        while let Some(n) = self.maker_of(value, &["Identity", "Cast", "Dropout"]) {
+            let Some(input) = n.input(0) else { break };
+            if n.op_type == "Cast" && !n.int("to").and_then(|t| DataType::from_onnx(t as i32)).is_some_and(is_float) {
+                break;
+            }
+            value = input;
+        }
+        value
+    }
+
+    /// The value behind nodes that only move elements: reshapes, transposes, repeats of heads.
+    pub(crate) fn moved<'a>(&self, mut value: &'a str) -> &'a str
+    where
+        'g: 'a,
+    {
+        loop {
+            value = self.plain(value);
+            match self.maker_of(value, &["Reshape", "Transpose", "Unsqueeze", "Squeeze", "Expand", "Flatten"]).and_then(|n| n.input(0)) {
+                Some(input) if self.constant(value).is_none() => value = input,
+                _ => return value,
+            }
+        }
+    }
+
+    /// The tensor behind a value that is an initializer or a `Constant`, through identities.
+    pub(crate) fn constant(&self, value: &str) -> Option<&'g Tensor> {
+        self.constants.get(self.plain(value)).copied()
+    }
+
+    /// A constant's elements as float32, for norm weights, biases and scalars. Sums, products and quotients of constants
+    /// are folded.
+    pub(crate) fn floats(&self, value: &str) -> Option<Vec<f32>> {
+        self.floats_to_depth(value, 8)
+    }
+
+    fn floats_to_depth(&self, value: &str, depth: usize) -> Option<Vec<f32>> {
+        let value = self.plain(value);
+        if let Some(t) = self.constants.get(value) {
+            return t.to_f32().ok().or_else(|| t.to_i64().ok().map(|v| v.iter().map(|&x| x as f32).collect()));
+        }
+        let node = self.maker(value).filter(|_| depth > 0)?;
+        let arg = |i: usize| self.floats_to_depth(node.input(i)?, depth - 1);
+        let each = |f: fn(f32) -> f32| Some(arg(0)?.into_iter().map(f).collect());
+        match node.op_type.as_str() {
+            "Constant" => constant_attribute(node),
+            "Add" => broadcast(arg(0)?, arg(1)?, |a, b| a + b),
+            "Sub" => broadcast(arg(0)?, arg(1)?, |a, b| a - b),
+            "Mul" => broadcast(arg(0)?, arg(1)?, |a, b| a * b),
+            "Div" => broadcast(arg(0)?, arg(1)?, |a, b| a / b),
+            "Pow" => broadcast(arg(0)?, arg(1)?, f32::powf),
+            "Sqrt" => each(f32::sqrt),
+            "Neg" => each(|x| -x),
+            "Reciprocal" => each(f32::recip),
+            "Cast" | "Reshape" | "Unsqueeze" | "Squeeze" => arg(0),
+            _ => None,
+        }
+    }
+
+    /// A constant with one element.
+    pub(crate) fn scalar(&self, value: &str) -> Option<f32> {
+        self.floats(value).filter(|v| v.len() == 1).map(|v| v[0])
+    }
+
+    /// A constant's elements as integers.
+    pub(crate) fn ints(&self, value: &str) -> Option<Vec<i64>> {
+        if let Some(t) = self.constant(value) {
+            return t.to_i64().ok();
+        }
+        let n = self.maker_of(value, &["Constant"])?;
+        n.ints("value_ints").map(<[i64]>::to_vec).or_else(|| n.int("value_int").map(|v| vec![v]))
+    }
+
+    /// The two operands of a commutative node: the constant one by `pick`, and the other's name.
+    pub(crate) fn with_constant<T>(&self, node: &'g Node, pick: impl Fn(&str) -> Option<T>) -> Option<(T, &'g str)> {
+        let (a, b) = (node.input(0)?, node.input(1)?);
+        pick(b).map(|c| (c, a)).or_else(|| pick(a).map(|c| (c, b)))
+    }
+
+    /// The last dimension that a graph input declares, if it is a number.
+    pub(crate) fn input_width(&self, name: &str) -> Option<usize> {
+        let info = self.graph.inputs.iter().find(|i| i.name == name)?;
+        match info.dims.as_ref()?.last()? {
+            Dim::Known(n) => Some(*n),
+            _ => None,
+        }
+    }
+
+    /// All values that a value is made from, itself included, stopping at graph inputs and at the nodes for which `stop`
+    /// holds.
+    pub(crate) fn ancestors(&self, value: &'g str, stop: impl Fn(&Node) -> bool) -> Vec<&'g str> {
+        let (mut seen, mut open) = (HashSet::from([value]), vec![value]);
+        let mut all = vec![];
+        while let Some(v) = open.pop() {
+            all.push(v);
+            if let Some(n) = self.maker(v).filter(|n| !stop(n)) {
+                open.extend(n.inputs.iter().map(String::as_str).filter(|i| !i.is_empty() && seen.insert(i)));
+            }
+        }
+        all
+    }
+}
+
+fn is_float(t: DataType) -> bool {
+    matches!(t, DataType::Float32 | DataType::Float16 | DataType::BFloat16 | DataType::Float64)
+}
+
+fn constant_attribute(node: &Node) -> Option<Vec<f32>> {
+    node.attributes.iter().find_map(|a| match &a.value {
+        AttributeValue::Float(f) => Some(vec![*f]),
+        AttributeValue::Floats(f) => Some(f.clone()),
+        AttributeValue::Int(i) if a.name == "value_int" => Some(vec![*i as f32]),
+        AttributeValue::Ints(v) => Some(v.iter().map(|&i| i as f32).collect()),
+        _ => None,
+    })
+}
+
+/// Elementwise with one side repeated if it has a single element.
+fn broadcast(a: Vec<f32>, b: Vec<f32>, f: fn(f32, f32) -> f32) -> Option<Vec<f32>> {
+    match (a.len(), b.len()) {
+        (n, m) if n == m => Some(a.iter().zip(&b).map(|(&a, &b)| f(a, b)).collect()),
+        (_, 1) => Some(a.iter().map(|&a| f(a, b[0])).collect()),
+        (1, _) => Some(b.iter().map(|&b| f(a[0], b)).collect()),
+        _ => None,
+    }
+}
+
+/// The error for a node that is not what it would have to be.
+pub(crate) fn unsupported(node: &Node, reason: impl Into<String>) -> EngineError {
+    EngineError::UnsupportedNode { node: node.label().to_owned(), op_type: node.op_type.clone(), reason: reason.into() }
+}

@@ -1,0 +1,79 @@
+//! The program run by itself, where every operator is ours: the list from top to bottom, buffers recycled.
+
+use crate::program::{Op, Program};
+use crate::run::Machine;
+use kinglet_engine::{CancelToken, EngineError};
+
+/// Buffers of one runner.
+#[derive(Default)]
+pub(crate) struct Walk {
+    /// By value: its buffer while somebody will still read it.
+    live: Vec<Option<Vec<f32>>>,
+    free: Vec<Vec<f32>>,
+    /// By value: the last step that reads it.
+    last_reader: Vec<usize>,
+    /// By value: whether its rows are the picked ones rather than all.
+    picked: Vec<bool>,
+}
+
+impl Walk {
+    pub(crate) fn new(program: &Program) -> Self {
+        let mut last_reader = vec![0; program.values];
+        for (i, step) in program.steps.iter().enumerate() {
+            step.inputs.iter().for_each(|&v| last_reader[v] = i);
+        }
+        last_reader[program.logits] = usize::MAX;
+        let mut picked = vec![false; program.values];
+        for step in &program.steps {
+            let here = matches!(step.op, Op::PickRows) || step.inputs.iter().any(|&v| picked[v]);
+            step.outputs.iter().for_each(|&v| picked[v] = here);
+        }
+        Self { live: vec![None; program.values], free: vec![], last_reader, picked }
+    }
+
+    /// Runs the step that `machine` has laid out; appends the logits, `[picked, vocab]`, to `logits`.
+    ///
+    /// # Errors
+    /// [`EngineError::Cancelled`] between two operators after `cancel` was raised, or what an operator failed with.
+    pub(crate) fn run(&mut self, program: &Program, machine: &mut Machine, cancel: &CancelToken, logits: &mut Vec<f32>) -> Result<(), EngineError> {
+        let result = self.steps(program, machine, cancel);
+        if result.is_ok() {
+            logits.extend_from_slice(self.live[program.logits].as_deref().unwrap_or_default());
+        }
+        let left = self.live.iter_mut().filter_map(Option::take);
+        self.free.extend(left);
+        result
+    }
+
+    fn steps(&mut self, program: &Program, machine: &mut Machine, cancel: &CancelToken) -> Result<(), EngineError> {
+        for (i, step) in program.steps.iter().enumerate() {
+            if cancel.is_cancelled() {
+                return Err(EngineError::Cancelled);
+            }
+            let rows = if self.picked[step.outputs[0]] { machine.picked() } else { machine.tokens().len() };
+            let mut made: [Vec<f32>; 2] = Default::default();
+            for buffer in made.iter_mut().take(step.outputs.len()) {
+                *buffer = self.free.pop().unwrap_or_default();
+                buffer.resize(rows * step.width, 0.0);
+            }
+            {
+                let mut inputs = [&[][..]; 3];
+                for (slot, &v) in inputs.iter_mut().zip(&step.inputs) {
+                    *slot = self.live[v].as_deref().unwrap_or_default();
+                }
+                let [first, second] = &mut made;
+                let mut outputs = [first.as_mut_slice(), second.as_mut_slice()];
+                machine.execute(step, &inputs[..step.inputs.len()], &mut outputs[..step.outputs.len()])?;
+            }
+            for (buffer, &v) in made.into_iter().zip(&step.outputs) {
+                self.live[v] = Some(buffer);
+            }
+            let dead = step.inputs.iter().chain(&step.outputs).filter(|&&v| self.last_reader[v] <= i);
+            let dead: [Option<usize>; 5] = { let mut d = dead.copied(); std::array::from_fn(|_| d.next()) };
+            for v in dead.into_iter().flatten() {
+                self.free.extend(self.live[v].take());
+            }
+        }
+        Ok(())
+    }
+}

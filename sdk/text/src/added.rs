@@ -1,0 +1,190 @@
+//! The added tokens of a tokenizer, and an encoding that decides for each place whether one may be parsed there.
+//!
+//! The tokenizer library finds added tokens wherever their text stands. Text from a user must not become a control token,
+//! so the search is done here with a question at each find; everything after it (pre-tokenizer, model, post-processor) is
+//! the library's. Text that was refused is encoded in its context like any other text.
+
+use std::collections::HashMap;
+use std::ops::Range as ByteRange;
+
+use aho_corasick::{AhoCorasick, Input, MatchKind};
+use tokenizers::normalizer::Range;
+use tokenizers::{
+    AddedToken, Encoding, Model, NormalizedString, Normalizer, OffsetType, PreTokenizedString, PreTokenizer, Token,
+};
+
+/// Which added tokens an encoding parses.
+#[derive(Debug)]
+pub(crate) enum Admission<'a> {
+    /// Special ones nowhere, other added tokens everywhere.
+    NoSpecials,
+    /// All of them, except that a token of `controls` must stand in the text letter for letter and must not span one of
+    /// the byte offsets `cuts`, which are in ascending order.
+    Cuts {
+        /// Ids of the tokens that steer the model.
+        controls: &'a [u32],
+        /// Byte offsets into the text.
+        cuts: &'a [usize],
+    },
+}
+
+/// A search for added tokens: patterns and the token that each stands for.
+struct Search {
+    automaton: AhoCorasick,
+    /// Token id of each pattern.
+    ids: Vec<u32>,
+}
+
+/// The added tokens of one tokenizer.
+pub(crate) struct AddedTokens {
+    tokens: HashMap<u32, AddedToken>,
+    /// Tokens that are looked for in the text as it is.
+    plain: Option<Search>,
+    /// Tokens that are looked for in the normalized text, in their normalized form.
+    normalized: Option<Search>,
+}
+
+impl AddedTokens {
+    /// Collects the added tokens of `tokenizer`. An error is in words.
+    pub(crate) fn of(tokenizer: &tokenizers::Tokenizer) -> Result<AddedTokens, String> {
+        let tokens: HashMap<u32, AddedToken> = tokenizer.get_added_tokens_decoder().into_iter().collect();
+        let (mut plain, mut normalized) = (Vec::new(), Vec::new());
+        for (&id, token) in &tokens {
+            if token.normalized {
+                normalized.push((normal_form(tokenizer, &token.content)?, id));
+            } else {
+                plain.push((token.content.clone(), id));
+            }
+        }
+        Ok(AddedTokens { plain: Search::new(plain)?, normalized: Search::new(normalized)?, tokens })
+    }
+
+    /// Whether an id is a special token.
+    pub(crate) fn is_special(&self, id: u32) -> bool {
+        self.tokens.get(&id).is_some_and(|token| token.special)
+    }
+
+    /// All added tokens with their ids, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &AddedToken)> {
+        self.tokens.iter().map(|(&id, token)| (id, token))
+    }
+
+    /// Encodes `text`, parsing those added tokens that `admission` lets in.
+    pub(crate) fn encode(
+        &self,
+        tokenizer: &tokenizers::Tokenizer,
+        text: &str,
+        admission: &Admission<'_>,
+        add: bool,
+    ) -> tokenizers::Result<Encoding> {
+        let mut pieces = PreTokenizedString::from(text);
+        pieces.split(|_, piece| self.split(piece, self.plain.as_ref(), admission))?;
+        pieces.split(|_, mut piece| {
+            if let Some(normalizer) = tokenizer.get_normalizer() {
+                normalizer.normalize(&mut piece)?;
+            }
+            self.split(piece, self.normalized.as_ref(), admission)
+        })?;
+        if let Some(pre_tokenizer) = tokenizer.get_pre_tokenizer() {
+            pre_tokenizer.pre_tokenize(&mut pieces)?;
+        }
+        tokenizer.get_model().tokenize_in_pretokenized(&mut pieces, None)?;
+        let encoding = pieces.into_encoding(None, 0, OffsetType::None)?;
+        tokenizer.post_process(encoding, None, add)
+    }
+
+    /// Cuts the admitted tokens out of one piece.
+    fn split(
+        &self,
+        piece: NormalizedString,
+        search: Option<&Search>,
+        admission: &Admission<'_>,
+    ) -> tokenizers::Result<Vec<(NormalizedString, Option<Vec<Token>>)>> {
+        let Some(search) = search else { return Ok(vec![(piece, None)]) };
+        let text = piece.get();
+        let (mut parts, mut done, mut from) = (Vec::new(), 0, 0);
+        while let Some(found) = search.automaton.find(Input::new(text).range(from..)) {
+            let id = search.ids[found.pattern()];
+            let token = &self.tokens[&id];
+            from = found.end();
+            if !stands_alone(token, text, found.range()) {
+                continue;
+            }
+            if !self.admits(admission, id, &piece, found.range()) {
+                continue;
+            }
+            let taken = with_spaces(token, text, found.range(), done);
+            parts.extend((done < taken.start).then_some((None, done..taken.start)));
+            (done, from) = (taken.end, taken.end);
+            parts.push((Some(id), taken));
+        }
+        parts.extend((done < text.len()).then_some((None, done..text.len())));
+        parts.into_iter().map(|(id, range)| part(&piece, id, range)).collect()
+    }
+
+    /// Whether the token `id`, found at `range` of the normalized `piece`, may be parsed there.
+    fn admits(&self, admission: &Admission<'_>, id: u32, piece: &NormalizedString, range: ByteRange<usize>) -> bool {
+        match admission {
+            Admission::NoSpecials => !self.is_special(id),
+            Admission::Cuts { controls, .. } if !controls.contains(&id) => true,
+            Admission::Cuts { cuts, .. } => {
+                let Some(inner) = piece.convert_offsets(Range::Normalized(range)) else { return false };
+                let written = piece.get_original().get(inner.clone());
+                let Some(at) = written.and_then(|written| written.find(&self.tokens[&id].content)) else { return false };
+                let start = piece.offsets_original().0 + inner.start + at;
+                let end = start + self.tokens[&id].content.len();
+                let next_cut = cuts.partition_point(|&cut| cut <= start);
+                cuts.get(next_cut).is_none_or(|&cut| cut >= end)
+            }
+        }
+    }
+}
+
+impl Search {
+    fn new(mut patterns: Vec<(String, u32)>) -> Result<Option<Search>, String> {
+        patterns.retain(|(pattern, _)| !pattern.is_empty());
+        if patterns.is_empty() {
+            return Ok(None);
+        }
+        patterns.sort_by_key(|&(_, id)| id);
+        let automaton = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostLongest)
+            .build(patterns.iter().map(|(pattern, _)| pattern))
+            .map_err(|error| error.to_string())?;
+        Ok(Some(Search { automaton, ids: patterns.into_iter().map(|(_, id)| id).collect() }))
+    }
+}
+
+/// A token's text as the normalizer leaves it.
+fn normal_form(tokenizer: &tokenizers::Tokenizer, content: &str) -> Result<String, String> {
+    let mut form = NormalizedString::from(content);
+    if let Some(normalizer) = tokenizer.get_normalizer() {
+        normalizer.normalize(&mut form).map_err(|error| error.to_string())?;
+    }
+    Ok(form.get().to_owned())
+}
+
+/// One part of a piece: a token, or text still to be encoded.
+fn part(
+    piece: &NormalizedString,
+    id: Option<u32>,
+    range: ByteRange<usize>,
+) -> tokenizers::Result<(NormalizedString, Option<Vec<Token>>)> {
+    let slice = piece.slice(Range::Normalized(range)).ok_or("an added token was found across the middle of a character")?;
+    let token = id.map(|id| vec![Token::new(id, slice.get().to_owned(), (0, slice.get().len()))]);
+    Ok((slice, token))
+}
+
+/// A `single_word` token counts only where no letter or digit touches it.
+fn stands_alone(token: &AddedToken, text: &str, range: ByteRange<usize>) -> bool {
+    let is_word = |c: Option<char>| c.is_some_and(|c| regex_syntax::try_is_word_character(c).unwrap_or(false));
+    !token.single_word || !(is_word(text[..range.start].chars().next_back()) || is_word(text[range.end..].chars().next()))
+}
+
+/// The range with the spaces that an `lstrip` or `rstrip` token swallows, none of them before `done`.
+fn with_spaces(token: &AddedToken, text: &str, range: ByteRange<usize>, done: usize) -> ByteRange<usize> {
+    let start = if token.lstrip { text[..range.start].trim_end().len().max(done) } else { range.start };
+    let rest = &text[range.end..];
+    let end = if token.rstrip { range.end + (rest.len() - rest.trim_start().len()) } else { range.end };
+    start..end
+}

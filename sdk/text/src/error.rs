@@ -1,0 +1,114 @@
+//! What can go wrong with text, each variant a different thing for the caller to do.
+
+use std::path::PathBuf;
+
+/// A failure of the tokenizer, the detokenizer or a chat template.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TextError {
+    /// A file of the model folder could not be read. Check that it is there and readable.
+    #[error("The file {} could not be read: {source}. Check that it exists and that this user may read it.", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A file is not JSON. Download it again or correct it at the place given.
+    #[error(
+        "The file {} is not valid JSON at line {line}, column {column}: {reason}. Download the file again or correct it there.",
+        path.display()
+    )]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Line of the mistake, from 1.
+        line: usize,
+        /// Column of the mistake, from 1 (0: before the first character of the line).
+        column: usize,
+        /// What the parser expected.
+        reason: String,
+    },
+    /// A file is JSON, but a field of it does not have the form it must have. Correct the field.
+    #[error("In {} the field `{field}` cannot be used: {reason}. Correct it or download the file again.", path.display())]
+    Field {
+        /// The file.
+        path: PathBuf,
+        /// The field, with dots between the levels.
+        field: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// `tokenizer.json` is JSON, but describes no tokenizer that this build knows.
+    #[error("The file {} describes no tokenizer that can be used: {reason}. Export the tokenizer again as a fast tokenizer.", path.display())]
+    Tokenizer {
+        /// The file.
+        path: PathBuf,
+        /// What the tokenizer library said.
+        reason: String,
+    },
+    /// This text cannot be turned into tokens with this vocabulary.
+    #[error("The text could not be turned into tokens: {reason}. The tokenizer of this model has no token for part of it.")]
+    Encode {
+        /// What the tokenizer library said.
+        reason: String,
+    },
+    /// These token ids cannot be turned into text.
+    #[error("The tokens could not be turned into text: {reason}. Check that they come from this model's vocabulary.")]
+    Decode {
+        /// What the tokenizer library said.
+        reason: String,
+    },
+    /// A chat template is no valid Jinja. The model cannot be used for chat as it is.
+    #[error("The chat template `{template}` has an error in line {line}: {reason}. Correct the template or give another one.")]
+    TemplateSyntax {
+        /// Name of the template; `default` for the one that is used when none is named.
+        template: String,
+        /// Line in the template, from 1.
+        line: usize,
+        /// What the template engine said.
+        reason: String,
+    },
+    /// The template itself refused the conversation with `raise_exception`. Change the conversation as the message says.
+    #[error("The model's chat template refuses this conversation: {message}")]
+    TemplateRefused {
+        /// The template's own message.
+        message: String,
+    },
+    /// The template failed on this conversation, mostly because a field that it reads is missing.
+    #[error(
+        "The chat template `{template}` failed in line {line}: {reason}. Check that the messages have the fields that it reads."
+    )]
+    TemplateFailed {
+        /// Name of the template.
+        template: String,
+        /// Line in the template, from 1 (0: not known).
+        line: usize,
+        /// What the template engine said.
+        reason: String,
+    },
+    /// No template has the name that was asked for.
+    #[error("There is no chat template named `{name}`. This model has: {}. Name one of them or none.", have.join(", "))]
+    NoSuchTemplate {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        have: Vec<String>,
+    },
+    /// There is no message to render. Give at least one.
+    #[error("The conversation is empty. Give at least one message.")]
+    EmptyConversation,
+    /// The conversation contains every character that could mark off control tokens. Remove those characters.
+    #[error(
+        "The conversation contains all of the noncharacters U+FDD0 to U+FDEF, and one of them is needed to keep control tokens apart. Remove them."
+    )]
+    Unmarkable,
+    /// A message is not an object with a `role`. Correct the conversation.
+    #[error("Message {index} of the conversation cannot be used: {reason}. Each message is an object with a `role` and a `content`.")]
+    Message {
+        /// Position in the conversation, from 0.
+        index: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+}

@@ -1,0 +1,78 @@
+//! The template engine, set up as transformers sets up Jinja2.
+
+use std::error::Error as _;
+use std::fmt;
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::ValueKind;
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Value};
+
+use super::{filters, json, methods};
+use crate::TextError;
+
+/// Work that one rendering may do, about one unit an instruction or 64 bytes: enough for any conversation that fits a
+/// model, and an end for a template that would run forever.
+const RENDER_FUEL: u64 = 50_000_000;
+
+/// What `raise_exception` carries out of a template.
+#[derive(Debug)]
+struct Refused(String);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// An environment for chat templates, with no template in it.
+pub(super) fn chat_environment() -> Environment<'static> {
+    let mut environment = Environment::new();
+    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+    environment.set_syntax(syntax.unwrap_or_default());
+    environment.set_auto_escape_callback(|_| AutoEscape::None);
+    environment.set_formatter(write_as_python);
+    environment.set_unknown_method_callback(methods::call);
+    environment.set_fuel(Some(RENDER_FUEL));
+    environment.set_debug(false);
+    environment.add_function("raise_exception", raise_exception);
+    environment.add_filter("tojson", json::tojson);
+    filters::add(&mut environment);
+    environment
+}
+
+/// The error for a failed rendering: the template's own refusal, or what went wrong in which line.
+pub(super) fn failure(template: &str, error: &Error) -> TextError {
+    let mut source = error.source();
+    while let Some(inner) = source {
+        if let Some(Refused(message)) = inner.downcast_ref() {
+            return TextError::TemplateRefused { message: message.clone() };
+        }
+        source = inner.source();
+    }
+    let line = error.line().unwrap_or(0);
+    TextError::TemplateFailed { template: template.to_owned(), line, reason: reason(error) }
+}
+
+/// What an error says, without the place, which our errors carry on their own.
+pub(super) fn reason(error: &Error) -> String {
+    match error.detail() {
+        Some(detail) => format!("{}: {detail}", error.kind()),
+        None => error.kind().to_string(),
+    }
+}
+
+fn raise_exception(message: &Value) -> Result<Value, Error> {
+    let message = message.to_string();
+    Err(Error::new(ErrorKind::InvalidOperation, "raise_exception").with_source(Refused(message)))
+}
+
+/// Writes a value as Python's `str` gives it.
+fn write_as_python(out: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+    match value.kind() {
+        ValueKind::Number => out.write_str(&json::number(value)),
+        _ => fmt::Write::write_fmt(out, format_args!("{value}")),
+    }
+    .map_err(|_| Error::new(ErrorKind::WriteFailure, "the prompt could not be written"))
+}

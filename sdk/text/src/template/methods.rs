@@ -1,0 +1,197 @@
+//! Methods of Python's strings and lists that templates call.
+//!
+//! Those that differ from, or are missing in, the compatibility layer of the template engine are here; it does the rest.
+
+use minijinja::value::{Kwargs, ValueKind, from_args};
+use minijinja::{Error, ErrorKind, State, Value};
+use minijinja_contrib::pycompat::unknown_method_callback;
+
+/// Calls `method` of `value`.
+pub(super) fn call(state: &mut State<'_, '_>, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
+    let own = match (value.kind(), value.as_str()) {
+        (ValueKind::String, Some(text)) => string_method(text, method, args)?,
+        (ValueKind::Seq, _) => list_method(value, method, args)?,
+        (ValueKind::Map, _) if method == "copy" => Some(value.clone()),
+        _ => None,
+    };
+    own.map_or_else(|| unknown_method_callback(state, value, method, args), Ok)
+}
+
+/// The white space that Python's `str.strip` and `str.split` know: Unicode's and four control characters.
+pub(super) fn is_python_space(c: char) -> bool {
+    c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
+}
+
+/// `text` without the characters at both ends that `drop` holds for.
+pub(super) fn trim(text: &str, drop: impl Fn(char) -> bool) -> String {
+    text.trim_matches(drop).to_owned()
+}
+
+fn string_method(text: &str, method: &str, args: &[Value]) -> Result<Option<Value>, Error> {
+    let result = match method {
+        "strip" | "lstrip" | "rstrip" => strip(text, method, args)?.into(),
+        "split" | "rsplit" => split(text, method == "rsplit", args)?,
+        "splitlines" => splitlines(text, args)?,
+        "partition" | "rpartition" => partition(text, method == "rpartition", args)?,
+        "removeprefix" => {
+            let (prefix,): (&str,) = from_args(args)?;
+            text.strip_prefix(prefix).unwrap_or(text).into()
+        }
+        "removesuffix" => {
+            let (suffix,): (&str,) = from_args(args)?;
+            text.strip_suffix(suffix).unwrap_or(text).into()
+        }
+        "index" | "rindex" => position(text, method == "rindex", args)?,
+        "title" => title(text).into(),
+        "swapcase" => swapcase(text).into(),
+        "casefold" => text.to_lowercase().into(),
+        "zfill" | "ljust" | "rjust" | "center" => pad(text, method, args)?.into(),
+        _ => return Ok(None),
+    };
+    Ok(Some(result))
+}
+
+fn list_method(value: &Value, method: &str, args: &[Value]) -> Result<Option<Value>, Error> {
+    match method {
+        "copy" => Ok(Some(value.clone())),
+        "index" => {
+            let (wanted,): (&Value,) = from_args(args)?;
+            for (index, item) in value.try_iter()?.checked().enumerate() {
+                if item? == *wanted {
+                    return Ok(Some(index.into()));
+                }
+            }
+            Err(Error::new(ErrorKind::InvalidOperation, format!("{wanted:?} is not in the list")))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn strip(text: &str, method: &str, args: &[Value]) -> Result<String, Error> {
+    let (chars,): (Option<&str>,) = from_args(args)?;
+    let drop = |c: char| chars.map_or_else(|| is_python_space(c), |chars| chars.contains(c));
+    Ok(match method {
+        "lstrip" => text.trim_start_matches(drop).to_owned(),
+        "rstrip" => text.trim_end_matches(drop).to_owned(),
+        _ => trim(text, drop),
+    })
+}
+
+/// `split(sep=None, maxsplit=-1)` and its twin from the right.
+fn split(text: &str, from_right: bool, args: &[Value]) -> Result<Value, Error> {
+    let (separator, most, named): (Option<Value>, Option<i64>, Kwargs) = from_args(args)?;
+    let separator = separator.or(named.get("sep")?).filter(|separator| !separator.is_none());
+    let most = most.or(named.get("maxsplit")?).and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
+    named.assert_all_used()?;
+    let mut parts: Vec<&str> = match separator.as_ref().map(|separator| separator.as_str()) {
+        None => split_space(text, most, from_right),
+        Some(None | Some("")) => return Err(Error::new(ErrorKind::InvalidOperation, "split needs text to split at")),
+        Some(Some(separator)) if from_right => text.rsplitn(most.saturating_add(1), separator).collect(),
+        Some(Some(separator)) => text.splitn(most.saturating_add(1), separator).collect(),
+    };
+    if from_right {
+        parts.reverse();
+    }
+    Ok(Value::from_iter(parts.into_iter().map(Value::from)))
+}
+
+/// Words between white space, the last one (from the side that is counted) with the rest of the text.
+fn split_space(text: &str, most: usize, from_right: bool) -> Vec<&str> {
+    let mut words = Vec::new();
+    let mut rest = text.trim_matches(is_python_space);
+    while !rest.is_empty() && words.len() < most {
+        let (word, other) = match from_right {
+            true => rest.rsplit_once(is_python_space).map_or((rest, ""), |(other, word)| (word, other)),
+            false => rest.split_once(is_python_space).unwrap_or((rest, "")),
+        };
+        words.push(word);
+        rest = if from_right { other.trim_end_matches(is_python_space) } else { other.trim_start_matches(is_python_space) };
+    }
+    if !rest.is_empty() {
+        let side = |c| is_python_space(c);
+        words.push(if from_right { rest.trim_end_matches(side) } else { rest.trim_start_matches(side) });
+    }
+    words
+}
+
+/// `splitlines(keepends=False)`, with all line ends that Python knows.
+fn splitlines(text: &str, args: &[Value]) -> Result<Value, Error> {
+    let (keep, named): (Option<bool>, Kwargs) = from_args(args)?;
+    let keep = keep.or(named.get("keepends")?).unwrap_or(false);
+    named.assert_all_used()?;
+    let ends = ['\n', '\r', '\u{b}', '\u{c}', '\u{1c}', '\u{1d}', '\u{1e}', '\u{85}', '\u{2028}', '\u{2029}'];
+    let mut lines = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(ends) {
+        let end = rest[at..].chars().next().map_or(1, char::len_utf8);
+        let end = at + if rest[at..].starts_with("\r\n") { 2 } else { end };
+        lines.push(Value::from(&rest[..if keep { end } else { at }]));
+        rest = &rest[end..];
+    }
+    if !rest.is_empty() {
+        lines.push(Value::from(rest));
+    }
+    Ok(Value::from(lines))
+}
+
+fn partition(text: &str, from_right: bool, args: &[Value]) -> Result<Value, Error> {
+    let (separator,): (&str,) = from_args(args)?;
+    let parts = match (if from_right { text.rsplit_once(separator) } else { text.split_once(separator) }, from_right) {
+        (Some((before, after)), _) => [before, separator, after],
+        (None, false) => [text, "", ""],
+        (None, true) => ["", "", text],
+    };
+    Ok(Value::from(minijinja::value::Tuple::from(parts.map(Value::from))))
+}
+
+fn position(text: &str, from_right: bool, args: &[Value]) -> Result<Value, Error> {
+    let (part,): (&str,) = from_args(args)?;
+    let at = if from_right { text.rfind(part) } else { text.find(part) };
+    let at = at.ok_or_else(|| Error::new(ErrorKind::InvalidOperation, format!("the text `{part}` was not found")))?;
+    Ok(text[..at].chars().count().into())
+}
+
+/// Each letter after something that is no letter in upper case, the others in lower case.
+fn title(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut in_word = false;
+    for c in text.chars() {
+        match in_word {
+            true => out.extend(c.to_lowercase()),
+            false => out.extend(c.to_uppercase()),
+        }
+        in_word = c.is_alphabetic();
+    }
+    out
+}
+
+fn swapcase(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_uppercase() {
+            true => out.extend(c.to_lowercase()),
+            false => out.extend(c.to_uppercase()),
+        }
+    }
+    out
+}
+
+/// `zfill`, `ljust`, `rjust` and `center` to a width in characters.
+fn pad(text: &str, method: &str, args: &[Value]) -> Result<String, Error> {
+    let (width, fill): (usize, Option<char>) = from_args(args)?;
+    let missing = width.min(1 << 20).saturating_sub(text.chars().count());
+    let fill = |count: usize| fill.unwrap_or(if method == "zfill" { '0' } else { ' ' }).to_string().repeat(count);
+    Ok(match method {
+        "ljust" => text.to_owned() + &fill(missing),
+        "rjust" => fill(missing) + text,
+        "center" => {
+            let left = missing / 2 + (missing & width & 1);
+            fill(left) + text + &fill(missing - left)
+        }
+        _ => {
+            let sign = text.len() - text.trim_start_matches(['+', '-']).len();
+            let (sign, digits) = text.split_at(sign.min(1));
+            format!("{sign}{}{digits}", fill(missing))
+        }
+    })
+}

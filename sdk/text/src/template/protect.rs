@@ -1,0 +1,206 @@
+//! Keeps control-token text in a conversation from becoming control tokens.
+//!
+//! A rendered prompt is one string in which the template's control tokens and the users' words can no longer be told
+//! apart. So each control token's text in the caller's strings gets a mark behind its first character before the template
+//! sees it. The mark breaks the token for every search, whatever the template then does to the string (trim, split, cut,
+//! join), and leaves white space and everything else as it was. After rendering the marks are taken out, and their places
+//! are handed to the tokenizer as cuts that no control token may span: the words around them are encoded in their context,
+//! as in a vocabulary without control tokens.
+//!
+//! A string whose end could be the beginning of a control token gets a mark there too, because a template may join it with
+//! the next string.
+
+use aho_corasick::AhoCorasick;
+use serde_json::{Map, Value};
+
+use super::Variables;
+use crate::{TextError, Tokenizer};
+
+/// The characters that serve as marks: Unicode reserves them for a program's own use and never assigns them.
+const MARKS: std::ops::RangeInclusive<char> = '\u{fdd0}'..='\u{fdef}';
+
+/// Whether a character may be a mark, which `tojson` must then leave as it is.
+pub(super) fn is_mark(c: char) -> bool {
+    MARKS.contains(&c)
+}
+
+/// The added tokens that steer a chat.
+pub(super) struct ControlTokens {
+    ids: Vec<u32>,
+    /// For strings of anyone but the assistant.
+    all: Finder,
+    /// For assistant messages and for roles.
+    spoken: Finder,
+    any_normalized: bool,
+}
+
+impl ControlTokens {
+    /// The control tokens of a tokenizer for the template `source`: special tokens, and those other added tokens that the
+    /// folder lists or the template's text contains. Tokens of white space are ordinary text.
+    pub(super) fn of(tokenizer: &Tokenizer, source: &str) -> ControlTokens {
+        let listed = tokenizer.config().control_tokens.as_ref();
+        let is_control = |content: &str| match listed {
+            Some(listed) => listed.iter().any(|token| token == content),
+            None => !content.trim().is_empty() && source.contains(content),
+        };
+        let tokens = tokenizer.added().iter().filter(|(_, token)| !token.content.is_empty());
+        let controls: Vec<_> = tokens.filter(|(_, token)| token.special || is_control(&token.content)).collect();
+        let all = controls.iter().map(|(_, token)| token.content.as_str());
+        let spoken = controls.iter().filter(|(_, token)| token.special || !reads(source, &token.content));
+        ControlTokens {
+            all: Finder::new(all.collect()),
+            spoken: Finder::new(spoken.map(|(_, token)| token.content.as_str()).collect()),
+            any_normalized: controls.iter().any(|(_, token)| token.normalized),
+            ids: controls.iter().map(|&(id, _)| id).collect(),
+        }
+    }
+
+    /// Ids of the control tokens.
+    pub(super) fn ids(&self) -> &[u32] {
+        &self.ids
+    }
+
+    /// Whether one of them is looked for in normalized text, where other text may come to look like it.
+    pub(super) fn any_normalized(&self) -> bool {
+        self.any_normalized
+    }
+
+    /// Marks the control tokens in a caller's strings. Gives the mark, if there was anything to mark.
+    pub(super) fn mark(&self, variables: &mut Variables) -> Result<Option<char>, TextError> {
+        let all_of_it = [&variables.messages, &variables.tools, &variables.documents];
+        let found = all_of_it.iter().any(|value| self.all.in_value(value)) || variables.extra.values().any(|v| self.all.in_value(v));
+        if !found {
+            return Ok(None);
+        }
+        let used = |mark: char| all_of_it.iter().any(|value| holds(value, mark)) || variables.extra.values().any(|v| holds(v, mark));
+        let mark = MARKS.into_iter().find(|&mark| !used(mark)).ok_or(TextError::Unmarkable)?;
+        for message in variables.messages.as_array_mut().into_iter().flatten() {
+            self.mark_message(message, mark);
+        }
+        self.all.mark_value(&mut variables.tools, mark);
+        self.all.mark_value(&mut variables.documents, mark);
+        for (name, value) in &mut variables.extra {
+            if !name.ends_with("_token") {
+                self.all.mark_value(value, mark);
+            }
+        }
+        Ok(Some(mark))
+    }
+
+    fn mark_message(&self, message: &mut Value, mark: char) {
+        let assistant = matches!(message["role"].as_str(), Some("assistant" | "model"));
+        let Some(fields) = message.as_object_mut() else { return };
+        for (name, value) in fields {
+            let finder = if assistant || name == "role" { &self.spoken } else { &self.all };
+            finder.mark_value(value, mark);
+        }
+    }
+}
+
+/// Takes the marks out of a rendered prompt. Gives the prompt and the byte offsets in it at which they stood.
+pub(super) fn take_out(rendered: &str, mark: Option<char>) -> (String, Vec<usize>) {
+    let Some(mark) = mark else { return (rendered.to_owned(), Vec::new()) };
+    let (mut text, mut cuts) = (String::with_capacity(rendered.len()), Vec::new());
+    for (position, piece) in rendered.split(mark).enumerate() {
+        if position > 0 && cuts.last() != Some(&text.len()) {
+            cuts.push(text.len());
+        }
+        text.push_str(piece);
+    }
+    (text, cuts)
+}
+
+/// Finds control tokens in strings.
+struct Finder {
+    tokens: Vec<String>,
+    /// `None` where the search cannot be built; strings are then searched token by token.
+    automaton: Option<AhoCorasick>,
+}
+
+impl Finder {
+    fn new(tokens: Vec<&str>) -> Finder {
+        let automaton = AhoCorasick::new(&tokens).ok();
+        Finder { tokens: tokens.into_iter().map(str::to_owned).collect(), automaton }
+    }
+
+    /// Byte offsets at which marks belong in `text`, ascending.
+    fn places(&self, text: &str) -> Vec<usize> {
+        let mut places: Vec<usize> = match &self.automaton {
+            Some(automaton) => automaton.find_overlapping_iter(text).map(|found| found.start()).collect(),
+            None => self.tokens.iter().flat_map(|token| text.match_indices(token.as_str()).map(|(at, _)| at)).collect(),
+        };
+        for place in &mut places {
+            *place += text[*place..].chars().next().map_or(1, char::len_utf8);
+        }
+        places.extend([text.len(), text.trim_end().len()].into_iter().filter(|&end| self.begins_token(&text[..end])));
+        places.sort_unstable();
+        places.dedup();
+        places
+    }
+
+    /// Whether the end of `text` is the beginning of a control token, but not all of one.
+    fn begins_token(&self, text: &str) -> bool {
+        let begins = |token: &String| {
+            let beginnings = token.char_indices().skip(1).map(|(end, _)| &token[..end]);
+            beginnings.into_iter().any(|beginning| text.ends_with(beginning))
+        };
+        self.tokens.iter().any(begins)
+    }
+
+    fn in_value(&self, value: &Value) -> bool {
+        match value {
+            Value::String(text) => !self.places(text).is_empty(),
+            Value::Array(items) => items.iter().any(|item| self.in_value(item)),
+            Value::Object(fields) => fields.iter().any(|(name, value)| !self.places(name).is_empty() || self.in_value(value)),
+            _ => false,
+        }
+    }
+
+    fn mark_value(&self, value: &mut Value, mark: char) {
+        match value {
+            Value::String(text) => self.mark_text(text, mark),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.mark_value(item, mark)),
+            Value::Object(fields) => {
+                let marked = std::mem::take(fields).into_iter().map(|(mut name, mut value)| {
+                    self.mark_text(&mut name, mark);
+                    self.mark_value(&mut value, mark);
+                    (name, value)
+                });
+                *fields = marked.collect::<Map<_, _>>();
+            }
+            _ => {}
+        }
+    }
+
+    fn mark_text(&self, text: &mut String, mark: char) {
+        for place in self.places(text).into_iter().rev() {
+            text.insert(place, mark);
+        }
+    }
+}
+
+/// Whether a character occurs in the strings of a value.
+fn holds(value: &Value, mark: char) -> bool {
+    match value {
+        Value::String(text) => text.contains(mark),
+        Value::Array(items) => items.iter().any(|item| holds(item, mark)),
+        Value::Object(fields) => fields.iter().any(|(name, value)| name.contains(mark) || holds(value, mark)),
+        _ => false,
+    }
+}
+
+/// Whether a template looks for this token in a message: it stands alone in quotes before `in`, or in the parentheses of a
+/// method that searches.
+fn reads(source: &str, token: &str) -> bool {
+    let searches = ["split", "rsplit", "partition", "rpartition", "startswith", "endswith", "find", "index", "replace", "count"];
+    source.match_indices(token).any(|(at, _)| {
+        let (before, after) = (&source[..at], &source[at + token.len()..]);
+        let Some(quote) = before.chars().next_back().filter(|c| matches!(c, '"' | '\'')) else { return false };
+        let Some(after) = after.strip_prefix(quote) else { return false };
+        let mut words = after.split_whitespace();
+        let operator = words.next();
+        let is_in = operator == Some("in") || (operator == Some("not") && words.next() == Some("in"));
+        let method = before[..before.len() - 1].trim_end().strip_suffix('(').map(str::trim_end);
+        is_in || method.is_some_and(|method| searches.iter().any(|search| method.ends_with(search)))
+    })
+}
