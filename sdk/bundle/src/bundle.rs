@@ -43,7 +43,11 @@ impl Bundle {
         // The type comes first: for a model of another kind, its missing or odd graphs are not the news.
         let architecture = if configs.any() { Architecture::new(folder, &configs)? } else { Architecture::default() };
         let Found { layout, mut variants } = detect(folder, &configs)?;
-        let (place, reason) = choose(folder, &variants, &named_request(layout, options))?;
+        let (place, reason) = match layout {
+            // The name that the configuration gives says nothing about the precision, so a request waits for the graph.
+            Layout::Genai => (0, "named by genai_config.json".to_owned()),
+            Layout::Optimum | Layout::Community => choose(folder, &variants, options)?,
+        };
 
         let file = variants[place].file.clone();
         let mut weights = MappedWeights::open(&file)?;
@@ -176,15 +180,6 @@ fn check_folder(folder: &Path) -> Result<(), BundleError> {
     match folder.read_dir().map_err(unreadable)?.next() {
         Some(_) => Ok(()),
         None => Err(BundleError::EmptyFolder { folder: folder.into() }),
-    }
-}
-
-/// The options without a request where names say nothing about precision: there the graph is read before the request
-/// is held against it.
-fn named_request(layout: Layout, options: &OpenOptions) -> OpenOptions {
-    match layout {
-        Layout::Genai => OpenOptions { variant: None, ..options.clone() },
-        Layout::Optimum | Layout::Community => options.clone(),
     }
 }
 

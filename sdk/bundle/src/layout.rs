@@ -91,7 +91,8 @@ fn hint(folder: &Path) -> String {
     if has(".onnx") {
         "it has graphs under other names: rename the decoder's to model.onnx".into()
     } else if has(".safetensors") || has(".bin") {
-        "it has the weights for PyTorch: export them with `optimum-cli export onnx` or the model builder of onnxruntime-genai".into()
+        "it has the weights for PyTorch: export them with `optimum-cli export onnx` or the model builder of onnxruntime-genai"
+            .into()
     } else if has(".gguf") {
         "it has a GGUF file, which is another format: download the model in ONNX form".into()
     } else {

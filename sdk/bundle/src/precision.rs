@@ -38,32 +38,27 @@ impl Precision {
         }
     }
 
-    /// The precision of a graph, judged by where most bytes of its constants are. Products over 4-bit weights
-    /// (`MatMulNBits`, `GatherBlockQuantized`) decide if there are any, since in a small model an embedding in floating
-    /// point can outweigh them. `None` for a graph without weights of a known kind.
+    /// The precision of a graph. Quantised weights decide if there are any, since in a small model an embedding in
+    /// floating point can outweigh them all: first operators over packed weights (`MatMulNBits`, `GatherBlockQuantized`),
+    /// by their number, then constants of 4 and of 8 bits with two dimensions or more. Otherwise it is the type that
+    /// most bytes of the constants are in. `None` for a graph without constants of a known kind.
     pub fn of_graph(graph: &Graph) -> Option<Precision> {
-        let mut bytes = ByKind::default();
-        for tensor in &graph.initializers {
-            bytes.add(tensor.data_type, tensor.bytes.len());
-        }
-        let packed = graph.nodes.iter().filter_map(packed_bits);
-        let (four, eight) = packed.fold((0, 0), |(four, eight), bits| if bits == 8 { (four, eight + 1) } else { (four + 1, eight) });
         if graph.nodes.iter().any(|node| node.op_type == "MatMulBnb4") {
             return Some(Precision::NormalFloat4);
         }
-        if four > eight || (four == 0 && eight == 0 && bytes.int4 > 0) {
+        let bytes = ByKind::of(graph);
+        let widths: Vec<i64> = graph.nodes.iter().filter_map(packed_bits).collect();
+        let eight = widths.iter().filter(|bits| **bits == 8).count();
+        let four = widths.len() - eight;
+        if four > eight || (eight == 0 && bytes.int4 > 0) {
             return Some(if bytes.float16 > bytes.float32 { Precision::Int4Float16 } else { Precision::Int4 });
         }
-        if eight > 0 {
+        if eight > 0 || bytes.int8 > 0 {
             return Some(Precision::Int8);
         }
-        let most = [
-            (bytes.int8, Precision::Int8),
-            (bytes.float16, Precision::Float16),
-            (bytes.bfloat16, Precision::BFloat16),
-            (bytes.float32, Precision::Float32),
-        ];
-        most.into_iter().max_by_key(|(bytes, _)| *bytes).filter(|(bytes, _)| *bytes > 0).map(|(_, precision)| precision)
+        let floats =
+            [(bytes.float16, Precision::Float16), (bytes.bfloat16, Precision::BFloat16), (bytes.float32, Precision::Float32)];
+        floats.into_iter().max_by_key(|(bytes, _)| *bytes).filter(|(bytes, _)| *bytes > 0).map(|(_, precision)| precision)
     }
 }
 
@@ -78,7 +73,7 @@ fn packed_bits(node: &Node) -> Option<i64> {
     matches!(node.op_type.as_str(), "MatMulNBits" | "GatherBlockQuantized").then(|| node.int("bits").unwrap_or(4))
 }
 
-/// Bytes of constants by their kind.
+/// Bytes of constants by their kind; integers in matrices alone, since zero points and table indices are no weights.
 #[derive(Default)]
 struct ByKind {
     int4: usize,
@@ -89,16 +84,21 @@ struct ByKind {
 }
 
 impl ByKind {
-    fn add(&mut self, data_type: DataType, bytes: usize) {
-        let kind = match data_type {
-            DataType::Int4 | DataType::UInt4 => &mut self.int4,
-            DataType::Int8 | DataType::UInt8 => &mut self.int8,
-            DataType::Float16 => &mut self.float16,
-            DataType::BFloat16 => &mut self.bfloat16,
-            DataType::Float32 => &mut self.float32,
-            _ => return,
-        };
-        *kind = kind.saturating_add(bytes);
+    fn of(graph: &Graph) -> ByKind {
+        let mut all = ByKind::default();
+        for tensor in &graph.initializers {
+            let is_matrix = tensor.dims.len() > 1;
+            let kind = match tensor.data_type {
+                DataType::Int4 | DataType::UInt4 if is_matrix => &mut all.int4,
+                DataType::Int8 | DataType::UInt8 if is_matrix => &mut all.int8,
+                DataType::Float16 => &mut all.float16,
+                DataType::BFloat16 => &mut all.bfloat16,
+                DataType::Float32 => &mut all.float32,
+                _ => continue,
+            };
+            *kind = kind.saturating_add(tensor.bytes.len());
+        }
+        all
     }
 }
 
@@ -111,6 +111,10 @@ mod tests {
     fn constant(data_type: DataType, elements: usize) -> Tensor {
         let bytes = Bytes::copy_of(&vec![0_u8; data_type.bytes_for(elements).unwrap()]);
         Tensor { name: String::new(), data_type, dims: vec![elements], bytes }
+    }
+
+    fn matrix(data_type: DataType, elements: usize) -> Tensor {
+        Tensor { dims: vec![1, elements], ..constant(data_type, elements) }
     }
 
     fn node(op_type: &str, bits: Option<i64>) -> Node {
@@ -127,22 +131,23 @@ mod tests {
             Case("floats", vec![], vec![constant(Float32, 9), constant(Float16, 10)], Some(Precision::Float32)),
             Case("halves", vec![], vec![constant(Float32, 4), constant(Float16, 10)], Some(Precision::Float16)),
             Case("brain halves", vec![], vec![constant(BFloat16, 10)], Some(Precision::BFloat16)),
-            Case("bytes", vec![], vec![constant(Int8, 90), constant(Float32, 10)], Some(Precision::Int8)),
+            Case("bytes", vec![], vec![matrix(Int8, 10), constant(Float32, 90)], Some(Precision::Int8)),
+            Case("zero points", vec![], vec![constant(Int8, 90), constant(Float32, 9)], Some(Precision::Float32)),
             Case(
                 "packed, and an embedding in float that is larger",
                 vec![node("MatMulNBits", None)],
-                vec![constant(UInt8, 10), constant(Float32, 100)],
+                vec![matrix(UInt8, 10), constant(Float32, 100)],
                 Some(Precision::Int4),
             ),
             Case(
                 "packed with halves",
                 vec![node("MatMulNBits", Some(4))],
-                vec![constant(UInt8, 10), constant(Float16, 100), constant(Float32, 1)],
+                vec![matrix(UInt8, 10), constant(Float16, 100), constant(Float32, 1)],
                 Some(Precision::Int4Float16),
             ),
-            Case("packed, 8 bits", vec![node("MatMulNBits", Some(8))], vec![constant(UInt8, 1)], Some(Precision::Int8)),
-            Case("4-bit constants", vec![], vec![constant(Int4, 2), constant(Float32, 9)], Some(Precision::Int4)),
-            Case("bitsandbytes", vec![node("MatMulBnb4", None)], vec![constant(UInt8, 2)], Some(Precision::NormalFloat4)),
+            Case("packed, 8 bits", vec![node("MatMulNBits", Some(8))], vec![matrix(UInt8, 1)], Some(Precision::Int8)),
+            Case("4-bit constants", vec![], vec![matrix(Int4, 2), constant(Float32, 9)], Some(Precision::Int4)),
+            Case("bitsandbytes", vec![node("MatMulBnb4", None)], vec![matrix(UInt8, 2)], Some(Precision::NormalFloat4)),
         ] {
             let graph = Graph { nodes, initializers, ..Graph::default() };
             assert_eq!(Precision::of_graph(&graph), precision, "{what}");

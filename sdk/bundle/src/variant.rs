@@ -35,8 +35,7 @@ pub struct OpenOptions {
 
 impl Default for OpenOptions {
     fn default() -> OpenOptions {
-        let preference =
-            vec![Precision::Int4, Precision::Int4Float16, Precision::Int8, Precision::Float16, Precision::Float32];
+        let preference = vec![Precision::Int4, Precision::Int4Float16, Precision::Int8, Precision::Float16, Precision::Float32];
         OpenOptions { variant: None, preference }
     }
 }
@@ -145,7 +144,12 @@ pub(crate) fn unsupported(variant: &Variant, variants: &[Variant]) -> BundleErro
 
 /// The error for a variant that is not there.
 pub(crate) fn unknown(folder: &Path, wanted: &str, variants: &[Variant]) -> BundleError {
-    BundleError::UnknownVariant { folder: folder.into(), requested: wanted.into(), available: names(variants.iter()) }
+    let about = |variant: &Variant| match variant.precision {
+        Some(precision) => format!("{} ({precision})", variant.name),
+        None => variant.name.clone(),
+    };
+    let available: Vec<String> = variants.iter().map(about).collect();
+    BundleError::UnknownVariant { folder: folder.into(), requested: wanted.into(), available: available.join(", ") }
 }
 
 fn is_supported(variant: &Variant) -> bool {
@@ -197,13 +201,8 @@ mod tests {
             "vision_encoder.onnx",
         ]);
         let names: Vec<String> = variants_among(&files).into_iter().map(|variant| variant.name).collect();
-        let expected = [
-            "model_q2f16",
-            "decoder_model_merged",
-            "decoder_model_merged_quantized",
-            "decoder_with_past_model",
-            "decoder_model",
-        ];
+        let expected =
+            ["model_q2f16", "decoder_model_merged", "decoder_model_merged_quantized", "decoder_with_past_model", "decoder_model"];
         assert_eq!(names, expected);
     }
 

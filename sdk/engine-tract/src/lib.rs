@@ -27,6 +27,8 @@ mod rotary;
 mod run;
 mod runner;
 mod source;
+#[cfg(test)]
+mod tests;
 mod walk;
 mod weight;
 

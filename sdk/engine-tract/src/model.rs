@@ -30,6 +30,21 @@ pub struct OpenOptions {
     pub walk: bool,
 }
 
+/// What the configuration files say that the graph does not.
+pub(crate) struct GraphFacts {
+    pub(crate) input_ids: String,
+    pub(crate) logits: String,
+    pub(crate) head_dim: Option<usize>,
+    pub(crate) sliding_window: Option<usize>,
+    pub(crate) max_context: Option<usize>,
+}
+
+impl Default for GraphFacts {
+    fn default() -> Self {
+        Self { input_ids: "input_ids".into(), logits: "logits".into(), head_dim: None, sliding_window: None, max_context: None }
+    }
+}
+
 /// A decoder that runs on our kernels through tract.
 pub struct TractModel {
     info: Arc<ModelInfo>,
@@ -51,18 +66,34 @@ impl TractModel {
     pub fn open(bundle: &Bundle, options: &OpenOptions) -> Result<Self, EngineError> {
         let graph = bundle.graph().map_err(|e| EngineError::BadModel(e.to_string()))?;
         let architecture = bundle.architecture();
-        let facts = Facts {
-            head_dim: declared_head_dim(&graph).or(architecture.head_dim),
-            sliding_window: architecture.sliding_window.as_ref().map(|w| w.positions),
+        let facts = GraphFacts {
             input_ids: bundle.io().input_ids.clone(),
+            logits: bundle.io().logits.clone(),
+            head_dim: architecture.head_dim,
+            sliding_window: architecture.sliding_window.as_ref().map(|w| w.positions),
+            max_context: architecture.max_context,
         };
-        let mut program = build(&graph, &facts, &bundle.io().logits)?;
+        Self::of_graph(&graph, &facts, options)
+    }
+
+    pub(crate) fn of_graph(graph: &Graph, given: &GraphFacts, options: &OpenOptions) -> Result<Self, EngineError> {
+        let facts = Facts {
+            head_dim: declared_head_dim(graph).or(given.head_dim),
+            sliding_window: given.sliding_window,
+            input_ids: given.input_ids.clone(),
+        };
+        let mut program = build(graph, &facts, &given.logits)?;
         fuse(&mut program)?;
         let layout = KvLayout::new(&program.layers, PAGE).map_err(|e| EngineError::UnsupportedGraph(e.to_string()))?;
-        let info = Arc::new(info_of(&program, architecture.max_context));
+        let info = Arc::new(info_of(&program, given.max_context));
         let by_itself = options.walk && info.foreign_ops.is_empty();
-        let plan = if by_itself { None } else { Some(Plan::new(&program, &graph)?) };
+        let plan = if by_itself { None } else { Some(Plan::new(&program, graph)?) };
         Ok(Self { info, program: Arc::new(program), plan, layout })
+    }
+
+    /// Names of the operators in running order.
+    pub fn operators(&self) -> impl Iterator<Item = &'static str> {
+        self.program.steps.iter().map(|s| s.op.name())
     }
 
     fn context(&self, options: &RunnerOptions) -> usize {

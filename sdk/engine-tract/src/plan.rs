@@ -1,7 +1,7 @@
 //! The program as a tract plan: every operator of ours is one node of one type, which tract types and orders, and which
 //! the closure given to the plan runs.
 
-use crate::program::{Foreign, Op, Program, Step};
+use crate::program::{Foreign, Op as Operator, Program, Step};
 use crate::run::Machine;
 use kinglet_bundle::onnx::{AttributeValue, Graph, Tensor};
 use kinglet_engine::{CancelToken, EngineError};
@@ -33,7 +33,7 @@ struct Node {
     picked: Option<TDim>,
 }
 
-impl tract_onnx::tract_hir::internal::Op for Node {
+impl Op for Node {
     fn name(&self) -> StaticName {
         OP_TYPE.into()
     }
@@ -104,9 +104,9 @@ impl Plan {
     }
 
     fn parse(program: &Program, graph: &Graph) -> TractResult<Self> {
-        let mut onnx = tract_onnx::onnx();
-        onnx.op_register.insert(OP_TYPE, build_node);
-        let parsed = onnx.parse(&proto(program, graph), None)?;
+        let mut framework = onnx();
+        framework.op_register.insert(OP_TYPE, build_node);
+        let parsed = framework.parse(&proto(program, graph), None)?;
         ensure!(parsed.unresolved_inputs.is_empty(), "unresolved inputs {:?}", parsed.unresolved_inputs);
         let plan = TypedSimplePlan::new(parsed.model.into_typed()?.into_optimized()?)?;
         let symbol = |name: &str| plan.model().symbols.get(name);
@@ -175,15 +175,14 @@ fn floats(tensor: &Tensor_) -> TractResult<&[f32]> {
 }
 
 fn run_node(step: &Step, machine: &mut Machine, buffers: &mut Buffers, inputs: &[TValue], failure: &mut Option<EngineError>) -> TractResult<TVec<TValue>> {
-    let is_embedding = matches!(step.op, Op::Embed { .. });
+    let is_embedding = matches!(step.op, Operator::Embed { .. });
     let views: TVec<&[f32]> = inputs.iter().filter(|_| !is_embedding).map(|t| floats(t)).collect::<TractResult<_>>()?;
     let rows = machine.output_rows(&step.op, inputs[0].shape()[1]);
     let mut made: TVec<Arc<Tensor_>> = (0..step.outputs.len()).map(|_| buffers.take(rows, step.width)).collect::<TractResult<_>>()?;
     {
-        let mut outputs: TVec<&mut [f32]> = made
-            .iter_mut()
-            .map(|t| Arc::get_mut(t).context("a buffer that somebody holds")?.try_as_plain_ram_mut()?.into_slice_mut::<f32>())
-            .collect::<TractResult<_>>()?;
+        let own = made.iter_mut().map(|t: &mut Arc<Tensor_>| Arc::get_mut(t).context("a buffer that somebody holds")?.try_as_plain_ram_mut());
+        let mut plain: TVec<_> = own.collect::<TractResult<_>>()?;
+        let mut outputs: TVec<&mut [f32]> = plain.iter_mut().map(|p| p.as_slice_mut()).collect::<TractResult<_>>()?;
         if let Err(error) = machine.execute(step, &views, &mut outputs) {
             let message = error.to_string();
             *failure = Some(error);
@@ -232,7 +231,7 @@ pub(crate) fn failed(error: TractError) -> EngineError {
 fn proto(program: &Program, graph: &Graph) -> ModelProto {
     let mut initializer = vec![];
     let node = program.steps.iter().enumerate().map(|(i, step)| match &step.op {
-        Op::Foreign(foreign) => foreign_node(i, step, foreign, &mut initializer),
+        Operator::Foreign(foreign) => foreign_node(i, step, foreign, &mut initializer),
         _ => own_node(i, step),
     });
     let node = node.collect();
@@ -253,7 +252,7 @@ fn value_name(value: usize) -> String {
 }
 
 fn own_node(index: usize, step: &Step) -> NodeProto {
-    let pick = usize::from(matches!(step.op, Op::PickRows));
+    let pick = usize::from(matches!(step.op, Operator::PickRows));
     let attribute = [("step", index), ("width", step.width), ("outputs", step.outputs.len()), ("pick", pick)].map(|(name, value)| AttributeProto {
         name: name.into(),
         i: value as i64,

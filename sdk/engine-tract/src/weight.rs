@@ -1,7 +1,8 @@
 //! Weights as the program holds them: handles on mapped bytes, and the search that finds them behind a graph's value.
 
 use crate::source::{Source, unsupported};
-use kinglet_bundle::onnx::{Bytes, DataType, Node, Tensor};
+use kinglet_bundle::Bytes;
+use kinglet_bundle::onnx::{DataType, Node, Tensor};
 use kinglet_engine::{EngineError, Precision};
 use kinglet_kernels::{BlockWeights, FloatWeights, Floats, IntegerWeights, Layout, Matrix, NibbleWeights, ShapeError};
 use std::borrow::Cow;
@@ -85,7 +86,7 @@ impl FloatData {
 #[derive(Debug)]
 enum Storage {
     Float { data: FloatData, layout: Layout },
-    Blocks { bits: u32, block: usize, packed: Bytes, scales: FloatData, zero_points: Option<Bytes> },
+    Blocks { bits: usize, block: usize, packed: Bytes, scales: FloatData, zero_points: Option<Bytes> },
     Integers { data: Bytes, signed: bool, layout: Layout, scales: Vector, zero_points: Option<Bytes> },
     Nibbles { data: Bytes, signed: bool, layout: Layout, block: usize, scales: FloatData, zero_points: Option<Bytes> },
 }
@@ -209,7 +210,7 @@ impl Weight {
     }
 
     /// The weight of `MatMulNBits` or the table of `GatherBlockQuantized`: `n` rows of `k` elements in blocks.
-    pub(crate) fn blocks(node: &Node, bits: u32, n: usize, k: usize, block: usize, tensors: BlockTensors<'_>) -> Result<Self, EngineError> {
+    pub(crate) fn blocks(node: &Node, bits: usize, n: usize, k: usize, block: usize, tensors: BlockTensors<'_>) -> Result<Self, EngineError> {
         let BlockTensors { packed, scales, zero_points } = tensors;
         if let Some(z) = zero_points
             && z.data_type != DataType::UInt8

@@ -6,8 +6,10 @@
 
 use std::collections::HashMap;
 use std::ops::Range as ByteRange;
+use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, Input, MatchKind};
+use regex::Regex;
 use tokenizers::normalizer::Range;
 use tokenizers::{
     AddedToken, Encoding, Model, NormalizedString, Normalizer, OffsetType, PreTokenizedString, PreTokenizer, Token,
@@ -27,6 +29,9 @@ pub(crate) enum Admission<'a> {
         cuts: &'a [usize],
     },
 }
+
+/// A character of a word, for `single_word` tokens.
+static WORD: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\w").ok());
 
 /// A search for added tokens: patterns and the token that each stands for.
 struct Search {
@@ -177,7 +182,7 @@ fn part(
 
 /// A `single_word` token counts only where no letter or digit touches it.
 fn stands_alone(token: &AddedToken, text: &str, range: ByteRange<usize>) -> bool {
-    let is_word = |c: Option<char>| c.is_some_and(|c| regex_syntax::try_is_word_character(c).unwrap_or(false));
+    let is_word = |c: Option<char>| c.is_some_and(|c| WORD.as_ref().is_some_and(|word| word.is_match(c.encode_utf8(&mut [0; 4]))));
     !token.single_word || !(is_word(text[..range.start].chars().next_back()) || is_word(text[range.end..].chars().next()))
 }
 

@@ -11,6 +11,7 @@ mod json;
 mod methods;
 mod protect;
 mod source;
+mod text;
 mod values;
 
 use std::fmt;

@@ -50,12 +50,36 @@ const TURNED_AWAY: [(&str, &[&str]); 5] = [
     (
         SENSES,
         &[
-            "whisper", "moonshine", "gemma3", "gemma3n", "gemma4", "phi3v", "phi4mm", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_5",
-            "llava", "idefics3", "smolvlm", "paligemma", "mllama", "mistral3", "florence2", "lfm2_vl", "lfm2_audio",
+            "whisper",
+            "moonshine",
+            "gemma3",
+            "gemma3n",
+            "gemma4",
+            "phi3v",
+            "phi4mm",
+            "qwen2_vl",
+            "qwen2_5_vl",
+            "qwen3_vl",
+            "qwen3_5",
+            "llava",
+            "idefics3",
+            "smolvlm",
+            "paligemma",
+            "mllama",
+            "mistral3",
+            "florence2",
+            "lfm2_vl",
+            "lfm2_audio",
         ],
     ),
-    (EXPERTS, &["mixtral", "phimoe", "qwen2_moe", "qwen3_moe", "qwen3_5_moe", "gpt_oss", "gptoss", "olmoe", "granitemoe", "lfm2_moe"]),
-    (RECURRENT, &["mamba", "mamba2", "rwkv", "recurrent_gemma", "jamba", "lfm2", "granitemoehybrid", "bamba", "falcon_h1", "zamba2"]),
+    (
+        EXPERTS,
+        &["mixtral", "phimoe", "qwen2_moe", "qwen3_moe", "qwen3_5_moe", "gpt_oss", "gptoss", "olmoe", "granitemoe", "lfm2_moe"],
+    ),
+    (
+        RECURRENT,
+        &["mamba", "mamba2", "rwkv", "recurrent_gemma", "jamba", "lfm2", "granitemoehybrid", "bamba", "falcon_h1", "zamba2"],
+    ),
 ];
 
 /// Checks that `model_type` is one that Kinglet takes on.

@@ -41,7 +41,9 @@ impl GenerationDefaults {
             top_k: top_k.map(|top_k| top_k as usize),
             top_p: own.and_then(|own| own.top_p).or(search.and_then(|search| search.top_p)),
             min_p: own.and_then(|own| own.min_p).or(search.and_then(|search| search.min_p)),
-            repetition_penalty: own.and_then(|own| own.repetition_penalty).or(search.and_then(|search| search.repetition_penalty)),
+            repetition_penalty: own
+                .and_then(|own| own.repetition_penalty)
+                .or(search.and_then(|search| search.repetition_penalty)),
             suppress_ids: token_ids(&folder.join(GENERATION_CONFIG), "suppress_tokens", suppressed)?,
             max_length: own.and_then(|own| own.max_length).or(search.and_then(|search| search.max_length)),
         })

@@ -1,11 +1,13 @@
 //! From bytes to a [`Graph`].
 
+use std::collections::{HashMap, HashSet};
+
 use super::error::{Damage, OnnxError};
 use super::read_tensor::read_tensor;
 use super::wire::{Field, Message};
 use super::{Attribute, AttributeValue, DataType, Dim, Graph, Node, OpSet, ValueInfo};
-use crate::error::FileError;
 use crate::Bytes;
+use crate::error::FileError;
 
 /// Graphs inside attributes of graphs: `If` in `Loop` in `If` is far more than decoders use.
 const GRAPH_DEPTH: usize = 8;
@@ -24,7 +26,7 @@ pub trait Parts {
 }
 
 /// Parts that are at hand, by location; of use for models that keep nothing outside.
-impl Parts for std::collections::HashMap<String, Bytes> {
+impl Parts for HashMap<String, Bytes> {
     fn part(&mut self, location: &str) -> Result<Bytes, FileError> {
         self.get(location).cloned().ok_or_else(|| FileError::Missing { path: location.into() })
     }
@@ -117,7 +119,7 @@ impl Reader<'_> {
                 _ => {}
             }
         }
-        let constants: std::collections::HashSet<&str> = graph.initializers.iter().map(|t| t.name.as_str()).collect();
+        let constants: HashSet<&str> = graph.initializers.iter().map(|t| t.name.as_str()).collect();
         graph.inputs.retain(|input| !constants.contains(input.name.as_str()));
         Ok(graph)
     }

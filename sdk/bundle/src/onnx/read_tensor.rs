@@ -87,11 +87,8 @@ impl TensorFields {
             return Err(TensorProblem::Segments.into());
         }
         let (dims, expected_bytes) = self.shape(data_type)?;
-        let bytes = if self.location == EXTERNAL {
-            self.external(reader, expected_bytes)?
-        } else {
-            self.inside(reader.file, data_type)?
-        };
+        let bytes =
+            if self.location == EXTERNAL { self.external(reader, expected_bytes)? } else { self.inside(reader.file, data_type)? };
         if bytes.len() != expected_bytes {
             return Err(TensorProblem::Length { expected_bytes, found_bytes: bytes.len() }.into());
         }

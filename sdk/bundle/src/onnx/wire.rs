@@ -76,7 +76,7 @@ impl<'a> Message<'a> {
         for shift in (0..70).step_by(7) {
             let [byte] = *self.array::<1>()?;
             // The tenth byte holds bit 63 alone; what protobuf's own readers drop there is dropped here.
-            value |= u64::from(byte & 0x7f).checked_shl(shift).unwrap_or(0);
+            value |= u64::from(byte & 0x7f) << shift;
             if byte < 0x80 {
                 return Ok(value);
             }

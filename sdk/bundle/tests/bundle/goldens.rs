@@ -33,6 +33,10 @@ fn open(goldens: &Path, model: &Value) {
     };
     assert_eq!(layout, model["layout"].as_str().unwrap(), "{path}");
 
+    let precision = bundle.variant().precision.unwrap_or_else(|| panic!("{path}: no precision")).name();
+    let expected = model["precision"].as_str().unwrap();
+    assert!(precision == expected || precision == format!("{expected}-float16"), "{path}: {precision} instead of {expected}");
+
     let (architecture, graph) = (bundle.architecture(), bundle.graph().unwrap());
     let layers = architecture.layers.unwrap_or_else(|| panic!("{path} does not say how many layers it has"));
     for template in [&bundle.io().past_key, &bundle.io().past_value] {
@@ -44,6 +48,7 @@ fn open(goldens: &Path, model: &Value) {
 
     let weights: usize = graph.initializers.iter().map(|tensor| tensor.bytes.len()).sum();
     assert!(weights > 0 && weights as u64 <= bundle.total_bytes(), "{path}: {weights} of {}", bundle.total_bytes());
-    let on_heap: usize = graph.initializers.iter().filter(|tensor| !tensor.bytes.is_mapped()).map(|tensor| tensor.bytes.len()).sum();
+    let on_heap: usize =
+        graph.initializers.iter().filter(|tensor| !tensor.bytes.is_mapped()).map(|tensor| tensor.bytes.len()).sum();
     assert!(on_heap <= weights / 10, "{path}: {on_heap} of {weights} bytes of weights were copied to the heap");
 }

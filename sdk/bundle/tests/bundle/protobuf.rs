@@ -159,7 +159,7 @@ fn a_constant_that_disagrees_with_itself_is_named() {
         Case(tensor("t", FLOAT, &[1 << 61]), TensorProblem::Shape { dims: vec![1 << 61] }),
         Case(tensor("t", FLOAT, &[2]).bytes(9, [0; 7]), length(8, 7)),
         Case(tensor("t", FLOAT, &[2]).bytes(9, [0; 12]), length(8, 12)),
-        Case(tensor("t", FLOAT, &[1 << 40, 0]).bytes(9, [0; 4]), length(0, 4)),
+        Case(tensor("t", FLOAT, &[1 << 40, 1 << 40, 0]).bytes(9, [0; 4]), length(0, 4)),
         Case(tensor("t", FLOAT, &[2]), length(8, 0)),
         Case(tensor("t", FLOAT, &[2]).float(4, 1.0), length(8, 4)),
         Case(tensor("t", 7, &[2]).bytes(7, [1, 2, 3]), length(16, 24)),
@@ -223,6 +223,9 @@ fn damage_is_told_with_its_place() {
             other => panic!("{other:?} from {bytes:x?}"),
         }
     }
+    let uneven = Message::default().bytes(1, "scales").bytes(7, [0; 5]);
+    let error = read(model(&Message::default().bytes(1, node("Resize", &[], &[]).bytes(5, uneven)))).unwrap_err();
+    assert!(matches!(error, OnnxError::Damaged { damage: Damage::EndsEarly, .. }), "{error}");
     assert!(matches!(read([]), Err(OnnxError::NoGraph)));
     assert!(matches!(read(Message::default().int(1, 8)), Err(OnnxError::NoGraph)));
 }

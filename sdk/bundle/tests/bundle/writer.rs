@@ -4,18 +4,18 @@ use std::path::Path;
 
 /// A protobuf message that is being written.
 #[derive(Clone, Default)]
-pub struct Message(pub Vec<u8>);
+pub(crate) struct Message(pub(crate) Vec<u8>);
 
 impl Message {
     /// An integer field.
-    pub fn int(mut self, field: u32, value: i64) -> Message {
+    pub(crate) fn int(mut self, field: u32, value: i64) -> Message {
         self.varint(u64::from(field << 3));
         self.varint(value as u64);
         self
     }
 
     /// A field with a length: text, bytes or a message.
-    pub fn bytes(mut self, field: u32, value: impl AsRef<[u8]>) -> Message {
+    pub(crate) fn bytes(mut self, field: u32, value: impl AsRef<[u8]>) -> Message {
         self.varint(u64::from(field << 3 | 2));
         self.varint(value.as_ref().len() as u64);
         self.0.extend_from_slice(value.as_ref());
@@ -23,14 +23,14 @@ impl Message {
     }
 
     /// A `float` field.
-    pub fn float(mut self, field: u32, value: f32) -> Message {
+    pub(crate) fn float(mut self, field: u32, value: f32) -> Message {
         self.varint(u64::from(field << 3 | 5));
         self.0.extend(value.to_le_bytes());
         self
     }
 
     /// Appends a number as it is.
-    pub fn varint(&mut self, mut value: u64) {
+    pub(crate) fn varint(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.0.push(value as u8 | 0x80);
             value >>= 7;
@@ -45,47 +45,47 @@ impl AsRef<[u8]> for Message {
     }
 }
 
-pub const FLOAT: i64 = 1;
-pub const INT64: i64 = 7;
+pub(crate) const FLOAT: i64 = 1;
+pub(crate) const INT64: i64 = 7;
 
 /// `TensorProto` without content.
-pub fn tensor(name: &str, data_type: i64, dims: &[i64]) -> Message {
+pub(crate) fn tensor(name: &str, data_type: i64, dims: &[i64]) -> Message {
     let message = dims.iter().fold(Message::default(), |message, dim| message.int(1, *dim));
     message.int(2, data_type).bytes(8, name)
 }
 
 /// A float32 `TensorProto` whose content is in another file.
-pub fn external(name: &str, dims: &[i64], entries: &[(&str, &str)]) -> Message {
+pub(crate) fn external(name: &str, dims: &[i64], entries: &[(&str, &str)]) -> Message {
     let entry = |key: &str, value: &str| Message::default().bytes(1, key).bytes(2, value);
     entries.iter().fold(tensor(name, FLOAT, dims).int(14, 1), |message, (key, value)| message.bytes(13, entry(key, value)))
 }
 
 /// A float32 `TensorProto` with raw data.
-pub fn raw_floats(name: &str, numbers: &[f32]) -> Message {
+pub(crate) fn raw_floats(name: &str, numbers: &[f32]) -> Message {
     let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
     tensor(name, FLOAT, &[numbers.len() as i64]).bytes(9, bytes)
 }
 
 /// `NodeProto`.
-pub fn node(op_type: &str, inputs: &[&str], outputs: &[&str]) -> Message {
+pub(crate) fn node(op_type: &str, inputs: &[&str], outputs: &[&str]) -> Message {
     let message = inputs.iter().fold(Message::default(), |message, name| message.bytes(1, name));
     outputs.iter().fold(message, |message, name| message.bytes(2, name)).bytes(4, op_type)
 }
 
 /// `ValueInfoProto` of a tensor with two dimensions of which nothing is known.
-pub fn value(name: &str, data_type: i64) -> Message {
+pub(crate) fn value(name: &str, data_type: i64) -> Message {
     let shape = Message::default().bytes(1, []).bytes(1, []);
     let tensor_type = Message::default().int(1, data_type).bytes(2, shape);
     Message::default().bytes(1, name).bytes(2, Message::default().bytes(1, tensor_type))
 }
 
 /// `ModelProto` around a graph.
-pub fn model(graph: &Message) -> Message {
+pub(crate) fn model(graph: &Message) -> Message {
     Message::default().int(1, 8).bytes(7, graph).bytes(8, Message::default().int(2, 18))
 }
 
 /// A graph with the inputs and outputs of a decoder, one product, and these constants.
-pub fn decoder(constants: &[Message]) -> Message {
+pub(crate) fn decoder(constants: &[Message]) -> Message {
     let graph = Message::default()
         .bytes(1, node("MatMul", &["input_ids", "w"], &["logits"]))
         .bytes(11, value("input_ids", INT64))
@@ -99,21 +99,21 @@ pub fn decoder(constants: &[Message]) -> Message {
 }
 
 /// A small model whose weight lies inside.
-pub fn whole_model() -> Vec<u8> {
+pub(crate) fn whole_model() -> Vec<u8> {
     model(&decoder(&[raw_floats("w", &[1.0, 2.0, 3.0])])).0
 }
 
 /// A `config.json` that opens.
-pub const CONFIG: &str = r#"{"model_type":"llama","hidden_size":64,"num_hidden_layers":2,"num_attention_heads":4,
+pub(crate) const CONFIG: &str = r#"{"model_type":"llama","hidden_size":64,"num_hidden_layers":2,"num_attention_heads":4,
     "num_key_value_heads":2,"intermediate_size":128,"vocab_size":256,"max_position_embeddings":512,"eos_token_id":2}"#;
 
 /// A `genai_config.json` that opens, for a graph called `model.onnx`.
-pub const GENAI: &str = r#"{"model":{"type":"qwen2","context_length":1024,"vocab_size":300,"eos_token_id":[5,6],"bos_token_id":1,
+pub(crate) const GENAI: &str = r#"{"model":{"type":"qwen2","context_length":1024,"vocab_size":300,"eos_token_id":[5,6],"bos_token_id":1,
     "pad_token_id":-1,"decoder":{"filename":"model.onnx","head_size":16,"hidden_size":32,"num_attention_heads":4,
     "num_key_value_heads":2,"num_hidden_layers":3}},"search":{"do_sample":true,"top_k":40,"temperature":0.5,"max_length":1024}}"#;
 
 /// Writes files into a fresh folder; names may lead into folders below.
-pub fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+pub(crate) fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, content) in files {
         write(folder.path(), name, content);
@@ -122,7 +122,7 @@ pub fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
 }
 
 /// Writes one file below `folder`, and the folders on the way.
-pub fn write(folder: &Path, name: &str, content: &[u8]) {
+pub(crate) fn write(folder: &Path, name: &str, content: &[u8]) {
     let path = folder.join(name);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, content).unwrap();

@@ -21,8 +21,8 @@ def constants() -> list[TensorProto]:
     half = [1.0, -0.5, 65504.0]
     return [
         raw(np.arange(6, dtype=np.float32).reshape(2, 3) / 4, "raw_float"),
-        make("typed_float", TYPES.FLOAT, [3], [0.5, -1.25, 3e38]),
-        make("typed_double", TYPES.DOUBLE, [2], [0.1, -1e300]),
+        make("typed_float", TYPES.FLOAT, [3], [0.5, -1.25, 65536.25]),
+        make("typed_double", TYPES.DOUBLE, [2], [0.1, -1099511627776.5]),
         make("typed_int64", TYPES.INT64, [3], [0, -1, 2**62]),
         make("typed_uint64", TYPES.UINT64, [2], [0, 2**63]),
         make("typed_uint32", TYPES.UINT32, [2], [7, 2**32 - 1]),

@@ -63,8 +63,8 @@ impl<'g> Recogniser<'_, 'g> {
         }
         let bits = node.int("bits").unwrap_or(4);
         let block = node.int("block_size").unwrap_or(128) as usize;
-        let bits = u32::try_from(bits).ok().filter(|b| [4, 8].contains(b)).ok_or_else(|| unsupported(node, format!("{bits} bits")))?;
-        let (n, k) = (packed.dims[0], packed.dims[1] * 8 / bits as usize);
+        let bits = usize::try_from(bits).ok().filter(|b| [4, 8].contains(b)).ok_or_else(|| unsupported(node, format!("{bits} bits")))?;
+        let (n, k) = (packed.dims[0], packed.dims[1] * 8 / bits);
         let zero_points = tensor(3);
         Weight::blocks(node, bits, n, k, block, BlockTensors { packed: &packed, scales: &scales, zero_points: zero_points.as_deref() })
     }

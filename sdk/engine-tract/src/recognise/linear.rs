@@ -46,7 +46,7 @@ impl<'g> Recogniser<'_, 'g> {
             return Err(unsupported(node, "its zero points are not constants"));
         }
         let bits = node.int("bits").unwrap_or(4);
-        let bits = u32::try_from(bits).ok().filter(|b| [4, 8].contains(b)).ok_or_else(|| unsupported(node, format!("{bits} bits; 4 and 8 are supported")))?;
+        let bits = usize::try_from(bits).ok().filter(|b| [4, 8].contains(b)).ok_or_else(|| unsupported(node, format!("{bits} bits; 4 and 8 are supported")))?;
         let tensors = BlockTensors { packed, scales, zero_points: tensor(3) };
         let weight = Weight::blocks(node, bits, size("N")?, size("K")?, size("block_size")?, tensors)?;
         let bias = tensor(5).map(Vector::of).transpose()?;

@@ -15,7 +15,7 @@ mod rope;
 
 use crate::program::Op;
 use crate::rotary::Rotary;
-use crate::source::{Source, unsupported};
+use crate::source::Source;
 use kinglet_engine::EngineError;
 
 /// A value to be made.

@@ -15,7 +15,7 @@ const MAX_HELD: usize = 32;
 pub(super) struct Window {
     /// The prefix and the tokens after it, those without text left out.
     ids: Vec<u32>,
-    /// Number of characters that each of `ids` has in the vocabulary.
+    /// Number of characters that each of `ids` has in the vocabulary; 0 for bytes, with which no window may begin.
     lengths: Vec<usize>,
     /// Number of tokens whose text went out.
     prefix: usize,
@@ -49,12 +49,10 @@ impl Window {
 
     /// Takes a token that has text and gives what is safe to show.
     pub(super) fn push(&mut self, tokenizer: &Tokenizer, id: u32, token: &str) -> Result<String, TextError> {
+        let byte = self.byte_fallback && is_byte(token);
         self.ids.push(id);
-        self.lengths.push(token.chars().count());
-        if self.byte_fallback && is_byte(token) {
-            // Marked by the length 0: a byte token is no place to begin a window.
-            self.lengths.pop();
-            self.lengths.push(0);
+        self.lengths.push(if byte { 0 } else { token.chars().count() });
+        if byte {
             return Ok(String::new());
         }
         let text = tokenizer.decode(&self.ids, false)?;

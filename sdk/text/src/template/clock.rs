@@ -27,6 +27,7 @@ fn python_format(format: &str, now: DateTime) -> String {
         match chars.peek() {
             Some('c') => out.push_str("%a %b %e %H:%M:%S %Y"),
             Some('x') => out.push_str("%m/%d/%y"),
+            Some('r') => out.push_str("%I:%M:%S %p"),
             Some('X') => out.push_str("%H:%M:%S"),
             Some('f') => out.push_str(&format!("{:06}", now.subsec_nanosecond() / 1000)),
             Some('Z' | 'z') => {}

@@ -4,10 +4,9 @@ use std::error::Error as _;
 use std::fmt;
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Value};
 
-use super::{filters, json, methods};
+use super::{filters, json, methods, text};
 use crate::TextError;
 
 /// Work that one rendering may do, about one unit an instruction or 64 bytes: enough for any conversation that fits a
@@ -64,15 +63,15 @@ pub(super) fn reason(error: &Error) -> String {
 }
 
 fn raise_exception(message: &Value) -> Result<Value, Error> {
-    let message = message.to_string();
+    let message = text::of(message);
     Err(Error::new(ErrorKind::InvalidOperation, "raise_exception").with_source(Refused(message)))
 }
 
 /// Writes a value as Python's `str` gives it.
 fn write_as_python(out: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
-    match value.kind() {
-        ValueKind::Number => out.write_str(&json::number(value)),
-        _ => fmt::Write::write_fmt(out, format_args!("{value}")),
-    }
-    .map_err(|_| Error::new(ErrorKind::WriteFailure, "the prompt could not be written"))
+    let written = match value.as_str() {
+        Some(text) => out.write_str(text),
+        None => out.write_str(&text::of(value)),
+    };
+    written.map_err(|_| Error::new(ErrorKind::WriteFailure, "the prompt could not be written"))
 }

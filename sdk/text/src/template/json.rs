@@ -1,9 +1,10 @@
 //! `tojson` as transformers gives it to templates: Python's `json.dumps`, not Jinja's, which escapes for HTML.
 
-use minijinja::value::{Kwargs, Rest, ValueKind, from_args};
+use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{Error, ErrorKind, Value};
 
 use super::protect::is_mark;
+use super::text;
 
 /// Values nested more deeply than this are refused, as Python refuses them.
 const MAX_DEPTH: usize = 200;
@@ -18,10 +19,14 @@ struct Style {
     sort_keys: bool,
 }
 
-/// The filter `tojson(ensure_ascii=False, indent=None, separators=None, sort_keys=False)`.
-pub(super) fn tojson(value: &Value, args: Rest<Value>) -> Result<String, Error> {
-    let (ensure_ascii, indent, separators, sort_keys, named) =
-        from_args::<(Option<bool>, Option<Value>, Option<Value>, Option<bool>, Kwargs)>(&args)?;
+/// The filter `tojson(ensure_ascii=False, indent=None, separators=None, sort_keys=False)`, the last one by name only.
+pub(super) fn tojson(
+    value: &Value,
+    ensure_ascii: Option<bool>,
+    indent: Option<Value>,
+    separators: Option<Value>,
+    named: Kwargs,
+) -> Result<String, Error> {
     let indent = indent.or(named.get("indent")?).filter(|indent| !indent.is_none());
     let separators = separators.or(named.get("separators")?).filter(|separators| !separators.is_none());
     let (item_separator, key_separator) = match separators {
@@ -34,7 +39,7 @@ pub(super) fn tojson(value: &Value, args: Rest<Value>) -> Result<String, Error> 
         item_separator,
         key_separator,
         ensure_ascii: ensure_ascii.or(named.get("ensure_ascii")?).unwrap_or(false),
-        sort_keys: sort_keys.or(named.get("sort_keys")?).unwrap_or(false),
+        sort_keys: named.get::<Option<bool>>("sort_keys")?.unwrap_or(false),
     };
     named.assert_all_used()?;
     let mut out = String::new();
@@ -50,7 +55,7 @@ impl Style {
         match value.kind() {
             ValueKind::None => out.push_str("null"),
             ValueKind::Bool => out.push_str(if value.is_true() { "true" } else { "false" }),
-            ValueKind::Number => out.push_str(&number(value)),
+            ValueKind::Number => out.push_str(&json_number(value)),
             ValueKind::String => self.write_string(out, value.as_str().unwrap_or_default()),
             ValueKind::Seq | ValueKind::Iterable => self.write_list(out, value, depth)?,
             ValueKind::Map => self.write_object(out, value, depth)?,
@@ -134,31 +139,14 @@ fn push_escaped(out: &mut String, c: char) {
     }
 }
 
-/// A number as Python writes it.
-pub(super) fn number(value: &Value) -> String {
-    match f64::try_from(value.clone()) {
-        Ok(float) if !value.is_integer() => python_float(float),
-        _ => value.to_string(),
+/// A number as Python's JSON has it, which knows infinities.
+fn json_number(value: &Value) -> String {
+    match text::number(value).as_str() {
+        "nan" => "NaN".to_owned(),
+        "inf" => "Infinity".to_owned(),
+        "-inf" => "-Infinity".to_owned(),
+        finite => finite.to_owned(),
     }
-}
-
-/// The shortest form that reads back as the same number, with an exponent where Python uses one.
-fn python_float(float: f64) -> String {
-    if float.is_nan() {
-        return "NaN".to_owned();
-    }
-    if float.is_infinite() {
-        return if float > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
-    }
-    let scientific = format!("{float:e}");
-    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if float != 0.0 && !(-4..16).contains(&exponent) {
-        let sign = if exponent < 0 { '-' } else { '+' };
-        return format!("{digits}e{sign}{:02}", exponent.abs());
-    }
-    let plain = float.to_string();
-    if plain.contains('.') { plain } else { plain + ".0" }
 }
 
 /// An object's key as text.
@@ -167,7 +155,7 @@ fn key_text(key: &Value) -> Result<String, Error> {
         ValueKind::String => Ok(key.as_str().unwrap_or_default().to_owned()),
         ValueKind::None => Ok("null".to_owned()),
         ValueKind::Bool => Ok(if key.is_true() { "true" } else { "false" }.to_owned()),
-        ValueKind::Number => Ok(number(key)),
+        ValueKind::Number => Ok(json_number(key)),
         other => Err(refused(&format!("a value of the kind {other} cannot be a key"))),
     }
 }

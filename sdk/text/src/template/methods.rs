@@ -95,22 +95,23 @@ fn split(text: &str, from_right: bool, args: &[Value]) -> Result<Value, Error> {
     Ok(Value::from_iter(parts.into_iter().map(Value::from)))
 }
 
-/// Words between white space, the last one (from the side that is counted) with the rest of the text.
+/// Words between white space, and after `most` words the rest of the text, with the white space at its far end.
 fn split_space(text: &str, most: usize, from_right: bool) -> Vec<&str> {
+    let trim = |text| match from_right {
+        true => str::trim_end_matches(text, is_python_space),
+        false => str::trim_start_matches(text, is_python_space),
+    };
     let mut words = Vec::new();
-    let mut rest = text.trim_matches(is_python_space);
+    let mut rest = trim(text);
     while !rest.is_empty() && words.len() < most {
         let (word, other) = match from_right {
             true => rest.rsplit_once(is_python_space).map_or((rest, ""), |(other, word)| (word, other)),
             false => rest.split_once(is_python_space).unwrap_or((rest, "")),
         };
         words.push(word);
-        rest = if from_right { other.trim_end_matches(is_python_space) } else { other.trim_start_matches(is_python_space) };
+        rest = trim(other);
     }
-    if !rest.is_empty() {
-        let side = |c| is_python_space(c);
-        words.push(if from_right { rest.trim_end_matches(side) } else { rest.trim_start_matches(side) });
-    }
+    words.extend(Some(rest).filter(|rest| !rest.is_empty()));
     words
 }
 

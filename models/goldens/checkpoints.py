@@ -1,0 +1,125 @@
+"""The checkpoints: random weights in the Hugging Face form, one per model family, and the tokenizers beside them."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+
+SPLIT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+CHAT = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+TEXT = [
+    "The small bird sat on the garden wall and sang until the rain came.",
+    "Could you tell me when the next train to the coast will leave?",
+    "Thanks, that works for me. I will see you at the station at nine.",
+    "She put the kettle on, opened the window and waited for the others.",
+    "Sorry, I cannot make it today; shall we meet on Thursday instead?",
+    "There are seven hills, three rivers and one very old bridge in the town.",
+]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One family. `embedding` scales the token table, `inner` the products; together they set how lively the output is."""
+
+    name: str
+    config: str
+    shape: dict[str, Any]
+    seed: int
+    prompts: tuple[int, ...] = (1, 7, 128)
+    theta: float = 10000.0
+    partial_rotary: float = 1.0
+    embedding: float = 0.3
+    inner: float = 1.6
+
+
+# The builder takes any product with as many columns as there are tokens for the head: no other width may be 72 or 128.
+HEADS = dict(num_attention_heads=4, num_key_value_heads=2, head_dim=16)
+LONG = dict(hidden_size=32, intermediate_size=32, num_hidden_layers=2, max_position_embeddings=768, vocab_size=128, **HEADS)
+SHORT = dict(hidden_size=32, intermediate_size=32, num_hidden_layers=1, max_position_embeddings=192, vocab_size=72, **HEADS)
+SOFTCAPS = dict(attn_logit_softcapping=3.0, final_logit_softcapping=4.0, query_pre_attn_scalar=20)
+TWO_HEADS = dict(num_attention_heads=2, num_key_value_heads=1, head_dim=32)
+
+CHECKPOINTS = [
+    Checkpoint("qwen2", "Qwen2Config", dict(LONG, tie_word_embeddings=True, use_sliding_window=False, rms_norm_eps=1e-6),
+               seed=8, prompts=(1, 7, 128, 700), theta=1e6),
+    Checkpoint("llama", "LlamaConfig", dict(SHORT, vocab_size=128, tie_word_embeddings=False, rms_norm_eps=1e-5), seed=8, theta=5e5),
+    Checkpoint("mistral", "MistralConfig", dict(SHORT, sliding_window=48, tie_word_embeddings=False), seed=1),
+    Checkpoint("gemma2", "Gemma2Config", dict(SHORT, **SOFTCAPS, hidden_size=16, num_hidden_layers=2, sliding_window=48), seed=10, embedding=0.3),
+    Checkpoint("phi3", "Phi3Config", dict(SHORT, **TWO_HEADS, original_max_position_embeddings=192, sliding_window=None,
+               tie_word_embeddings=True), seed=4, partial_rotary=0.75),
+    Checkpoint("qwen3", "Qwen3Config", dict(SHORT, tie_word_embeddings=True, use_sliding_window=False), seed=2, theta=1e6),
+]  # fmt: skip
+
+NARROW = dict(hidden_size=64, intermediate_size=32, num_hidden_layers=1, max_position_embeddings=160, vocab_size=72, **HEADS)
+QWEN = dict(use_sliding_window=False, rms_norm_eps=1e-6)
+QUANTISED = [  # short products, so that every quantisation has a folder; `wide` has two whole blocks of 128 in a row
+    Checkpoint("tied", "Qwen2Config", dict(NARROW, **QWEN, tie_word_embeddings=True), seed=6),
+    Checkpoint("wide", "Qwen2Config", dict(NARROW, **QWEN, tie_word_embeddings=True, intermediate_size=256), seed=1),
+    Checkpoint("untied", "LlamaConfig", dict(NARROW, tie_word_embeddings=False, rms_norm_eps=1e-6), seed=6),
+]
+
+
+def tokenizer(size: int) -> PreTrainedTokenizerFast:
+    """Byte-level BPE: every byte where the vocabulary has room for all 256, else printable ASCII or no more than small letters."""
+    bpe = Tokenizer(models.BPE())
+    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    bpe.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(SPLIT), "isolated"), byte_level])
+    bpe.decoder = decoders.ByteLevel()
+    whole = sorted(pre_tokenizers.ByteLevel.alphabet())
+    ascii_only = [c for c in whole if "!" <= c <= "~"] + ["\u0120", "\u010a"]
+    letters = [c for c in ascii_only if c.islower() or c in ".,?!;\u0120"]
+    alphabet = next(a for a in (whole, ascii_only, letters) if len(a) + len(SPECIAL) < size)
+    trainer = trainers.BpeTrainer(vocab_size=size, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False)
+    bpe.train_from_iterator([t.lower() for t in TEXT] if alphabet is letters else TEXT, trainer)
+    fast = PreTrainedTokenizerFast(tokenizer_object=bpe, eos_token=SPECIAL[0], pad_token=SPECIAL[0], additional_special_tokens=SPECIAL[1:])
+    fast.chat_template = CHAT
+    return fast
+
+
+def write(checkpoint: Checkpoint, out: Path) -> None:
+    """Writes `out` in the form that both transformers 5 and transformers 4 read."""
+    torch.manual_seed(checkpoint.seed)
+    rope = {"rope_type": "default", "rope_theta": checkpoint.theta}
+    if checkpoint.partial_rotary != 1.0:
+        rope["partial_rotary_factor"] = checkpoint.partial_rotary
+    ids = dict(bos_token_id=0, eos_token_id=0, pad_token_id=0)
+    config = getattr(transformers, checkpoint.config)(**checkpoint.shape, **ids, rope_parameters=rope)
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+    gemma = checkpoint.name.startswith("gemma")  # its norms multiply by one plus the weight
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            noise = torch.randn_like(weight)
+            if gemma and "layernorm" in name and "post_" in name:
+                weight.copy_(3.0 + 0.2 * noise)  # what a layer adds must not drown in the scaled embedding
+            elif "norm" in name:
+                weight.copy_((0.0 if gemma else 1.0) + 0.2 * noise)
+            elif name.endswith("bias"):
+                weight.copy_(0.3 * noise)
+            elif gemma and "embed" in name:  # rows of one length, or the longest would win every step
+                weight.copy_(checkpoint.embedding * noise * (weight.shape[1] ** 0.5 / noise.norm(dim=1, keepdim=True)))
+            elif "embed" in name or "lm_head" in name:
+                weight.copy_(checkpoint.embedding * noise)
+            else:
+                weight.copy_(checkpoint.inner * weight.shape[1] ** -0.5 * noise)
+    model.save_pretrained(out)
+    tokens = tokenizer(config.vocab_size)
+    tokens.save_pretrained(out)
+    settings = json.loads((out / "tokenizer_config.json").read_text())
+    settings["additional_special_tokens"] = SPECIAL[1:]
+    settings["tokenizer_class"] = "PreTrainedTokenizerFast"
+    settings.pop("extra_special_tokens", None)  # transformers 4 stumbles over the list that transformers 5 writes
+    (out / "tokenizer_config.json").write_text(json.dumps(settings, indent=2))
+    saved = json.loads((out / "config.json").read_text())
+    saved["rope_theta"] = checkpoint.theta  # transformers 4 does not look into rope_parameters
+    if checkpoint.partial_rotary != 1.0:
+        saved["partial_rotary_factor"] = checkpoint.partial_rotary
+    (out / "config.json").write_text(json.dumps(saved, indent=2))

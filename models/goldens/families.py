@@ -1,0 +1,50 @@
+"""float32 folders of each model family, held against transformers."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import checkpoints
+import golden
+from checkpoints import Checkpoint
+from layouts import Workplace, builder, empty, optimum
+
+Fail = Callable[[str], None]
+TOLERANCE = 1e-3  # largest logit difference, relative to the largest logit
+
+
+def entry(folder: str, layout: str, checkpoint: str, golden_file: str, **more: Any) -> dict[str, Any]:
+    about = {"path": folder, "layout": layout, "precision": "float32", "checkpoint": checkpoint, "golden": golden_file}
+    return {**about, "greedy_exact": True, "tolerance": {"max_relative": TOLERANCE}, **more}
+
+
+def check(reference: Path, graph: Path, fail: Fail) -> None:
+    """ONNX Runtime on `graph` must give what the golden file says."""
+    far = golden.compare(reference, golden.OnnxRuntime(graph))
+    where = "/".join(graph.parts[-3:])
+    print(f"{where}: {far['max']:.2g} of {far['max_logit']:.3g}, greedy equal {far['greedy_equal']:.3f}", flush=True)
+    if far["max"] > TOLERANCE * far["max_logit"] or far["greedy_equal"] < 1:
+        fail(f"{where} is {far['max']:.2g} away from transformers, greedy equal {far['greedy_equal']:.3f}")
+
+
+def family(checkpoint: Checkpoint, separate: bool, work: Workplace, fail: Fail) -> list[dict[str, Any]]:
+    name, vocab = checkpoint.name, checkpoint.shape["vocab_size"]
+    source = empty(work.checkpoint(name))
+    checkpoints.write(checkpoint, source)
+    out = empty(work.out / name)
+    reference = golden.save(out, "golden", golden.Transformers(source), vocab, checkpoint.prompts, 64)
+    golden.lively(reference, 8, 2e-4, fail)
+    builder(work, name, out / "genai", "fp32")
+    entries = [("genai", "genai")]
+    if separate:
+        builder(work, name, out / "genai-separate", "fp32", "fuse_qkv=false")
+        entries.append(("genai-separate", "genai"))
+    optimum(work, name, out / "optimum")
+    entries.append(("optimum", "optimum"))
+    for folder, _ in entries:
+        check(reference, out / folder / "model.onnx", fail)
+    return [entry(f"{name}/{folder}", layout, name, f"{name}/golden.json") for folder, layout in entries]
+
+
+GROUPS = {c.name: partial(family, c, c.name in ("qwen2", "llama")) for c in checkpoints.CHECKPOINTS}

@@ -1,0 +1,93 @@
+"""The tools that turn a checkpoint into an ONNX folder, and what is done to their output to keep it small."""
+
+import contextlib
+import importlib
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import onnx
+import onnxruntime_genai
+
+
+class Workplace:
+    """Where the checkpoints lie, where folders go, and which Python runs Optimum."""
+
+    def __init__(self, out: Path, scratch: Path, optimum: Path) -> None:
+        self.out, self.scratch, self.optimum = out, scratch, optimum
+        scratch.mkdir(parents=True, exist_ok=True)
+
+    def checkpoint(self, name: str) -> Path:
+        return self.scratch / "hf" / name
+
+
+def run(log: Path, *command: str | Path) -> None:
+    """Runs a tool with its output in `log`; a failure shows the end of it."""
+    environment = dict(os.environ, HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", PYTHONWARNINGS="ignore")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w") as output:
+        code = subprocess.run([str(c) for c in command], stdout=output, stderr=subprocess.STDOUT, env=environment).returncode
+    if code:
+        raise RuntimeError(f"{' '.join(map(str, command))}\n{log.read_text()[-3000:]}")
+
+
+def empty(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def builder(work: Workplace, checkpoint: str, folder: Path, precision: str, *options: str, provider: str = "cpu") -> Path:
+    """A folder by the onnxruntime-genai builder, which runs in this process (its start takes longer than its work)."""
+    cache = empty(work.scratch / "cache")
+    models = Path(onnxruntime_genai.__file__).parent / "models"
+    if str(models) not in sys.path:
+        sys.path.insert(0, str(models))  # its modules import one another by their bare names
+    tool = importlib.import_module("onnxruntime_genai.models.builder")
+    place = (None, str(work.checkpoint(checkpoint)), str(empty(folder)), precision, provider, str(cache))
+    log = work.scratch / "log" / f"builder-{folder.parent.name}-{folder.name}"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    logging.disable(logging.WARNING)
+    with log.open("w") as output, contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+        extra = tool.parse_extra_options(*place, list(options))
+        tool.create_model(*place, **extra)
+    return tidy(folder)
+
+
+def optimum(work: Workplace, checkpoint: str, folder: Path) -> Path:
+    """A folder by Optimum, in the Python that has it: decomposed attention, with past."""
+    empty(folder)
+    command = [work.optimum.parent / "optimum-cli", "export", "onnx", "--task", "text-generation-with-past"]
+    run(work.scratch / "log" / f"optimum-{checkpoint}", *command, "--model", work.checkpoint(checkpoint), folder)
+    return tidy(folder)
+
+
+def tidy(folder: Path) -> Path:
+    """Spaceless JSON where it is long, no local paths in the small files, no files that say the same as tokenizer.json."""
+    for name in ("vocab.json", "merges.txt", "special_tokens_map.json"):
+        (folder / name).unlink(missing_ok=True)
+    for path in folder.glob("*.json"):
+        value = json.loads(path.read_text())
+        value.pop("_name_or_path", None)
+        small = path.name == "tokenizer.json"
+        path.write_text(json.dumps(value, ensure_ascii=False, separators=(",", ":")) if small else json.dumps(value, indent=2))
+    return folder
+
+
+def without_tokenizer(folder: Path) -> Path:
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        (folder / name).unlink(missing_ok=True)
+    return folder
+
+
+def histogram(graph: Path) -> dict[str, int]:
+    """How often each operator occurs, by name; contrib operators carry their domain."""
+    counts: dict[str, int] = {}
+    for node in onnx.load(str(graph), load_external_data=False).graph.node:
+        name = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+        counts[name] = counts.get(name, 0) + 1
+    return dict(sorted(counts.items()))

@@ -1,0 +1,237 @@
+//! The rewrite on graphs built by hand: what a decoder becomes, what is refused, what is left to tract.
+
+use crate::model::{OpenOptions, TractModel};
+use kinglet_bundle::Bytes;
+use kinglet_bundle::onnx::{Attribute, AttributeValue, DataType, Dim, Graph, Node, OpSet, Tensor, ValueInfo};
+use kinglet_engine::{CancelToken, EngineError, LogitsWanted, Model, RunnerOptions, SequenceStep};
+
+const VOCAB: usize = 32;
+const HIDDEN: usize = 16;
+const HEADS: usize = 4;
+const KV_HEADS: usize = 2;
+const HEAD_DIM: usize = 4;
+const FFN: usize = 32;
+
+/// A decoder of one layer in the form that onnxruntime-genai's builder writes, to be bent by each test.
+struct Decoder {
+    graph: Graph,
+    seed: u32,
+}
+
+impl Decoder {
+    fn new() -> Self {
+        let past = ["key", "value"].map(|k| input(&format!("past_key_values.0.{k}"), vec![Dim::Unknown, Dim::Known(KV_HEADS), Dim::Unknown, Dim::Known(HEAD_DIM)]));
+        let mut inputs = vec![input("input_ids", vec![Dim::Unknown, Dim::Unknown]), input("attention_mask", vec![Dim::Unknown, Dim::Unknown])];
+        inputs.extend(past);
+        let graph = Graph {
+            nodes: vec![],
+            inputs,
+            outputs: vec![input("logits", vec![])],
+            initializers: vec![],
+            opsets: vec![OpSet { domain: String::new(), version: 21 }, OpSet { domain: "com.microsoft".into(), version: 1 }],
+        };
+        let mut d = Self { graph, seed: 1 };
+        d.layer();
+        d
+    }
+
+    fn layer(&mut self) {
+        let width = (HEADS + 2 * KV_HEADS) * HEAD_DIM;
+        for (name, dims) in [
+            ("embed", vec![VOCAB, HIDDEN]),
+            ("norm1", vec![HIDDEN]),
+            ("qkv_w", vec![HIDDEN, width]),
+            ("qkv_b", vec![width]),
+            ("o_w", vec![HIDDEN, HIDDEN]),
+            ("norm2", vec![HIDDEN]),
+            ("gate_w", vec![HIDDEN, FFN]),
+            ("up_w", vec![HIDDEN, FFN]),
+            ("down_w", vec![FFN, HIDDEN]),
+            ("norm3", vec![HIDDEN]),
+            ("head_w", vec![HIDDEN, VOCAB]),
+            ("cos", vec![64, HEAD_DIM / 2]),
+            ("sin", vec![64, HEAD_DIM / 2]),
+        ] {
+            self.weight(name, &dims);
+        }
+        self.node("Gather", &["embed", "input_ids"], &["x0"], &[]);
+        self.node("SimplifiedLayerNormalization", &["x0", "norm1"], &["n1"], &[("epsilon", AttributeValue::Float(1e-6))]);
+        self.node("MatMul", &["n1", "qkv_w"], &["qkv0"], &[]);
+        self.node("Add", &["qkv0", "qkv_b"], &["qkv"], &[]);
+        self.node("ReduceSum", &["attention_mask"], &["seqlens"], &[]);
+        self.node("Shape", &["attention_mask"], &["total"], &[]);
+        let attributes = [("num_heads", HEADS), ("kv_num_heads", KV_HEADS), ("do_rotary", 1)].map(|(k, v)| (k, AttributeValue::Int(v as i64)));
+        let inputs = ["qkv", "", "", "past_key_values.0.key", "past_key_values.0.value", "seqlens", "total", "cos", "sin"];
+        self.node("GroupQueryAttention", &inputs, &["attn", "present.0.key", "present.0.value"], &attributes);
+        self.node("MatMul", &["attn", "o_w"], &["o"], &[]);
+        self.node("SkipSimplifiedLayerNormalization", &["x0", "o", "norm2"], &["n2", "", "", "x1"], &[]);
+        self.node("MatMul", &["n2", "gate_w"], &["gate"], &[]);
+        self.node("MatMul", &["n2", "up_w"], &["up"], &[]);
+        self.node("Sigmoid", &["gate"], &["sig"], &[]);
+        self.node("Mul", &["gate", "sig"], &["silu"], &[]);
+        self.node("Mul", &["silu", "up"], &["act"], &[]);
+        self.node("MatMul", &["act", "down_w"], &["down"], &[]);
+        self.node("SkipSimplifiedLayerNormalization", &["x1", "down", "norm3"], &["n3"], &[]);
+        self.node("MatMul", &["n3", "head_w"], &["logits"], &[]);
+    }
+
+    /// A float32 constant of small pseudo-random values.
+    fn weight(&mut self, name: &str, dims: &[usize]) {
+        let values: Vec<f32> = (0..dims.iter().product())
+            .map(|_| {
+                self.seed = self.seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (self.seed >> 8) as f32 / (1 << 24) as f32 - 0.5
+            })
+            .collect();
+        self.graph.initializers.push(Tensor { name: name.into(), data_type: DataType::Float32, dims: dims.into(), bytes: Bytes::copy_of(&values) });
+    }
+
+    fn node(&mut self, op_type: &str, inputs: &[&str], outputs: &[&str], attributes: &[(&str, AttributeValue)]) {
+        let strings = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect();
+        let attributes = attributes.iter().map(|(name, value)| Attribute { name: (*name).into(), value: value.clone() }).collect();
+        let domain = if op_type.starts_with("Skip") || op_type.starts_with("Group") { "com.microsoft" } else { "" };
+        let name = format!("/{}", outputs[0]);
+        self.graph.nodes.push(Node { name, op_type: op_type.into(), domain: domain.into(), inputs: strings(inputs), outputs: strings(outputs), attributes });
+    }
+
+    /// Puts nodes between the maker of `value` and its readers.
+    fn insert_after(&mut self, value: &str, op_types: &[&str]) {
+        let at = self.graph.nodes.iter().position(|n| n.outputs.iter().any(|o| o == value)).unwrap() + 1;
+        let mut last = value.to_owned();
+        let mut made = vec![];
+        for op_type in op_types {
+            let next = format!("{last}/{op_type}");
+            made.push(Node { name: format!("/{next}"), op_type: (*op_type).into(), domain: String::new(), inputs: vec![last], outputs: vec![next.clone()], attributes: vec![] });
+            last = next;
+        }
+        for input in self.graph.nodes[at..].iter_mut().flat_map(|n| &mut n.inputs).filter(|i| *i == value) {
+            input.clone_from(&last);
+        }
+        self.graph.nodes.splice(at..at, made);
+    }
+
+    fn change(&mut self, op_type: &str, change: impl FnOnce(&mut Node)) {
+        change(self.graph.nodes.iter_mut().find(|n| n.op_type == op_type).unwrap());
+    }
+
+    fn open(&self, walk: bool) -> Result<TractModel, EngineError> {
+        TractModel::of_graph(&self.graph, &crate::model::GraphFacts::default(), &OpenOptions { walk })
+    }
+
+    fn logits(&self, walk: bool) -> Vec<f32> {
+        let model = self.open(walk).unwrap();
+        let mut runner = model.runner(&RunnerOptions { context: 32, sequences: 1, ..Default::default() }).unwrap();
+        let cache = runner.create_cache().unwrap();
+        let step = [SequenceStep { cache, tokens: &[3, 1, 4, 1, 5], logits: LogitsWanted::All }];
+        runner.step(&step, &CancelToken::default()).unwrap().values().to_vec()
+    }
+}
+
+fn input(name: &str, dims: Vec<Dim>) -> ValueInfo {
+    ValueInfo { name: name.into(), data_type: None, dims: Some(dims) }
+}
+
+#[test]
+fn a_decoder_becomes_our_operators() {
+    let model = Decoder::new().open(true).unwrap();
+    let names: Vec<_> = model.operators().collect();
+    let expected = ["embed", "norm", "linear", "attention", "linear", "add+norm", "gated", "linear", "add+norm", "pick rows", "linear"];
+    assert_eq!(names, expected, "the bias, the mask, past and present are gone; norms are joined with the sums before them");
+    assert_eq!(model.info().foreign_ops, Vec::<String>::new());
+    assert_eq!((model.info().vocab, model.info().layers, model.info().max_context), (VOCAB, 1, 64));
+}
+
+#[test]
+fn tract_and_the_walk_agree() {
+    let decoder = Decoder::new();
+    let (plan, walk) = (decoder.logits(false), decoder.logits(true));
+    assert_eq!(plan.len(), 5 * VOCAB);
+    assert!(plan.iter().all(|v| v.is_finite()) && plan.iter().any(|v| v.abs() > 1e-3));
+    assert_eq!(plan, walk);
+}
+
+#[test]
+fn an_elementwise_operator_is_left_to_tract() {
+    let mut bent = Decoder::new();
+    bent.insert_after("o", &["Neg", "Neg"]);
+    assert_eq!(bent.open(true).unwrap().info().foreign_ops, ["Neg"]);
+    assert_eq!(bent.logits(true), Decoder::new().logits(true), "twice negated is the same");
+    let mut once = Decoder::new();
+    once.insert_after("o", &["Neg"]);
+    assert_ne!(once.logits(true), Decoder::new().logits(true));
+}
+
+/// A change to the decoder, and words that the refusal must contain.
+struct Case {
+    name: &'static str,
+    bend: fn(&mut Decoder),
+    says: &'static [&'static str],
+}
+
+#[test]
+fn what_is_not_known_is_refused_by_name() {
+    let cases = [
+        Case { name: "an unknown operator", bend: |d| d.insert_after("o", &["Mystery"]), says: &["/o/Mystery", "Mystery"] },
+        Case {
+            name: "an operator that mixes rows",
+            bend: |d| d.insert_after("o", &["CumSum"]),
+            says: &["/o/CumSum", "no pattern"],
+        },
+        Case {
+            name: "attention with a bias",
+            bend: |d| {
+                d.weight("bias", &[1]);
+                d.change("GroupQueryAttention", |n| n.inputs.extend(["", "bias"].map(String::from)));
+            },
+            says: &["/attn", "attention_bias"],
+        },
+        Case {
+            name: "a table that is not constant",
+            bend: |d| d.change("GroupQueryAttention", |n| n.inputs[7] = "total".into()),
+            says: &["/attn", "cosine"],
+        },
+        Case {
+            name: "widths that do not fit",
+            bend: |d| {
+                d.weight("wide", &[HIDDEN + 4, VOCAB]);
+                d.graph.nodes.last_mut().unwrap().inputs[1] = "wide".into();
+            },
+            says: &["/logits", "16", "20"],
+        },
+        Case { name: "no logits", bend: |d| d.graph.outputs[0].name = "scores".into(), says: &["logits"] },
+        Case { name: "no token ids", bend: |d| d.graph.inputs[0].name = "embeds".into(), says: &["input_ids"] },
+        Case { name: "nodes out of order", bend: |d| d.graph.nodes.reverse(), says: &["nothing before it makes"] },
+        Case {
+            name: "a value made twice",
+            bend: |d| {
+                let again = d.graph.nodes[1].clone();
+                d.graph.nodes.insert(2, again);
+            },
+            says: &["made twice"],
+        },
+    ];
+    for Case { name, bend, says } in cases {
+        let mut decoder = Decoder::new();
+        bend(&mut decoder);
+        let Err(error) = decoder.open(false) else { panic!("{name}: opened") };
+        let message = error.to_string();
+        assert!(says.iter().all(|s| message.contains(s)), "{name}: {message}");
+    }
+}
+
+#[test]
+fn a_cancelled_step_leaves_the_cache() {
+    for walk in [false, true] {
+        let model = Decoder::new().open(walk).unwrap();
+        let mut runner = model.runner(&RunnerOptions { context: 32, sequences: 1, ..Default::default() }).unwrap();
+        let cache = runner.create_cache().unwrap();
+        let cancel = CancelToken::default();
+        let step = [SequenceStep { cache, tokens: &[1, 2, 3], logits: LogitsWanted::Last }];
+        cancel.cancel();
+        assert!(matches!(runner.step(&step, &cancel), Err(EngineError::Cancelled)));
+        assert_eq!((runner.cache_len(cache).unwrap(), runner.kv_bytes()), (0, 0));
+        cancel.reset();
+        assert_eq!(runner.step(&step, &cancel).unwrap().len(), 1);
+        assert_eq!(runner.cache_len(cache).unwrap(), 3);
+    }
+}

@@ -1,0 +1,304 @@
+//! Several replies to one prompt: read once, forked, decoded as one batch.
+
+use crate::generator::{Cache, Generator};
+use crate::sampling::{largest, scores_into};
+use crate::softmax::log_normaliser;
+use crate::{FinishReason, GenerateError, History, OptionError, Sampler, SamplingOptions, Timing, Usage};
+use kinglet_engine::{CancelToken, EngineError, LogitsWanted, SequenceStep, TokenId};
+use std::collections::VecDeque;
+use std::time::Instant;
+
+/// How the first tokens of candidates differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FirstToken {
+    /// Candidate `i` begins with the `i`-th most likely token that ends nothing. The candidates differ even in greedy
+    /// sampling, and none is empty.
+    #[default]
+    Ranked,
+    /// The first token is sampled as all others: candidates may be equal or empty.
+    Sampled,
+}
+
+/// Options of [`candidates`].
+///
+/// ```
+/// use kinglet_generate::{CandidateOptions, FirstToken, SamplingOptions};
+/// let options = CandidateOptions::default();
+/// assert_eq!((options.count, options.max_new_tokens), (3, 32));
+/// assert_eq!((options.sampling, options.first_token), (SamplingOptions::default(), FirstToken::Ranked));
+/// assert!(options.end_tokens.is_empty());
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct CandidateOptions {
+    /// Candidates wanted, at least 1.
+    pub count: usize,
+    /// Tokens a candidate has at most, its end token included; at least 1.
+    pub max_new_tokens: usize,
+    /// How tokens are chosen. Candidate `i` draws from stream `i` of the seed, so it does not depend on the others.
+    pub sampling: SamplingOptions,
+    /// How first tokens are chosen.
+    pub first_token: FirstToken,
+    /// Tokens that end a candidate besides those that end any reply of the model.
+    pub end_tokens: Vec<TokenId>,
+}
+
+impl Default for CandidateOptions {
+    fn default() -> Self {
+        Self {
+            count: 3,
+            max_new_tokens: 32,
+            sampling: SamplingOptions::default(),
+            first_token: FirstToken::default(),
+            end_tokens: vec![],
+        }
+    }
+}
+
+impl CandidateOptions {
+    fn check(&self) -> Result<(), OptionError> {
+        self.sampling.validate()?;
+        for (field, value) in [("count", self.count), ("max_new_tokens", self.max_new_tokens)] {
+            if value == 0 {
+                return Err(OptionError { field, value: value.to_string(), expected: "at least 1" });
+            }
+        }
+        if self.count > 1 && self.first_token == FirstToken::Sampled && self.sampling.is_greedy() {
+            let expected = "above 0 for several candidates with sampled first tokens: they would be the same";
+            return Err(OptionError { field: "temperature", value: self.sampling.temperature.to_string(), expected });
+        }
+        Ok(())
+    }
+}
+
+/// One reply.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// Its tokens, without the end token.
+    pub tokens: Vec<TokenId>,
+    /// The sum of `token_logprobs`.
+    pub logprob: f64,
+    /// The log-probability of each sampled token under the model's own distribution (softmax over the whole vocabulary,
+    /// temperature 1, no penalty): `[tokens]`, and one more for the end token if there is one.
+    pub token_logprobs: Vec<f64>,
+    /// Why it ended: [`FinishReason::EndOfTurn`], [`FinishReason::Length`] or [`FinishReason::ContextFull`].
+    pub finish: FinishReason,
+}
+
+/// What [`candidates`] found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CandidateSet {
+    /// In the order of their streams. Fewer than asked for only if fewer tokens may come first.
+    pub candidates: Vec<Candidate>,
+    /// The prompt, read once, and the tokens of all candidates.
+    pub usage: Usage,
+    /// How long it took; `first_token` is the time until all candidates had their first.
+    pub timing: Timing,
+    /// The seed that was used.
+    pub seed: u64,
+}
+
+/// Decodes several replies to `prompt` as one batch on forked caches. A reply that ends leaves the batch; replies that find
+/// no room in the arena wait until others are done. All caches are released when it returns, however it ends.
+///
+/// # Errors
+/// [`GenerateError::InvalidOptions`], [`GenerateError::EmptyPrompt`], [`GenerateError::PromptTooLong`],
+/// [`GenerateError::BadLogits`], [`GenerateError::NothingToSample`], [`GenerateError::Cancelled`], and
+/// [`GenerateError::Engine`], of which [`EngineError::CacheFull`] says that a single candidate found no room.
+pub fn candidates(
+    generator: &Generator,
+    prompt: &[TokenId],
+    options: &CandidateOptions,
+    cancel: &CancelToken,
+) -> Result<CandidateSet, GenerateError> {
+    options.check()?;
+    let started = Instant::now();
+    let (base, logits) = generator.prefill(prompt, cancel)?;
+    let prefill = started.elapsed();
+    let mut batch = Batch::new(generator, prompt, options, cancel, base);
+    let seed = batch.begin(&logits)?;
+    let first_token = started.elapsed();
+    batch.run()?;
+    let timing = Timing { first_token: Some(first_token), prefill, decode: started.elapsed().saturating_sub(first_token) };
+    let candidates = batch.finished();
+    let new_tokens = candidates.iter().map(|candidate| candidate.token_logprobs.len()).sum();
+    let usage = Usage { prompt_tokens: prompt.len(), cached_tokens: 0, new_tokens };
+    Ok(CandidateSet { candidates, usage, timing, seed })
+}
+
+/// A candidate in the making. It needs no cache to exist: its tokens say all, so it can wait without one.
+struct Strand {
+    index: usize,
+    sampler: Sampler,
+    tokens: Vec<TokenId>,
+    token_logprobs: Vec<f64>,
+}
+
+/// A strand that is being decoded.
+struct Lane {
+    strand: Strand,
+    place: Place,
+    /// Tokens of the strand that its cache holds.
+    fed: usize,
+}
+
+/// Where a lane's tokens are cached.
+enum Place {
+    /// In a fork of the prompt's cache.
+    Fork(Cache),
+    /// After the prompt in its own cache: takes no room for a fork, and can be done for one lane at a time.
+    Base,
+}
+
+struct Batch<'a> {
+    generator: &'a Generator,
+    prompt: &'a [TokenId],
+    options: &'a CandidateOptions,
+    cancel: &'a CancelToken,
+    base: Cache,
+    /// Lanes decoded at once at most: lowered whenever the arena had no room for more.
+    width: usize,
+    waiting: VecDeque<Strand>,
+    done: Vec<(usize, Candidate)>,
+}
+
+impl<'a> Batch<'a> {
+    fn new(
+        generator: &'a Generator,
+        prompt: &'a [TokenId],
+        options: &'a CandidateOptions,
+        cancel: &'a CancelToken,
+        base: Cache,
+    ) -> Self {
+        Self { generator, prompt, options, cancel, base, width: options.count, waiting: VecDeque::new(), done: vec![] }
+    }
+
+    /// Gives every strand its first token; `logits`, `[vocab]`, are those after the prompt. Returns the seed.
+    fn begin(&mut self, logits: &[f32]) -> Result<u64, GenerateError> {
+        let suppress = &self.generator.options().suppress;
+        let mut sampling = self.options.sampling.clone();
+        let seed = Sampler::new(&sampling, suppress, 0)?.seed();
+        sampling.seed = Some(seed);
+        let ranked = match self.options.first_token {
+            FirstToken::Ranked => Some(self.ranked_first_tokens(logits)?),
+            FirstToken::Sampled => None,
+        };
+        for index in 0..ranked.as_ref().map_or(self.options.count, Vec::len) {
+            let sampler = Sampler::new(&sampling, suppress, index as u64)?;
+            let mut strand = Strand { index, sampler, tokens: vec![], token_logprobs: vec![] };
+            let token = match &ranked {
+                Some(tokens) => tokens[index],
+                None => strand.sampler.sample(logits, History { prompt: self.prompt, reply: &[] })?,
+            };
+            if let Some(strand) = self.extend(strand, token, logits)? {
+                self.waiting.push_back(strand);
+            }
+        }
+        Ok(seed)
+    }
+
+    /// The most likely tokens to begin with, best first.
+    fn ranked_first_tokens(&self, logits: &[f32]) -> Result<Vec<TokenId>, GenerateError> {
+        let generator = self.generator.options();
+        let barred: Vec<_> =
+            [&generator.suppress, &generator.eos, &self.options.end_tokens].into_iter().flatten().copied().collect();
+        let mut scores = vec![];
+        scores_into(&mut scores, logits, History { prompt: self.prompt, reply: &[] }, &self.options.sampling, &barred)?;
+        let best = largest(&scores, self.options.count);
+        Ok(best.into_iter().filter(|(score, _)| *score > f32::NEG_INFINITY).map(|(_, token)| token).collect())
+    }
+
+    /// Adds the token that was chosen by `logits`. The strand comes back unless it is complete.
+    fn extend(&mut self, mut strand: Strand, token: TokenId, logits: &[f32]) -> Result<Option<Strand>, GenerateError> {
+        strand.token_logprobs.push(f64::from(logits[token as usize]) - log_normaliser(logits)?);
+        let ends = self.generator.options().eos.contains(&token) || self.options.end_tokens.contains(&token);
+        if !ends {
+            strand.tokens.push(token);
+        }
+        let finish = if ends {
+            FinishReason::EndOfTurn(token)
+        } else if strand.tokens.len() == self.options.max_new_tokens {
+            FinishReason::Length
+        } else if self.prompt.len() + strand.tokens.len() > self.generator.context() {
+            FinishReason::ContextFull
+        } else {
+            return Ok(Some(strand));
+        };
+        let Strand { index, tokens, token_logprobs, .. } = strand;
+        self.done.push((index, Candidate { tokens, logprob: token_logprobs.iter().sum(), token_logprobs, finish }));
+        Ok(None)
+    }
+
+    /// Decodes until every strand is done, as many at once as there is room for.
+    fn run(&mut self) -> Result<(), GenerateError> {
+        while !self.waiting.is_empty() {
+            let mut lanes = self.lanes()?;
+            while !lanes.is_empty() {
+                lanes = self.step(lanes)?;
+            }
+            self.base.truncate(self.prompt.len())?;
+        }
+        Ok(())
+    }
+
+    /// Places for the strands that go next.
+    fn lanes(&mut self) -> Result<Vec<Lane>, GenerateError> {
+        loop {
+            let count = self.width.min(self.waiting.len());
+            let places = match count {
+                1 => Ok(vec![Place::Base]),
+                _ => (0..count).map(|_| self.base.fork().map(Place::Fork)).collect(),
+            };
+            match places {
+                Ok(places) => {
+                    let strands = self.waiting.drain(..count);
+                    return Ok(strands.zip(places).map(|(strand, place)| Lane { strand, place, fed: 0 }).collect());
+                }
+                Err(EngineError::CacheFull { .. }) => self.width = count / 2,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// One token for each lane. The lanes that go on come back.
+    fn step(&mut self, lanes: Vec<Lane>) -> Result<Vec<Lane>, GenerateError> {
+        let steps: Vec<_> = lanes.iter().map(|lane| lane.step(&self.base)).collect();
+        let logits = match self.generator.step(&steps, self.cancel, |rows| rows.values().to_vec()) {
+            Ok(logits) => logits,
+            Err(EngineError::CacheFull { .. }) if !matches!(lanes[..], [Lane { place: Place::Base, .. }]) => {
+                return Ok(self.make_room(lanes));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let mut going = vec![];
+        for (Lane { mut strand, place, .. }, row) in lanes.into_iter().zip(logits.chunks(self.generator.info().vocab)) {
+            let fed = strand.tokens.len();
+            let token = strand.sampler.sample(row, History { prompt: self.prompt, reply: &strand.tokens })?;
+            going.extend(self.extend(strand, token, row)?.map(|strand| Lane { strand, place, fed }));
+        }
+        Ok(going)
+    }
+
+    /// Sends the second half of the lanes back to wait; a lane that was alone waits for the prompt's own cache.
+    fn make_room(&mut self, mut lanes: Vec<Lane>) -> Vec<Lane> {
+        self.width = (lanes.len() / 2).max(1);
+        for lane in lanes.split_off(lanes.len() / 2).into_iter().rev() {
+            self.waiting.push_front(lane.strand);
+        }
+        lanes
+    }
+
+    fn finished(mut self) -> Vec<Candidate> {
+        self.done.sort_by_key(|(index, _)| *index);
+        self.done.into_iter().map(|(_, candidate)| candidate).collect()
+    }
+}
+
+impl Lane {
+    fn step<'a>(&'a self, base: &'a Cache) -> SequenceStep<'a> {
+        let cache = match &self.place {
+            Place::Fork(fork) => fork.id,
+            Place::Base => base.id,
+        };
+        SequenceStep { cache, tokens: &self.strand.tokens[self.fed..], logits: LogitsWanted::Last }
+    }
+}

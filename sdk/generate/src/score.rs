@@ -1,0 +1,163 @@
+//! How likely the model holds given texts, and its raw logits.
+
+use crate::feed::{Feed, Wanted};
+use crate::generator::Generator;
+use crate::request::check_prompt;
+use crate::softmax::log_normaliser;
+use crate::{GenerateError, OptionError};
+use kinglet_engine::{CancelToken, EngineError, TokenId};
+use std::ops::Range;
+
+/// The log-likelihood of one continuation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Score {
+    /// The natural logarithm of the continuation's probability after the prompt: the sum of `token_logprobs`. Negative
+    /// infinity if the model rules a token out.
+    pub logprob: f64,
+    /// Tokens of the continuation.
+    pub tokens: usize,
+    /// The log-probability of each token after those before it, `[tokens]`.
+    pub token_logprobs: Vec<f64>,
+}
+
+/// The log-likelihood of each of `continuations` after `prompt`, in their order, under the model's own distribution: softmax
+/// over the whole vocabulary, suppressed tokens included, at temperature 1. An end token counts if the continuation holds
+/// it. An empty continuation has a log-probability of 0.
+///
+/// The prompt is read once. Continuations share steps and may be more than the arena has room for at once. Each must fit
+/// the context together with the prompt; its last token is judged but not fed and needs no position.
+///
+/// # Errors
+/// [`GenerateError::EmptyPrompt`], [`GenerateError::PromptTooLong`] (for a prompt, or a prompt and a continuation, that do
+/// not fit), [`GenerateError::BadLogits`], [`GenerateError::NothingToSample`], [`GenerateError::Cancelled`], and [`GenerateError::Engine`], of which
+/// [`EngineError::CacheFull`] says that a single continuation found no room.
+pub fn score(
+    generator: &Generator,
+    prompt: &[TokenId],
+    continuations: &[Vec<TokenId>],
+    cancel: &CancelToken,
+) -> Result<Vec<Score>, GenerateError> {
+    check_prompt(prompt.len(), generator.context())?;
+    for tokens in continuations {
+        check_prompt(prompt.len() + tokens.len().saturating_sub(1), generator.context())?;
+        check_vocabulary(tokens, generator.info().vocab)?;
+    }
+    let (base, first_row) = generator.prefill(prompt, cancel)?;
+    let first_sum = log_normaliser(&first_row)?;
+    let mut logprobs: Vec<Vec<f64>> = continuations.iter().map(|tokens| vec![0.0; tokens.len()]).collect();
+    for (tokens, logprobs) in continuations.iter().zip(&mut logprobs) {
+        if let Some(&first) = tokens.first() {
+            logprobs[0] = f64::from(first_row[first as usize]) - first_sum;
+        }
+    }
+    let long: Vec<usize> = (0..continuations.len()).filter(|&i| continuations[i].len() > 1).collect();
+    let fed: Vec<&[TokenId]> = long.iter().map(|&i| &continuations[i][..continuations[i].len() - 1]).collect();
+    Feed::new(&base, prompt.len(), Wanted::All, cancel).run(&fed, &mut |sequence, position, row| {
+        let continuation = long[sequence];
+        let token = continuations[continuation][position + 1];
+        logprobs[continuation][position + 1] = f64::from(row[token as usize]) - log_normaliser(row)?;
+        Ok(())
+    })?;
+    Ok(logprobs.into_iter().map(Score::from_logprobs).collect())
+}
+
+impl Score {
+    fn from_logprobs(token_logprobs: Vec<f64>) -> Self {
+        Self { logprob: token_logprobs.iter().sum(), tokens: token_logprobs.len(), token_logprobs }
+    }
+}
+
+/// Columns of a row of logits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Columns<'a> {
+    /// The whole vocabulary.
+    All,
+    /// A range of it.
+    Range(Range<usize>),
+    /// These tokens, in this order.
+    Ids(&'a [TokenId]),
+}
+
+impl Columns<'_> {
+    fn check(&self, vocab: usize) -> Result<(), GenerateError> {
+        match self {
+            Self::Range(range) if range.start > range.end || range.end > vocab => {
+                let value = format!("{range:?}");
+                Err(OptionError { field: "columns", value, expected: "an ascending range inside the vocabulary" }.into())
+            }
+            Self::Ids(ids) => check_vocabulary(ids, vocab),
+            _ => Ok(()),
+        }
+    }
+
+    fn of(&self, row: &[f32]) -> Vec<f32> {
+        match self {
+            Self::All => row.to_vec(),
+            Self::Range(range) => row[range.clone()].to_vec(),
+            Self::Ids(ids) => ids.iter().map(|&id| row[id as usize]).collect(),
+        }
+    }
+}
+
+/// The logits after each of `prompts`, `[prompts][columns]`. Prompts share steps, and a beginning common to all of them is
+/// read once; they may be more than the arena has room for at once.
+///
+/// # Errors
+/// [`GenerateError::EmptyPrompt`], [`GenerateError::PromptTooLong`], [`GenerateError::InvalidOptions`] for columns outside the
+/// vocabulary, [`GenerateError::Cancelled`], and [`GenerateError::Engine`], of which [`EngineError::CacheFull`] says that a
+/// single prompt found no room.
+pub fn last_logits(
+    generator: &Generator,
+    prompts: &[Vec<TokenId>],
+    columns: Columns<'_>,
+    cancel: &CancelToken,
+) -> Result<Vec<Vec<f32>>, GenerateError> {
+    columns.check(generator.info().vocab)?;
+    for prompt in prompts {
+        check_prompt(prompt.len(), generator.context())?;
+    }
+    let shared = shared_beginning(prompts);
+    let base = match shared {
+        0 => generator.empty_cache()?,
+        _ => generator.prefill(&prompts[0][..shared], cancel)?.0,
+    };
+    let rests: Vec<&[TokenId]> = prompts.iter().map(|prompt| &prompt[shared..]).collect();
+    let mut out = vec![vec![]; prompts.len()];
+    Feed::new(&base, shared, Wanted::Last, cancel).run(&rests, &mut |prompt, _, row| {
+        out[prompt] = columns.of(row);
+        Ok(())
+    })?;
+    Ok(out)
+}
+
+/// Tokens that begin all prompts and leave each at least one; 0 for a single prompt.
+fn shared_beginning(prompts: &[Vec<TokenId>]) -> usize {
+    let Some((first, others)) = prompts.split_first().filter(|(_, others)| !others.is_empty()) else { return 0 };
+    let shortest = prompts.iter().map(Vec::len).min().unwrap_or(0);
+    others
+        .iter()
+        .fold(shortest.saturating_sub(1), |shared, other| first[..shared].iter().zip(other).take_while(|(a, b)| a == b).count())
+}
+
+/// The logits of every position of `tokens`, `[tokens, vocab]` in row order: 4 bytes times the vocabulary for each token.
+///
+/// # Errors
+/// As [`last_logits`].
+pub fn all_logits(generator: &Generator, tokens: &[TokenId], cancel: &CancelToken) -> Result<Vec<f32>, GenerateError> {
+    check_prompt(tokens.len(), generator.context())?;
+    let base = generator.empty_cache()?;
+    let mut out = Vec::with_capacity(tokens.len() * generator.info().vocab);
+    Feed::new(&base, 0, Wanted::All, cancel).run(&[tokens], &mut |_, _, row| {
+        out.extend_from_slice(row);
+        Ok(())
+    })?;
+    Ok(out)
+}
+
+/// Tokens that only index logits pass no engine's door, so they are checked here.
+fn check_vocabulary(tokens: &[TokenId], vocab: usize) -> Result<(), GenerateError> {
+    match tokens.iter().find(|&&token| token as usize >= vocab) {
+        Some(&token) => Err(GenerateError::Engine(EngineError::TokenOutOfRange { token, vocab })),
+        None => Ok(()),
+    }
+}

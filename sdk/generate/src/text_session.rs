@@ -1,0 +1,123 @@
+//! A conversation: messages in, streamed text out.
+
+use crate::generator::Generator;
+use crate::session::Session;
+use crate::{Event, FinishReason, GenerateError, Generation, RequestOptions};
+use kinglet_engine::CancelToken;
+use kinglet_text::{ChatTemplate, Message, TemplateInput, Tokenizer};
+use std::sync::Arc;
+
+/// A [`Session`] that speaks in messages. Each turn renders the whole conversation by the model's chat template; what the
+/// cache holds of it is not computed again, so a turn reads only what is new.
+#[derive(Debug)]
+pub struct TextSession {
+    session: Session,
+    tokenizer: Arc<Tokenizer>,
+    template: Arc<ChatTemplate>,
+    conversation: TemplateInput,
+}
+
+impl TextSession {
+    /// A session that begins with `conversation`: its messages (a system message, say), tools and template variables.
+    /// `add_generation_prompt` is always on.
+    ///
+    /// # Errors
+    /// [`GenerateError::Engine`] if the runner cannot make a cache.
+    pub fn new(
+        generator: &Generator,
+        tokenizer: Arc<Tokenizer>,
+        template: Arc<ChatTemplate>,
+        conversation: TemplateInput,
+    ) -> Result<Self, GenerateError> {
+        let session = Session::with_tokenizer(generator, tokenizer.clone())?;
+        Ok(Self { session, tokenizer, template, conversation })
+    }
+
+    /// The conversation so far: finished turns only.
+    pub fn conversation(&self) -> &TemplateInput {
+        &self.conversation
+    }
+
+    /// The conversation, to be changed before the next turn: edited or dropped messages, other tools.
+    pub fn conversation_mut(&mut self) -> &mut TemplateInput {
+        &mut self.conversation
+    }
+
+    /// The token session below: state, cached tokens, raw completion.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// See [`Session::cancel_handle`].
+    pub fn cancel_handle(&self) -> CancelToken {
+        self.session.cancel_handle()
+    }
+
+    /// Answers a user's message. See [`respond_to`](Self::respond_to).
+    ///
+    /// # Errors
+    /// As [`respond_to`](Self::respond_to).
+    pub fn respond(&mut self, text: impl Into<String>, options: &RequestOptions) -> Result<Response<'_>, GenerateError> {
+        self.respond_to(vec![Message::new("user", text)], options)
+    }
+
+    /// Answers `messages`, which follow the conversation so far; none asks for a reply to the conversation as it stands.
+    /// They and the reply join the conversation when the reply is complete. After an error, a cancellation or a
+    /// [`Response`] dropped half-way the conversation is as before the call.
+    ///
+    /// # Errors
+    /// [`GenerateError::Text`] if the template refuses the conversation, and those of [`Session::complete`].
+    pub fn respond_to(&mut self, messages: Vec<Message>, options: &RequestOptions) -> Result<Response<'_>, GenerateError> {
+        let mut input = self.conversation.clone();
+        input.messages.extend(messages.iter().cloned());
+        input.add_generation_prompt = true;
+        let prompt = self.template.encode(&self.tokenizer, &input)?;
+        let generation = self.session.complete(&prompt, options)?;
+        Ok(Response { generation, conversation: &mut self.conversation, asked: messages })
+    }
+
+    /// A session with the same conversation, which shares memory with this one where the engine can.
+    ///
+    /// # Errors
+    /// As [`Session::fork`].
+    pub fn fork(&self) -> Result<Self, GenerateError> {
+        Ok(Self {
+            session: self.session.fork()?,
+            tokenizer: self.tokenizer.clone(),
+            template: self.template.clone(),
+            conversation: self.conversation.clone(),
+        })
+    }
+
+    /// Empties the cache; the conversation stays and is read anew in the next turn.
+    ///
+    /// # Errors
+    /// As [`Session::reset`].
+    pub fn reset_cache(&mut self) -> Result<(), GenerateError> {
+        self.session.reset()
+    }
+}
+
+/// The events of one turn, pulled as from a [`Generation`].
+pub struct Response<'a> {
+    generation: Generation<'a>,
+    conversation: &'a mut TemplateInput,
+    asked: Vec<Message>,
+}
+
+impl Iterator for Response<'_> {
+    type Item = Result<Event, GenerateError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let event = self.generation.next()?;
+        if let Ok(Event::Done(outcome)) = &event
+            && outcome.finish != FinishReason::Cancelled
+        {
+            self.conversation.messages.append(&mut self.asked);
+            self.conversation.messages.push(Message::new("assistant", outcome.text.as_str()));
+        }
+        Some(event)
+    }
+}
+
+impl std::iter::FusedIterator for Response<'_> {}

@@ -1,0 +1,8 @@
+//! Generation over the fake engine, whose logits can be worked out by hand.
+
+mod candidates;
+mod conversation;
+mod fixture;
+mod sampling_golden;
+mod scoring;
+mod session;

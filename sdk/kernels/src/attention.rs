@@ -1,0 +1,415 @@
+//! Causal grouped-query attention over the paged cache.
+//!
+//! Two loops over the pool. The first writes the keys and values of the step's rows into their pages. The second attends: an item
+//! takes some consecutive rows of one sequence and the query heads that share one head of keys, at most [`ITEM_QUERIES`] queries
+//! together, and walks the pages once for all of them, with the online softmax:
+//!
+//! ```text
+//! top = -inf, total = 0, sum[value_dim] = 0                       for each query
+//! for each page:
+//!     scores = queries * keys                                     [queries, positions], a product over head_dim
+//!     -inf where a position comes after the query's own, or before its window
+//!     new_top = max(top, scores);  p = exp(scores - new_top)
+//!     total = total * exp(top - new_top) + sum of p;  sum likewise
+//!     sum += p * values                                           [queries, value_dim], a product over positions
+//! out = sum / total
+//! ```
+//!
+//! What a query gets depends on its own position and the pages alone, not on which rows share its item or its step.
+
+use std::ops::Range;
+
+use crate::float_product::{Dims, Rows, columns};
+use crate::kv::{KvArena, KvLayout, LayerKv};
+use crate::math::{exp, tanh};
+use crate::norm::Norm;
+use crate::pool::Pool;
+use crate::product::Scratch;
+use crate::rotary::RotaryRows;
+use crate::simd::{Kernel, Simd};
+
+/// Queries of an item: enough to make use of each key and value that is loaded, few enough to stay in the first-level cache.
+const ITEM_QUERIES: usize = 32;
+
+/// A root-mean-square norm over each head of queries or keys.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadNorm<'a> {
+    /// `[head_dim]`
+    pub weight: &'a [f32],
+    /// Added to the weight: 0, or 1 for Gemma.
+    pub offset: f32,
+    /// Added to the mean square.
+    pub eps: f32,
+}
+
+/// What one layer's attention does.
+#[derive(Clone, Copy, Debug)]
+pub struct AttentionShape<'a> {
+    /// The layer of the cache.
+    pub layer: usize,
+    /// Query heads; a multiple of the layer's key and value heads.
+    pub q_heads: usize,
+    /// What scores are multiplied with; usually `1 / sqrt(head_dim)`.
+    pub scale: f32,
+    /// Scores become `cap * tanh(score / cap)`.
+    pub softcap: Option<f32>,
+    /// A row sees itself and the `window - 1` positions before it; everything before it where there is none. At least 1.
+    pub window: Option<usize>,
+    /// Applied to each query head before the rotation.
+    pub q_norm: Option<HeadNorm<'a>>,
+    /// Applied to each key head before the rotation.
+    pub k_norm: Option<HeadNorm<'a>>,
+    /// Applied to queries and keys.
+    pub rotary: Option<RotaryRows<'a>>,
+}
+
+/// Consecutive rows of a step that belong to one sequence.
+#[derive(Clone, Copy, Debug)]
+pub struct Run<'a> {
+    /// The pages of the sequence: position `p` lies in `pages[p / page_positions]`. They must reach to `past + rows`; more are
+    /// ignored. Runs may share the pages of what they have in common, but not a page that one of them writes to.
+    pub pages: &'a [u32],
+    /// Positions already in the cache; the first row has position `past`.
+    pub past: usize,
+    /// Which row of the step is the first. Runs come in the order of their rows.
+    pub first_row: usize,
+    /// How many rows.
+    pub rows: usize,
+}
+
+/// Writes the keys and values of all rows into the cache, then attends.
+///
+/// With `width = q_heads * head_dim + kv_heads * (head_dim + value_dim)`, `qkv` is `[rows, width]`: queries, keys, values. `out` is
+/// `[rows, q_heads * value_dim]`; rows that no run names keep what they had. Values in the cache are taken to be finite: an
+/// infinite one can reach rows that do not see it.
+///
+/// # Panics
+/// Where lengths, heads or pages do not fit together, runs overlap, or two runs write to one page.
+pub fn attention(
+    pool: &Pool,
+    scratch: &mut Scratch,
+    shape: &AttentionShape<'_>,
+    arena: &mut KvArena,
+    runs: &[Run<'_>],
+    qkv: &[f32],
+    out: &mut [f32],
+) {
+    check(shape, arena, runs, qkv, out);
+    let page_floats = arena.page_bytes() / size_of::<f32>();
+    let (layout, floats) = arena.split();
+    let heads = layout.layers()[shape.layer];
+    let (plan, workers) = scratch.split_attention(pool.threads());
+    plan.fill(heads.kv_heads, layout.page_positions(), shape, runs);
+    let call = Call {
+        shape,
+        heads,
+        layout,
+        runs,
+        qkv,
+        cache: Rows { at: floats.as_mut_ptr(), stride: page_floats },
+        out: Rows { at: out.as_mut_ptr(), stride: shape.q_heads * heads.value_dim },
+    };
+    for (items, write) in [(&plan.writes, true), (&plan.reads, false)] {
+        pool.for_each(items.len(), |item, worker| {
+            // SAFETY: this job's worker.
+            let buffer = unsafe { workers.get(worker) }.attention.get(call.buffer_floats());
+            pool.isa().run(AttentionItem { call: &call, item: &items[item], write, buffer });
+        });
+    }
+}
+
+/// The items of a call, kept to be refilled.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    /// Rows of one run that go to one page, for one head.
+    writes: Vec<Item>,
+    /// Rows of one run that attend together, for one head.
+    reads: Vec<Item>,
+    /// Pages written to.
+    written: Vec<u32>,
+}
+
+/// Some rows of a run, for one head of keys and values.
+#[derive(Clone, Debug)]
+struct Item {
+    run: usize,
+    head: usize,
+    /// Counted from the run's first row.
+    rows: Range<usize>,
+}
+
+impl Plan {
+    /// The items for these runs.
+    ///
+    /// # Panics
+    /// Where two runs write to one page.
+    fn fill(&mut self, kv_heads: usize, positions: usize, shape: &AttentionShape<'_>, runs: &[Run<'_>]) {
+        self.writes.clear();
+        self.reads.clear();
+        self.written.clear();
+        let together = (ITEM_QUERIES * kv_heads / shape.q_heads).max(1);
+        for (index, run) in runs.iter().enumerate() {
+            let mut row = 0;
+            while row < run.rows {
+                let end = (row + positions - (run.past + row) % positions).min(run.rows);
+                self.written.push(run.pages[(run.past + row) / positions]);
+                self.writes.extend((0..kv_heads).map(|head| Item { run: index, head, rows: row..end }));
+                row = end;
+            }
+            // The last rows see the most positions and go first, so that the work ends evenly.
+            for row in (0..run.rows).step_by(together).rev() {
+                let rows = row..(row + together).min(run.rows);
+                self.reads.extend((0..kv_heads).map(|head| Item { run: index, head, rows: rows.clone() }));
+            }
+        }
+        self.written.sort_unstable();
+        assert!(self.written.windows(2).all(|pair| pair[0] != pair[1]), "two runs write to one page: {:?}", self.written);
+    }
+}
+
+/// # Panics
+/// Where anything does not fit together; what this accepts, the kernels can trust.
+fn check(shape: &AttentionShape<'_>, arena: &KvArena, runs: &[Run<'_>], qkv: &[f32], out: &[f32]) {
+    let LayerKv { kv_heads, head_dim, value_dim } = arena.layout().layers()[shape.layer];
+    let q_heads = shape.q_heads;
+    assert!(q_heads > 0 && q_heads.is_multiple_of(kv_heads), "{q_heads} query heads over {kv_heads}");
+    assert!(shape.window != Some(0), "a window of no positions");
+    let width = q_heads * head_dim + kv_heads * (head_dim + value_dim);
+    let rows = qkv.len() / width;
+    assert!(qkv.len() == rows * width && out.len() == rows * q_heads * value_dim, "qkv {} and out {}", qkv.len(), out.len());
+    for norm in [shape.q_norm, shape.k_norm].into_iter().flatten() {
+        assert!(norm.weight.len() == head_dim, "a head norm of {} for {head_dim}", norm.weight.len());
+    }
+    if let Some(RotaryRows { cos, sin, rotary_dim, .. }) = shape.rotary {
+        assert!(rotary_dim.is_multiple_of(2) && rotary_dim <= head_dim, "{rotary_dim} of {head_dim} values rotated");
+        let angles = rows * rotary_dim / 2;
+        assert!(cos.len() == angles && sin.len() == angles, "{} cosines and {} sines for {angles}", cos.len(), sin.len());
+    }
+    let mut free = 0;
+    for run in runs {
+        assert!(run.first_row >= free && run.first_row + run.rows <= rows, "runs overlap or reach beyond {rows} rows");
+        free = run.first_row + run.rows;
+        let pages = (run.past + run.rows).div_ceil(arena.layout().page_positions());
+        assert!(pages <= run.pages.len(), "{} pages where {pages} are needed", run.pages.len());
+        assert!(run.pages[..pages].iter().all(|&page| (page as usize) < arena.pages()), "a page beyond {}", arena.pages());
+    }
+}
+
+/// What all items of a call share.
+struct Call<'a> {
+    shape: &'a AttentionShape<'a>,
+    heads: LayerKv,
+    layout: &'a KvLayout,
+    runs: &'a [Run<'a>],
+    /// `[rows, width]`
+    qkv: &'a [f32],
+    /// `[pages, page floats]`
+    cache: Rows<f32>,
+    /// `[rows, q_heads * value_dim]`
+    out: Rows<f32>,
+}
+
+/// One item.
+struct AttentionItem<'a> {
+    call: &'a Call<'a>,
+    item: &'a Item,
+    /// Whether to write keys and values; otherwise attend.
+    write: bool,
+    buffer: &'a mut [f32],
+}
+
+impl Kernel for AttentionItem<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        if self.write { self.call.write(s, self.item, self.buffer) } else { self.call.attend(s, self.item, self.buffer) }
+    }
+}
+
+/// The buffers of an item for `queries` queries.
+struct Working<'a> {
+    /// `[queries, head_dim]`
+    queries: &'a mut [f32],
+    /// `[queries, positions]`
+    scores: &'a mut [f32],
+    /// `[queries, value_dim]`
+    sums: &'a mut [f32],
+    /// `[queries]`: the largest score so far.
+    tops: &'a mut [f32],
+    /// `[queries]`: the sum of `exp(score - top)` so far.
+    totals: &'a mut [f32],
+}
+
+impl Call<'_> {
+    /// Query heads that share a head of keys and values.
+    fn group(&self) -> usize {
+        self.shape.q_heads / self.heads.kv_heads
+    }
+
+    /// Floats that an item works in.
+    fn buffer_floats(&self) -> usize {
+        let floats = self.heads.head_dim + self.layout.page_positions() + self.heads.value_dim + 2;
+        ITEM_QUERIES.max(self.group()) * floats
+    }
+
+    /// Values `range` of a row of qkv.
+    #[inline(always)]
+    fn row(&self, row: usize, range: Range<usize>) -> &[f32] {
+        let LayerKv { kv_heads, head_dim, value_dim } = self.heads;
+        &self.qkv[row * (self.shape.q_heads * head_dim + kv_heads * (head_dim + value_dim))..][range]
+    }
+
+    /// Copies a head of queries or keys, norms and rotates it.
+    #[inline(always)]
+    fn prepare<S: Simd>(&self, s: S, row: usize, head: usize, norm: Option<HeadNorm<'_>>, out: &mut [f32]) {
+        let dim = self.heads.head_dim;
+        out.copy_from_slice(self.row(row, head * dim..(head + 1) * dim));
+        if let Some(HeadNorm { weight, offset, eps }) = norm {
+            Norm { weight, offset, eps }.apply(s, out);
+        }
+        if let Some(rotary) = &self.shape.rotary {
+            rotary.rotate(row, out);
+        }
+    }
+
+    /// Writes keys and values: all rows of the item go to one page.
+    #[inline(always)]
+    fn write<S: Simd>(&self, s: S, item: &Item, buffer: &mut [f32]) {
+        let LayerKv { kv_heads, head_dim, value_dim } = self.heads;
+        let (q_heads, positions, run) = (self.shape.q_heads, self.layout.page_positions(), &self.runs[item.run]);
+        let (keys, values) = self.layout.head(self.shape.layer, item.head);
+        let page = run.pages[(run.past + item.rows.start) / positions] as usize;
+        let key = &mut buffer[..head_dim];
+        for t in item.rows.clone() {
+            let (row, position) = (run.first_row + t, (run.past + t) % positions);
+            self.prepare(s, row, q_heads + item.head, self.shape.k_norm, key);
+            let first = (q_heads + kv_heads) * head_dim + item.head * value_dim;
+            let value = self.row(row, first..first + value_dim);
+            // SAFETY: `check` found the page within the arena; only this item has the page's head, and `head` names its place:
+            // keys `[head_dim, positions]`, values `[positions, value_dim]`.
+            unsafe {
+                for (dim, &key) in key.iter().enumerate() {
+                    *self.cache.row(page, keys.start + dim * positions + position) = key;
+                }
+                self.cache.row(page, values.start + position * value_dim).copy_from_nonoverlapping(value.as_ptr(), value_dim);
+            }
+        }
+    }
+
+    /// Attends with the queries of the item's rows.
+    #[inline(always)]
+    fn attend<S: Simd>(&self, s: S, item: &Item, buffer: &mut [f32]) {
+        let LayerKv { head_dim, value_dim, .. } = self.heads;
+        let (group, positions, run) = (self.group(), self.layout.page_positions(), &self.runs[item.run]);
+        let count = item.rows.len() * group;
+        let working = &mut self.working(s, item, buffer);
+        let (keys, values) = self.layout.head(self.shape.layer, item.head);
+        let first = run.past + item.rows.start;
+        let end = run.past + item.rows.end;
+        for page in self.seen(first).start / positions..end.div_ceil(positions) {
+            let start = page * positions;
+            let page = run.pages[page] as usize;
+            // Positions of this page that any of the queries may see; what lies beyond may never have been written.
+            let held = (end - start).min(positions);
+            let queries = Rows::of(working.queries, head_dim);
+            let scores = Rows { at: working.scores.as_mut_ptr(), stride: positions };
+            let sums = Rows { at: working.sums.as_mut_ptr(), stride: value_dim };
+            // SAFETY: `check` found the page within the arena, `head` names the places of keys and values in it; nobody writes to
+            // the cache now. The buffers have room for `count` queries and are this item's alone.
+            unsafe {
+                let keys = Rows { at: self.cache.row(page, keys.start), stride: positions };
+                columns(s, Dims { m: count, n: positions, inner: head_dim }, queries, keys, scores, false);
+            }
+            for query in 0..count {
+                let seen = self.seen(first + query / group);
+                let seen = seen.start.max(start).min(start + positions) - start..seen.end.max(start).min(start + positions) - start;
+                self.softmax(s, working, query, seen);
+            }
+            // SAFETY: as above.
+            unsafe {
+                let values = Rows { at: self.cache.row(page, values.start), stride: value_dim };
+                columns(s, Dims { m: count, n: value_dim, inner: held }, scores, values, sums, true);
+            }
+        }
+        for (query, sums) in working.sums.chunks_exact(value_dim).enumerate() {
+            let (row, head) = (run.first_row + item.rows.start + query / group, item.head * group + query % group);
+            let factor = 1. / working.totals[query];
+            // SAFETY: out is `[rows, q_heads * value_dim]`, and only this item has these rows with these heads.
+            let out = unsafe { std::slice::from_raw_parts_mut(self.out.row(row, head * value_dim), value_dim) };
+            for (out, sum) in out.iter_mut().zip(sums) {
+                *out = sum * factor;
+            }
+        }
+    }
+
+    /// The positions that a row at `position` sees.
+    #[inline(always)]
+    fn seen(&self, position: usize) -> Range<usize> {
+        self.shape.window.map_or(0, |window| (position + 1).saturating_sub(window))..position + 1
+    }
+
+    /// The item's buffers: queries prepared and scaled, nothing summed.
+    #[inline(always)]
+    fn working<'b, S: Simd>(&self, s: S, item: &Item, buffer: &'b mut [f32]) -> Working<'b> {
+        let LayerKv { head_dim, value_dim, .. } = self.heads;
+        let (group, run) = (self.group(), &self.runs[item.run]);
+        let count = item.rows.len() * group;
+        let (queries, buffer) = buffer.split_at_mut(count * head_dim);
+        let (scores, buffer) = buffer.split_at_mut(count * self.layout.page_positions());
+        let (sums, buffer) = buffer.split_at_mut(count * value_dim);
+        let (tops, buffer) = buffer.split_at_mut(count);
+        let totals = &mut buffer[..count];
+        for (query, out) in queries.chunks_exact_mut(head_dim).enumerate() {
+            let row = run.first_row + item.rows.start + query / group;
+            self.prepare(s, row, item.head * group + query % group, self.shape.q_norm, out);
+            out.iter_mut().for_each(|x| *x *= self.shape.scale);
+        }
+        sums.fill(0.);
+        tops.fill(f32::NEG_INFINITY);
+        totals.fill(0.);
+        Working { queries, scores, sums, tops, totals }
+    }
+
+    /// Turns a query's scores against a page, of which it sees `seen`, into weights relative to the largest score so far.
+    #[inline(always)]
+    fn softmax<S: Simd>(&self, s: S, working: &mut Working<'_>, query: usize, seen: Range<usize>) {
+        let positions = self.layout.page_positions();
+        let scores = &mut working.scores[query * positions..][..positions];
+        if seen.is_empty() {
+            return scores.fill(0.);
+        }
+        if let Some(cap) = self.shape.softcap {
+            each_vector(s, scores, |x| s.mul(s.splat(cap), tanh(s, s.mul(x, s.splat(1. / cap)))));
+        }
+        scores[..seen.start].fill(f32::NEG_INFINITY);
+        scores[seen.end..].fill(f32::NEG_INFINITY);
+        let old_top = working.tops[query];
+        let mut top = s.splat(old_top);
+        each_vector(s, scores, |x| {
+            top = s.max(top, x);
+            x
+        });
+        let top = s.maximum(top);
+        let mut total = s.splat(0.);
+        each_vector(s, scores, |x| {
+            let weight = exp(s, s.sub(x, s.splat(top)));
+            total = s.add(total, weight);
+            weight
+        });
+        if top > old_top {
+            let factor = (old_top - top).exp();
+            working.totals[query] *= factor;
+            working.sums[query * self.heads.value_dim..][..self.heads.value_dim].iter_mut().for_each(|sum| *sum *= factor);
+            working.tops[query] = top;
+        }
+        working.totals[query] += s.sum(total);
+    }
+}
+
+/// Replaces each vector of `values`, whose length is a multiple of every vector's.
+#[inline(always)]
+fn each_vector<S: Simd>(s: S, values: &mut [f32], mut f: impl FnMut(S::F) -> S::F) {
+    for vector in values.chunks_exact_mut(S::LANES) {
+        // SAFETY: the chunk is one vector long.
+        unsafe { s.store(vector.as_mut_ptr(), f(s.load(vector.as_ptr()))) }
+    }
+}

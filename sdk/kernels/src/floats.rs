@@ -1,0 +1,43 @@
+//! Borrowed float values of three widths, as model files store them.
+
+use half::{bf16, f16};
+
+/// A borrowed run of floats. The narrow kinds widen to `f32` without loss.
+#[derive(Clone, Copy, Debug)]
+pub enum Floats<'a> {
+    /// IEEE single precision.
+    F32(&'a [f32]),
+    /// IEEE half precision.
+    F16(&'a [f16]),
+    /// The upper half of a single: eight bits of exponent, seven of fraction.
+    BF16(&'a [bf16]),
+}
+
+impl Floats<'_> {
+    /// How many values there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Floats::F32(values) => values.len(),
+            Floats::F16(values) => values.len(),
+            Floats::BF16(values) => values.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The value at `index`.
+    ///
+    /// # Panics
+    /// Where `index` is not below [`Floats::len`].
+    #[inline(always)]
+    pub fn get(&self, index: usize) -> f32 {
+        match self {
+            Floats::F32(values) => values[index],
+            Floats::F16(values) => values[index].to_f32(),
+            Floats::BF16(values) => values[index].to_f32(),
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Block-quantised weights times one to four quantised rows: decoding.
+//!
+//! Such a product reads every weight once and is over when memory is: the kernel's task is to keep up and to look like one stream.
+//! It walks the ONNX layout as it lies, four weight rows at a time, a step (see product/parameters.rs) after the other:
+//!
+//! ```text
+//! for each step, for each of the m rows of x:
+//!     dots[i]  = bytes of weight row i . bytes of x          4 vectors; a quad holds one block's sum in four pieces
+//!     c        = sum_within_quads(dots) + correction         quad j, lane i: the whole sum of block j with weight row i
+//!     sum     += float(c) * (scale of weight * scale of x)
+//! y[i] = quads of sum, folded
+//! ```
+//!
+//! The four weight rows share the loads of x. Summing each block as a whole, before its scale is applied, makes the order of float
+//! additions the same as in product/tiles.rs, so that a row decoded alone and the same row within a long prompt give the same bits.
+
+use std::ops::Range;
+
+use super::parameters::{FourRows, Parameters, four_rows};
+use super::quantise::{BLOCK, QuantisedRows};
+use crate::float_product::Rows;
+use crate::matrix::BlockWeights;
+use crate::simd::{Kernel, MAX_LANES, Simd};
+
+/// How far ahead of use weights are asked for, in bytes.
+const AHEAD: usize = 4096;
+
+/// One item: `rows` of the weights.
+pub(super) struct FewRows<'a> {
+    pub(super) weights: &'a BlockWeights<'a>,
+    pub(super) x: &'a QuantisedRows,
+    pub(super) rows: Range<usize>,
+    /// `[m, rows]`
+    pub(super) y: Rows<f32>,
+}
+
+impl Kernel for FewRows<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        match (self.weights.bits, self.x.m) {
+            (4, 1) => self.all::<S, 1, 4>(s),
+            (4, 2) => self.all::<S, 2, 4>(s),
+            (4, 3) => self.all::<S, 3, 4>(s),
+            (4, 4) => self.all::<S, 4, 4>(s),
+            (8, 1) => self.all::<S, 1, 8>(s),
+            (8, 2) => self.all::<S, 2, 8>(s),
+            (8, 3) => self.all::<S, 3, 8>(s),
+            (8, 4) => self.all::<S, 4, 8>(s),
+            (bits, m) => unreachable!("{m} rows, {bits} bits"),
+        }
+    }
+}
+
+/// Where a step's weights of four rows are.
+type FourPointers = [*const u8; 4];
+
+impl FewRows<'_> {
+    #[inline(always)]
+    fn all<S: Simd, const M: usize, const BITS: usize>(&self, s: S) {
+        for first in self.rows.clone().step_by(4) {
+            let held = (self.rows.end - first).min(4);
+            // SAFETY: `held` rows exist from `first`.
+            let sums = unsafe { self.four::<S, M, BITS>(s, four_rows(first, held)) };
+            for (row, sums) in sums.into_iter().enumerate() {
+                for (i, sum) in sums.into_iter().enumerate().take(held) {
+                    // SAFETY: `y` is `[m, rows]`, and this item alone writes it.
+                    unsafe { *self.y.row(row, first - self.rows.start + i) = sum }
+                }
+            }
+        }
+    }
+
+    /// The products of four weight rows with all rows of x.
+    ///
+    /// # Safety
+    /// The rows exist.
+    #[inline(always)]
+    unsafe fn four<S: Simd, const M: usize, const BITS: usize>(&self, s: S, rows: FourRows) -> [[f32; 4]; M] {
+        let step_bytes = S::LANES * BITS;
+        let row_bytes = self.weights.row_bytes();
+        let parameters = Parameters::new(self.weights);
+        let blocks = self.weights.k / BLOCK;
+        let whole_steps = blocks / (S::LANES / 4);
+        let mut sums = [s.splat(0.); M];
+        // SAFETY: the rows exist: four times `row_bytes` bytes, of which `whole_steps` steps lie within the row. What is left is
+        // copied to a padded buffer first. Only prefetches reach further, which may.
+        unsafe {
+            let at: FourPointers = rows.map(|row| self.weights.packed.as_ptr().add(row * row_bytes));
+            for step in 0..whole_steps {
+                for line in (0..4 * step_bytes).step_by(64) {
+                    s.prefetch(at[0].wrapping_add(4 * step_bytes * step + line + AHEAD));
+                }
+                self.step::<S, M, BITS>(s, &parameters, at.map(|at| at.add(step * step_bytes)), rows, step, &mut sums);
+            }
+            if whole_steps * (S::LANES / 4) < blocks {
+                let mut padded = [[0u8; MAX_LANES * 8]; 4];
+                for (padded, at) in padded.iter_mut().zip(at) {
+                    let used = whole_steps * step_bytes;
+                    std::ptr::copy_nonoverlapping(at.add(used), padded.as_mut_ptr(), blocks * BLOCK * BITS / 8 - used);
+                }
+                let at = [padded[0].as_ptr(), padded[1].as_ptr(), padded[2].as_ptr(), padded[3].as_ptr()];
+                self.step::<S, M, BITS>(s, &parameters, at, rows, whole_steps, &mut sums);
+            }
+        }
+        sums.map(|sums| s.fold_quads(sums))
+    }
+
+    /// One step.
+    ///
+    /// # Safety
+    /// Each pointer is valid for reads of a step: `LANES * BITS` bytes.
+    #[inline(always)]
+    unsafe fn step<S: Simd, const M: usize, const BITS: usize>(
+        &self,
+        s: S,
+        parameters: &Parameters<'_>,
+        at: FourPointers,
+        rows: FourRows,
+        step: usize,
+        sums: &mut [S::F; M],
+    ) {
+        let scales = parameters.scales(s, rows, step);
+        let zero_points = self.weights.zero_points.map(|points| parameters.zero_points::<S, BITS>(s, points, rows, step));
+        let vector = 4 * S::LANES;
+        // SAFETY: the caller's promise for the weights. The quantised rows have `blocks` blocks, a multiple of every step's.
+        unsafe {
+            // The two vectors of a step's weights: 4 bits give one vector of bytes, split into even and odd values.
+            let weights: [[S::I; 2]; 4] = at.map(|at| {
+                if BITS == 4 {
+                    let (even, odd) = s.split_nibbles(s.load_bytes(at));
+                    [even, odd]
+                } else {
+                    [s.load_bytes(at), s.load_bytes(at.add(vector))]
+                }
+            });
+            for m in 0..M {
+                let values = self.x.values.as_ptr().add(m * self.x.blocks * BLOCK).cast::<u8>();
+                let parameters = (m * self.x.blocks + step * (S::LANES / 4)) * 4;
+                let correction = s.load_bytes(self.x.corrections.as_ptr().add(parameters).cast());
+                let scale = s.mul(scales, s.load(self.x.scales.as_ptr().add(parameters)));
+                let zero = s.splat_int(0);
+                let dots = if BITS == 4 {
+                    let even = s.load_bytes(values.add(step * vector));
+                    let odd = s.load_bytes(values.add(self.x.blocks * 16 + step * vector));
+                    s.sum_within_quads(weights.map(|weights| s.dot_nibbles(zero, weights, [even, odd])))
+                } else {
+                    let values = [s.load_bytes(values.add(step * 2 * vector)), s.load_bytes(values.add((step * 2 + 1) * vector))];
+                    let quads = |half: usize| s.sum_within_quads(weights.map(|w| s.dot_bytes(zero, [w[half]], [values[half]])));
+                    s.add_neighbour_quads(quads(0), quads(1))
+                };
+                let correction = zero_points.map_or(correction, |zero_points| s.mul_int(correction, zero_points));
+                sums[m] = s.mul_add(s.to_float(s.add_int(dots, correction)), scale, sums[m]);
+            }
+        }
+    }
+}

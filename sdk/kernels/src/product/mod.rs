@@ -1,0 +1,239 @@
+//! Products of activations with weights, and what follows them at once: `linear` for one or several weights over the same input,
+//! `gated` for the two of a gated feed-forward layer.
+//!
+//! A product is cut into items of some output features each, which the pool hands out; an item computes its columns for all rows of
+//! x by one of three methods, then finishes them while they are in the cache:
+//!
+//! | method | weights | rows of x |
+//! |---|---|---|
+//! | [`FewRows`] | quantised in blocks, activations int8 | 1 to 4 |
+//! | [`Tiles`] | the same | 5 and more |
+//! | [`Exact`] | any | any |
+//!
+//! Whatever the method, the number of rows and of threads, the element `y[i, j]` is the same sum in the same order: the tokens of a
+//! sequence do not depend on what shares its steps.
+
+mod exact;
+mod few_rows;
+mod finish;
+mod parameters;
+mod quantise;
+mod scratch;
+mod tiles;
+
+use std::ops::Range;
+
+pub use scratch::Scratch;
+pub(crate) use scratch::WorkerScratch;
+
+use self::exact::Exact;
+use self::few_rows::FewRows;
+use self::finish::{AddBias, Gate};
+use self::quantise::{BLOCK, FEW, FORMS, Form, QuantisedRows};
+use self::tiles::Tiles;
+use crate::float_product::Rows;
+use crate::lines::Buffer;
+use crate::matrix::{BlockWeights, Matrix, Storage};
+use crate::pool::Pool;
+
+/// In which arithmetic the activations meet block-quantised weights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Activations {
+    /// float32 throughout.
+    Exact,
+    /// Activations quantised to int8 in blocks of 32, for block-quantised weights whose `k` and block are multiples of 32; every
+    /// other weight is multiplied exactly.
+    #[default]
+    Int8,
+}
+
+/// The function of a gated layer's gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GateActivation {
+    /// `x / (1 + exp(-x))`
+    Silu,
+    /// `x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3)))`
+    GeluTanh,
+    /// `x / 2 * (1 + erf(x / sqrt(2)))`
+    Gelu,
+    /// `max(x, 0)`
+    Relu,
+}
+
+/// Weights and what is added to their product.
+#[derive(Clone, Copy, Debug)]
+pub struct Linear<'a> {
+    /// `[n, k]`
+    pub weight: Matrix<'a>,
+    /// `[n]`
+    pub bias: Option<&'a [f32]>,
+}
+
+/// Weights of output features that an item of a decoding product covers at most, in bytes.
+const ITEM_BYTES: usize = 128 << 10;
+/// Items for each thread, so that a thread that loses its core leaves others something to take.
+const ITEMS_PER_THREAD: usize = 4;
+/// Parts of one pass of [`linear`].
+const PARTS: usize = 4;
+
+/// `y = x * W^T + bias`, for several weights over the same input.
+///
+/// `x` is `[m, k]`; `y` is `[m, sum of n]`: a row holds the parts one after the other. The input is quantised once for all parts.
+///
+/// # Panics
+/// Where the parts differ in k, or x, y or a bias has another length than the weights ask for.
+pub fn linear(pool: &Pool, scratch: &mut Scratch, parts: &[Linear<'_>], x: &[f32], y: &mut [f32], activations: Activations) {
+    let k = parts.first().map_or(1, |part| part.weight.k());
+    let width: usize = parts.iter().map(|part| part.weight.n()).sum();
+    let m = x.len() / k;
+    assert!(x.len() == m * k && y.len() == m * width, "x {} and y {} for [{m}, {k}] and [{m}, {width}]", x.len(), y.len());
+    let mut y = Rows { at: y.as_mut_ptr(), stride: width };
+    for parts in parts.chunks(PARTS) {
+        quantise(pool, scratch, parts, x, activations);
+        let (quantised, workers) = scratch.split(pool.threads());
+        let planned: [_; PARTS] = std::array::from_fn(|i| parts.get(i).map(|part| Part::new(part, quantised, x, activations)));
+        let items: usize = planned.iter().flatten().map(|part| part.items(pool)).sum();
+        pool.for_each(items, |item, worker| {
+            // SAFETY: this job's worker.
+            let worker = unsafe { workers.get(worker) };
+            let (mut item, mut first) = (item, 0);
+            for part in planned.iter().flatten() {
+                if item < part.items(pool) {
+                    let columns = part.columns(pool, item);
+                    // SAFETY: y is `[m, width]`, and only this item has these columns.
+                    let y = unsafe { y.from(0, first + columns.start) };
+                    return part.compute(pool, columns, y, &mut worker.tile);
+                }
+                item -= part.items(pool);
+                first += part.linear.weight.n();
+            }
+        });
+        // SAFETY: at most the end of y's first row.
+        y = unsafe { y.from(0, if m == 0 { 0 } else { parts.iter().map(|part| part.weight.n()).sum() }) };
+    }
+}
+
+/// `y = activation(x * gate^T) * (x * up^T)`, with each product's bias.
+///
+/// `x` is `[m, k]`, `y` is `[m, n]`.
+///
+/// # Panics
+/// Where gate and up differ in n or k, or x, y or a bias has another length than they ask for.
+#[allow(clippy::too_many_arguments)] // two weights, an input, an output, and how: a struct would serve one call only
+pub fn gated(
+    pool: &Pool,
+    scratch: &mut Scratch,
+    gate: Linear<'_>,
+    up: Linear<'_>,
+    activation: GateActivation,
+    x: &[f32],
+    y: &mut [f32],
+    activations: Activations,
+) {
+    let (n, k) = (up.weight.n(), up.weight.k());
+    let m = x.len() / k;
+    assert!(gate.weight.n() == n, "a gate of {} features for {n}", gate.weight.n());
+    assert!(x.len() == m * k && y.len() == m * n, "x {} and y {} for [{m}, {k}] and [{m}, {n}]", x.len(), y.len());
+    quantise(pool, scratch, &[gate, up], x, activations);
+    let (quantised, workers) = scratch.split(pool.threads());
+    let [gate, up] = [gate, up].map(|part| Part::new(&part, quantised, x, activations));
+    let y = Rows { at: y.as_mut_ptr(), stride: n };
+    pool.for_each(up.items(pool), |item, worker| {
+        let columns = up.columns(pool, item);
+        // SAFETY: this job's worker.
+        let WorkerScratch { tile, gate: gates, .. } = unsafe { workers.get(worker) };
+        let gates: &mut [f32] = gates.get(m * columns.len());
+        gate.compute(pool, columns.clone(), Rows { at: gates.as_mut_ptr(), stride: columns.len() }, tile);
+        // SAFETY: y is `[m, n]`, and only this item has these columns.
+        let y = unsafe { y.from(0, columns.start) };
+        up.compute(pool, columns.clone(), y, tile);
+        pool.isa().run(Gate { activation, gate: gates, columns: columns.len(), y });
+    });
+}
+
+/// The weights as integer kernels want them, and the form of activations they meet; `None` where the product is exact.
+fn integer_form<'a>(weight: &Matrix<'a>, activations: Activations) -> Option<(BlockWeights<'a>, Form)> {
+    match weight.storage {
+        Storage::Blocks(weights)
+            if activations == Activations::Int8 && weights.k.is_multiple_of(BLOCK) && weights.block.is_multiple_of(BLOCK) =>
+        {
+            Some((weights, Form { bits: weights.bits, zero_points: weights.zero_points.is_some() }))
+        }
+        _ => None,
+    }
+}
+
+/// Quantises x once for each form that a part asks for.
+fn quantise(pool: &Pool, scratch: &mut Scratch, parts: &[Linear<'_>], x: &[f32], activations: Activations) {
+    let mut done = [false; FORMS];
+    for part in parts {
+        if let Some((_, form)) = integer_form(&part.weight, activations)
+            && !std::mem::replace(&mut done[form.index()], true)
+        {
+            scratch.quantised[form.index()].fill(pool, x, part.weight.k(), form);
+        }
+    }
+}
+
+/// One weight of a product, its input, and by which method the two meet.
+struct Part<'a> {
+    linear: Linear<'a>,
+    /// `[m, k]`
+    x: &'a [f32],
+    method: Method<'a>,
+}
+
+enum Method<'a> {
+    FewRows(BlockWeights<'a>, &'a QuantisedRows),
+    Tiles(BlockWeights<'a>, &'a QuantisedRows),
+    Exact,
+}
+
+impl<'a> Part<'a> {
+    fn new(linear: &Linear<'a>, quantised: &'a [QuantisedRows; FORMS], x: &'a [f32], activations: Activations) -> Part<'a> {
+        let Matrix { n, k, .. } = linear.weight;
+        assert!(x.len().is_multiple_of(k), "rows of {k} values from {}", x.len());
+        assert!(linear.bias.is_none_or(|bias| bias.len() == n), "a bias of another length than {n}");
+        let method = match integer_form(&linear.weight, activations) {
+            Some((weights, form)) if x.len() / k <= FEW => Method::FewRows(weights, &quantised[form.index()]),
+            Some((weights, form)) => Method::Tiles(weights, &quantised[form.index()]),
+            None => Method::Exact,
+        };
+        Part { linear: *linear, x, method }
+    }
+
+    /// Output features of an item.
+    fn columns_per_item(&self, pool: &Pool) -> usize {
+        let n = self.linear.weight.n();
+        let share = n / (pool.threads() * ITEMS_PER_THREAD);
+        match &self.method {
+            Method::FewRows(weights, _) => share.min(ITEM_BYTES / weights.row_bytes()).max(4).next_multiple_of(4),
+            Method::Tiles(..) => share.clamp(16, 64).next_multiple_of(16),
+            Method::Exact => share.clamp(64, 256).next_multiple_of(64),
+        }
+    }
+
+    fn items(&self, pool: &Pool) -> usize {
+        if self.x.is_empty() { 0 } else { self.linear.weight.n().div_ceil(self.columns_per_item(pool)) }
+    }
+
+    /// The output features of an item.
+    fn columns(&self, pool: &Pool, item: usize) -> Range<usize> {
+        let per_item = self.columns_per_item(pool);
+        item * per_item..(item * per_item + per_item).min(self.linear.weight.n())
+    }
+
+    /// Some columns of the product, bias included: `y` is `[m, columns]`, and the caller alone uses it.
+    fn compute(&self, pool: &Pool, columns: Range<usize>, y: Rows<f32>, buffer: &mut Buffer) {
+        let Linear { weight, bias } = self.linear;
+        let rows = weight.first + columns.start..weight.first + columns.end;
+        match &self.method {
+            Method::FewRows(weights, x) => pool.isa().run(FewRows { weights, x, rows, y }),
+            Method::Tiles(weights, x) => pool.isa().run(Tiles { weights, x, rows, y, buffer }),
+            Method::Exact => pool.isa().run(Exact { weights: weight, x: self.x, columns: columns.clone(), y, buffer }),
+        }
+        if let Some(bias) = bias {
+            pool.isa().run(AddBias { bias: &bias[columns], y, m: self.x.len() / weight.k() });
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! What every instruction set offers to the algorithms.
+//!
+//! Each algorithm of this crate is written once, generic over [`Simd`]; an instruction set is a thin file under `arch` that says how
+//! its vectors do the handful of things listed here. A kernel is a struct that holds its arguments and implements [`Kernel`];
+//! [`Isa::run`](crate::Isa) compiles its body once for each instruction set and calls the right one. Everything between `Isa::run`
+//! and the vector operations must be `#[inline(always)]`: a function that is not inlined would be compiled without the instruction
+//! set's features.
+//!
+//! A vector is `LANES` floats, or as many 32-bit integers, or four times as many bytes. A *quad* is four neighbouring lanes, 16
+//! bytes, which is where 128-bit instructions end and wider ones repeat: every operation that moves lanes stays within quads or
+//! moves whole quads, so that it is one or two instructions everywhere.
+
+use half::f16;
+
+/// A vector instruction set that is present on this machine: a value of the type is the proof, so that the arithmetic here is safe
+/// to call. Only loads and stores, which take pointers, are not.
+pub(crate) trait Simd: Copy {
+    /// `LANES` floats.
+    type F: Copy;
+    /// `LANES` 32-bit integers, or `4 * LANES` bytes.
+    type I: Copy;
+
+    /// A multiple of 4, at most [`MAX_LANES`].
+    const LANES: usize;
+    /// Rows of a float micro-kernel whose tile is four vectors wide, so that the sums stay in registers.
+    const FLOAT_ROWS: usize;
+    /// Rows of the integer micro-kernel: 4, 8 or 16.
+    const TILE_ROWS: usize;
+    /// What [`Simd::dot_bytes`] takes off every weight.
+    const BYTE_BIAS: i32;
+
+    /// All lanes `x`.
+    fn splat(self, x: f32) -> Self::F;
+    /// # Safety
+    /// `from` is valid for `LANES` reads.
+    unsafe fn load(self, from: *const f32) -> Self::F;
+    /// The first `lanes` (at most `LANES`) from memory, zero in the others; nothing beyond is touched.
+    /// # Safety
+    /// `from` is valid for `lanes` reads.
+    unsafe fn load_partial(self, from: *const f32, lanes: usize) -> Self::F;
+    /// # Safety
+    /// `from` is valid for `LANES` reads.
+    unsafe fn load_f16(self, from: *const f16) -> Self::F;
+    /// # Safety
+    /// `to` is valid for `LANES` writes.
+    unsafe fn store(self, to: *mut f32, x: Self::F);
+    /// Stores the first `lanes` (at most `LANES`); nothing beyond is touched.
+    /// # Safety
+    /// `to` is valid for `lanes` writes.
+    unsafe fn store_partial(self, to: *mut f32, x: Self::F, lanes: usize);
+
+    fn add(self, a: Self::F, b: Self::F) -> Self::F;
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F;
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F;
+    fn div(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `a * b + c`, rounded once where the instruction set can.
+    fn mul_add(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    /// `b` where either is NaN.
+    fn min(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `b` where either is NaN.
+    fn max(self, a: Self::F, b: Self::F) -> Self::F;
+    fn abs(self, x: Self::F) -> Self::F;
+    /// To the nearest whole number, ties to even.
+    fn round(self, x: Self::F) -> Self::F;
+    /// `x * 2^n` for whole `n` from -126 to 127.
+    fn times_power_of_two(self, x: Self::F, n: Self::F) -> Self::F;
+    /// `yes` where `a < b`, `no` elsewhere (also where either is NaN).
+    fn select_less(self, a: Self::F, b: Self::F, yes: Self::F, no: Self::F) -> Self::F;
+    /// The sum of the lanes.
+    fn sum(self, x: Self::F) -> f32;
+    /// The sum of the lanes of each vector.
+    fn sums(self, x: [Self::F; 4]) -> [f32; 4];
+    /// The largest lane.
+    fn maximum(self, x: Self::F) -> f32;
+    /// The sum of the quads, folding the upper half onto the lower one until a quad is left.
+    fn fold_quads(self, x: Self::F) -> [f32; 4];
+    /// The same quad everywhere.
+    fn repeat_quad(self, quad: [f32; 4]) -> Self::F;
+    /// Lane `4 * j + i` is `from[i][j]`: the first `LANES / 4` values of four runs.
+    /// # Safety
+    /// Each pointer is valid for `LANES / 4` reads.
+    unsafe fn load_columns(self, from: [*const f32; 4]) -> Self::F;
+    /// As [`Simd::load_columns`].
+    /// # Safety
+    /// Each pointer is valid for `LANES / 4` reads.
+    unsafe fn load_columns_f16(self, from: [*const f16; 4]) -> Self::F;
+
+    fn splat_int(self, x: i32) -> Self::I;
+    /// # Safety
+    /// `from` is valid for `4 * LANES` bytes of reads.
+    unsafe fn load_bytes(self, from: *const u8) -> Self::I;
+    /// Stores integers or bytes.
+    /// # Safety
+    /// `to` is valid for `4 * LANES` bytes of writes.
+    unsafe fn store_bytes(self, to: *mut u8, x: Self::I);
+    /// All lanes the four bytes at `from`.
+    /// # Safety
+    /// `from` is valid for 4 bytes of reads.
+    unsafe fn repeat_4_bytes(self, from: *const i8) -> Self::I;
+    /// The low byte of each lane.
+    /// # Safety
+    /// `to` is valid for `LANES` bytes of writes.
+    unsafe fn store_low_bytes(self, to: *mut i8, x: Self::I);
+    fn add_int(self, a: Self::I, b: Self::I) -> Self::I;
+    fn mul_int(self, a: Self::I, b: Self::I) -> Self::I;
+    /// The sum of the lanes, wrapping.
+    fn sum_int(self, x: Self::I) -> i32;
+    fn to_float(self, x: Self::I) -> Self::F;
+    /// To the nearest whole number, ties to even; NaN and what does not fit give `i32::MIN`.
+    fn to_int(self, x: Self::F) -> Self::I;
+    /// The bits of `|x|`. As integers they have the order of the floats, and NaN comes last.
+    fn magnitude_bits(self, x: Self::F) -> Self::I;
+    fn max_int(self, a: Self::I, b: Self::I) -> Self::I;
+    /// The largest lane.
+    fn maximum_int(self, x: Self::I) -> i32;
+    /// The low and the high half of each byte.
+    fn split_nibbles(self, x: Self::I) -> (Self::I, Self::I);
+    /// Lane `4 * j + i` is bits `BITS * j ..` of `words[i]`, `BITS` of them.
+    fn fields<const BITS: u32>(self, words: [u32; 4]) -> Self::I;
+    /// Adds to each lane of `sum` the products of its four bytes of `weights[j]` (0 to 15) and `values[j]` (-127 to 127), over all
+    /// j. N is at most 8, so that the pairwise sums of instruction sets without a four-way product fit 16 bits.
+    fn dot_nibbles<const N: usize>(self, sum: Self::I, weights: [Self::I; N], values: [Self::I; N]) -> Self::I;
+    /// As [`Simd::dot_nibbles`] with `weights - BYTE_BIAS`, for weights from 0 to 255.
+    fn dot_bytes<const N: usize>(self, sum: Self::I, weights: [Self::I; N], values: [Self::I; N]) -> Self::I;
+    /// In each quad: lane i is the sum of the four lanes of `x[i]`.
+    fn sum_within_quads(self, x: [Self::I; 4]) -> Self::I;
+    /// Quad j is the sum of quads `2 * j` and `2 * j + 1` of `a` followed by `b`.
+    fn add_neighbour_quads(self, a: Self::I, b: Self::I) -> Self::I;
+    /// Reads `LANES` rows of `4 * LANES` bytes, and writes to `to + j * 4 * LANES` the four bytes `4 * j ..` of every row.
+    /// # Safety
+    /// The first `LANES` pointers of `rows` are valid for `4 * LANES` bytes of reads, `to` for `4 * LANES * LANES` of writes.
+    unsafe fn transpose(self, rows: &[*const u8; MAX_LANES], to: *mut u8);
+
+    /// Asks for the cache line at `address`, which need not be valid.
+    fn prefetch(self, address: *const u8);
+}
+
+/// The most lanes a vector has.
+pub(crate) const MAX_LANES: usize = 16;
+
+/// The body of a loop over items, compiled for each instruction set.
+pub(crate) trait Kernel {
+    /// Must be `#[inline(always)]`.
+    fn run<S: Simd>(self, s: S);
+}

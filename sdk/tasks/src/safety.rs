@@ -1,0 +1,12 @@
+//! What must not be answered with a quip, and what a suggested reply must not contain.
+//!
+//! Knows: wordings of crisis, unfit content, secrets. Must not know: models, how replies are made or ranked.
+
+mod content;
+mod crisis;
+mod secrets;
+
+pub use crisis::CrisisKind;
+pub(crate) use content::is_unfit;
+pub(crate) use crisis::crisis;
+pub(crate) use secrets::{Origin, Secrets};
