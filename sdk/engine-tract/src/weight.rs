@@ -228,6 +228,22 @@ impl Weight {
         Self::new(storage, n, k, bytes).map_err(|e| unsupported(node, e.to_string()))
     }
 
+    /// A matrix of ONNX 4-bit integers quantised in blocks along k.
+    pub(crate) fn nibbles(node: &Node, block: usize, layout: Layout, tensors: BlockTensors<'_>) -> Result<Self, EngineError> {
+        let BlockTensors { packed, scales, zero_points } = tensors;
+        let (n, k) = sides(packed, layout).ok_or_else(|| unsupported(node, format!("shape {:?} is not a matrix", packed.dims)))?;
+        let storage = Storage::Nibbles {
+            data: packed.bytes.clone(),
+            signed: packed.data_type == DataType::Int4,
+            layout,
+            block,
+            scales: FloatData::of(scales)?,
+            zero_points: zero_points.map(|z| z.bytes.clone()),
+        };
+        let bytes = packed.bytes.len() + scales.bytes.len() + zero_points.map_or(0, |z| z.bytes.len());
+        Self::new(storage, n, k, bytes).map_err(|e| unsupported(node, e.to_string()))
+    }
+
     /// The weight of `MatMulInteger`, ONNX shape `[k, n]`: 8-bit integers with a scale each column or one for all.
     pub(crate) fn integers(node: &Node, data: &Tensor, layout: Layout, scales: Vec<f32>, zero_points: Option<&Tensor>) -> Result<Self, EngineError> {
         let (n, k) = sides(data, layout).ok_or_else(|| unsupported(node, "the weight is not a matrix"))?;
@@ -291,7 +307,6 @@ fn dequantised(source: &Source, node: &Node, layout: Layout) -> Result<Option<We
     let Some(data) = tensor(0) else { return Ok(None) };
     let Some(scales) = tensor(1) else { return Err(unsupported(node, "the scale is not a constant")) };
     let zero_points = tensor(2);
-    let (n, k) = sides(data, layout).ok_or_else(|| unsupported(node, format!("shape {:?} is not a matrix", data.dims)))?;
     let block = node.int("block_size").unwrap_or(0) as usize;
     let axis = node.int("axis").unwrap_or(1).rem_euclid(2);
     let k_axis = if layout == Layout::Kn { 0 } else { 1 };
@@ -305,16 +320,7 @@ fn dequantised(source: &Source, node: &Node, layout: Layout) -> Result<Option<We
             Weight::integers(node, data, layout, scales, zero_points).map(Some)
         }
         DataType::Int4 | DataType::UInt4 if block > 0 && axis == k_axis => {
-            let storage = Storage::Nibbles {
-                data: data.bytes.clone(),
-                signed: data.data_type == DataType::Int4,
-                layout,
-                block,
-                scales: FloatData::of(scales)?,
-                zero_points: zero_points.map(|z| z.bytes.clone()),
-            };
-            let bytes = data.bytes.len() + scales.bytes.len() + zero_points.map_or(0, |z| z.bytes.len());
-            Weight::new(storage, n, k, bytes).map(Some).map_err(|e| unsupported(node, e.to_string()))
+            Weight::nibbles(node, block, layout, BlockTensors { packed: data, scales, zero_points }).map(Some)
         }
         other => Err(unsupported(node, format!("{other:?} weights with block size {block} along axis {axis}"))),
     }

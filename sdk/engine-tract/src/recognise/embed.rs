@@ -3,10 +3,11 @@
 use super::{Found, Recogniser};
 use crate::program::Op;
 use crate::source::unsupported;
-use crate::weight::{BlockTensors, Weight};
+use crate::weight::{BlockTensors, Weight, reshaped};
 use kinglet_bundle::onnx::{DataType, Node};
 use kinglet_engine::EngineError;
 use kinglet_kernels::Layout;
+use std::borrow::Cow;
 
 impl<'g> Recogniser<'_, 'g> {
     pub(super) fn embed(&self, node: &'g Node) -> Result<Option<Found<'g>>, EngineError> {
@@ -15,7 +16,12 @@ impl<'g> Recogniser<'_, 'g> {
                 Some(table) => (table, node.input(1)),
                 None => return Ok(None),
             },
-            "GatherBlockQuantized" => (self.block_table(node)?, node.input(1)),
+            "GatherBlockQuantized" => (self.block_table(node, None)?, node.input(1)),
+            // Rows that were filled up to whole blocks are cut to the hidden size.
+            "Slice" => match node.input(0).and_then(|v| self.source.maker_of(v, &["GatherBlockQuantized"])) {
+                Some(gather) => (self.block_table(gather, Some(node))?, gather.input(1)),
+                None => return Ok(None),
+            },
             "DequantizeLinear" => match node.input(0).and_then(|v| self.source.maker_of(v, &["Gather"])) {
                 Some(gather) => (self.integer_table(node, gather)?, gather.input(1)),
                 None => return Ok(None),
@@ -42,12 +48,12 @@ impl<'g> Recogniser<'_, 'g> {
         }
     }
 
-    /// `GatherBlockQuantized(data, ids, scales, zero points)`, quantised along the rows.
-    fn block_table(&self, node: &'g Node) -> Result<Weight, EngineError> {
+    /// `GatherBlockQuantized(data, ids, scales, zero points)`, quantised along the rows, of which `cut` keeps the first columns.
+    fn block_table(&self, node: &'g Node, cut: Option<&'g Node>) -> Result<Weight, EngineError> {
         let tensor = |i: usize| match node.input(i) {
             Some(v) => match (self.source.constant(v), self.source.maker_of(v, &["Reshape"])) {
-                (Some(t), _) => Some(std::borrow::Cow::Borrowed(t)),
-                (None, Some(reshape)) => crate::weight::reshaped(self.source, reshape),
+                (Some(t), _) => Some(Cow::Borrowed(t)),
+                (None, Some(reshape)) => reshaped(self.source, reshape),
                 _ => None,
             },
             None => None,
@@ -55,18 +61,28 @@ impl<'g> Recogniser<'_, 'g> {
         let (Some(packed), Some(scales)) = (tensor(0), tensor(2)) else {
             return Err(unsupported(node, "its table is not a constant"));
         };
-        if node.int("gather_axis").unwrap_or(0) != 0 || node.int("quantize_axis").unwrap_or(1).rem_euclid(packed.dims.len().max(1) as i64) != 1 {
+        let &[n, row] = packed.dims.as_slice() else {
+            return Err(unsupported(node, format!("a table of shape {:?}", packed.dims)));
+        };
+        if node.int("gather_axis").unwrap_or(0) != 0 || node.int("quantize_axis").unwrap_or(1).rem_euclid(2) != 1 {
             return Err(unsupported(node, "only rows quantised along their length are supported"));
         }
-        if packed.data_type != DataType::UInt8 || packed.dims.len() != 2 {
-            return Err(unsupported(node, format!("table of type {:?} and shape {:?}", packed.data_type, packed.dims)));
-        }
-        let bits = node.int("bits").unwrap_or(4);
-        let block = node.int("block_size").unwrap_or(128) as usize;
-        let bits = usize::try_from(bits).ok().filter(|b| [4, 8].contains(b)).ok_or_else(|| unsupported(node, format!("{bits} bits")))?;
-        let (n, k) = (packed.dims[0], packed.dims[1] * 8 / bits);
+        let block = node.int("block_size").and_then(|b| usize::try_from(b).ok()).unwrap_or(128);
+        let bits = node.int("bits").and_then(|b| usize::try_from(b).ok()).unwrap_or(4);
         let zero_points = tensor(3);
-        Weight::blocks(node, bits, n, k, block, BlockTensors { packed: &packed, scales: &scales, zero_points: zero_points.as_deref() })
+        let tensors = BlockTensors { packed: &packed, scales: &scales, zero_points: zero_points.as_deref() };
+        if packed.data_type == DataType::UInt8 && [4, 8].contains(&bits) {
+            let whole = row * 8 / bits;
+            let k = match cut {
+                Some(slice) => self.first_columns(slice, whole).ok_or_else(|| unsupported(slice, "it does not keep the first columns"))?,
+                None => whole,
+            };
+            return Weight::blocks(node, bits, n, k, block, tensors);
+        }
+        match (packed.data_type, cut) {
+            (DataType::UInt4 | DataType::Int4, None) => Weight::nibbles(node, block, Layout::Nk, tensors),
+            (other, _) => Err(unsupported(node, format!("a table of type {other:?} in {bits} bits"))),
+        }
     }
 
     /// `DequantizeLinear(Gather(8-bit table, ids), scale, zero point)`.

@@ -118,6 +118,11 @@ impl<'g> Recogniser<'_, 'g> {
         (is_last_axis(one(3)?) && whole_steps && range.start < range.end).then_some(range)
     }
 
+    /// How many columns of `n` a slice keeps, if it keeps the first.
+    pub(super) fn first_columns(&self, node: &Node, n: usize) -> Option<usize> {
+        self.slice_range(node, n).filter(|r| r.start == 0).map(|r| r.end)
+    }
+
     /// The value before a graph picks the last row for its head: which rows get logits is the caller's choice.
     fn unpruned(&self, value: &'g str) -> &'g str {
         let mut value = self.source.plain(value);
