@@ -1,2 +1,29 @@
-//! The kinglet command.
-fn main() {}
+//! The `kinglet` command.
+//!
+//! Knows: the facade, terminals, files that a user names. Must not know: engines, generation, tasks' insides. What scripts
+//! may rely on: data on stdout, everything else on stderr, `--json` for machines, and the exit codes 0 (done), 1 (refused or
+//! failed, with one sentence) and 2 (wrong usage).
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod conversation;
+mod failure;
+mod input;
+mod interrupt;
+mod npy;
+mod output;
+mod progress;
+mod setup;
+mod verbs;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = arguments::Cli::parse();
+    setup::start_logging(&cli.common);
+    match verbs::run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -5,7 +5,7 @@ use crate::cache::{Caches, PAGE};
 use crate::fuse::fuse;
 use crate::plan::Plan;
 use crate::program::{Op, Program};
-use crate::recognise::Facts;
+use crate::recognise::{Facts, Window};
 use crate::run::Machine;
 use crate::runner::{Executor, TractRunner, pages_for};
 use crate::walk::Walk;
@@ -35,7 +35,7 @@ pub(crate) struct GraphFacts {
     pub(crate) input_ids: String,
     pub(crate) logits: String,
     pub(crate) head_dim: Option<usize>,
-    pub(crate) sliding_window: Option<usize>,
+    pub(crate) sliding_window: Option<Window>,
     pub(crate) max_context: Option<usize>,
 }
 
@@ -70,7 +70,10 @@ impl TractModel {
             input_ids: bundle.io().input_ids.clone(),
             logits: bundle.io().logits.clone(),
             head_dim: architecture.head_dim,
-            sliding_window: architecture.sliding_window.as_ref().map(|w| w.positions),
+            sliding_window: architecture.sliding_window.as_ref().map(|w| Window {
+                positions: w.positions,
+                past_keys: w.layers.as_ref().filter(|layers| !layers.is_empty()).map(|layers| layers.iter().map(|&l| bundle.io().past_key.of_layer(l)).collect()),
+            }),
             max_context: architecture.max_context,
         };
         Self::of_graph(&graph, &facts, options)
@@ -79,7 +82,7 @@ impl TractModel {
     pub(crate) fn of_graph(graph: &Graph, given: &GraphFacts, options: &OpenOptions) -> Result<Self, EngineError> {
         let facts = Facts {
             head_dim: declared_head_dim(graph).or(given.head_dim),
-            sliding_window: given.sliding_window,
+            sliding_window: given.sliding_window.clone(),
             input_ids: given.input_ids.clone(),
         };
         let mut program = build(graph, &facts, &given.logits)?;

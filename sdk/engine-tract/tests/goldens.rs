@@ -3,7 +3,7 @@
 
 use kinglet_bundle::{Bundle, OpenOptions as BundleOptions};
 use kinglet_engine::{CancelToken, LogitsWanted, Model, Runner, RunnerOptions, SequenceStep, Threads, TokenId};
-use kinglet_testing::{GoldenModel, GoldenPrompt, argmax, compare, golden_models};
+use kinglet_testing::{Difference, GoldenModel, GoldenPrompt, argmax, compare, golden_models};
 use kinglet_tract::{OpenOptions, TractModel};
 
 fn open(golden: &GoldenModel, walk: bool) -> Result<TractModel, String> {
@@ -12,8 +12,8 @@ fn open(golden: &GoldenModel, walk: bool) -> Result<TractModel, String> {
     TractModel::open(&bundle, &OpenOptions { walk }).map_err(|e| e.to_string())
 }
 
-fn runner(model: &TractModel) -> Box<dyn Runner> {
-    let options = RunnerOptions { context: 1024, sequences: 2, threads: Threads::Exactly(2), exact_activations: true, ..Default::default() };
+fn runner(model: &TractModel, exact_activations: bool) -> Box<dyn Runner> {
+    let options = RunnerOptions { context: 1024, sequences: 2, threads: Threads::Exactly(2), exact_activations, ..Default::default() };
     model.runner(&options).unwrap()
 }
 
@@ -64,7 +64,7 @@ fn check_prompt(golden: &GoldenModel, runner: &mut dyn Runner, prompt: &GoldenPr
 
 fn check(golden: &GoldenModel, walk: bool) -> Result<String, String> {
     let model = open(golden, walk)?;
-    let mut runner = runner(&model);
+    let mut runner = runner(&model, true);
     let mut worst = 0.0f32;
     for prompt in &golden.golden.prompts {
         worst = worst.max(check_prompt(golden, &mut *runner, prompt)?);
@@ -88,6 +88,46 @@ fn every_golden_model_gives_the_references_logits_and_tokens() {
         }
     }
     assert!(failures.is_empty(), "{} of {} runs differ from the reference:\n{}", failures.len(), models.len() * 2, failures.join("\n"));
+}
+
+/// Differences from the exact reference over all known positions, as parts of its largest logit: ours with 8-bit
+/// activations, and ONNX Runtime's with its own.
+fn noise(golden: &GoldenModel) -> Result<Option<(Difference, Difference)>, String> {
+    let Some(theirs) = &golden.golden_int8 else { return Ok(None) };
+    let model = open(golden, true)?;
+    let mut runner = runner(&model, false);
+    let (mut ours, mut exact, mut other) = (vec![], vec![], vec![]);
+    for prompt in &theirs.prompts {
+        let Some(reference) = golden.golden.prompts.iter().find(|p| p.name == prompt.name && p.positions == prompt.positions) else {
+            return Err(format!("{}: the two references do not match", prompt.name));
+        };
+        ours.extend(logits(&mut *runner, &prompt.ids, &prompt.positions, prompt.ids.len())?);
+        exact.extend_from_slice(&reference.logits);
+        other.extend_from_slice(&prompt.logits);
+    }
+    Ok(Some((compare(&ours, &exact), compare(&other, &exact))))
+}
+
+#[test]
+fn eight_bit_activations_are_no_noisier_than_onnx_runtimes() {
+    let mut failures = vec![];
+    let mut compared = 0;
+    for golden in golden_models().unwrap() {
+        match noise(&golden) {
+            Ok(Some((ours, theirs))) => {
+                compared += 1;
+                println!("{}: ours max {:.1e} rms {:.1e}, ONNX Runtime max {:.1e} rms {:.1e}", golden.name, ours.max, ours.rms, theirs.max, theirs.rms);
+                // Blocks of activations differ where the weights' blocks are not of 32, so the noise is alike, not equal.
+                if ours.rms > 1.5 * theirs.rms + 1e-6 || ours.max > 2.0 * theirs.max + 1e-6 {
+                    failures.push(golden.name);
+                }
+            }
+            Ok(None) => {}
+            Err(why) => failures.push(format!("{}: {why}", golden.name)),
+        }
+    }
+    assert!(compared > 0, "no golden holds ONNX Runtime's 8-bit answers");
+    assert!(failures.is_empty(), "noisier: {failures:?}");
 }
 
 #[test]

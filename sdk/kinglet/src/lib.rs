@@ -1,1 +1,50 @@
-//! Small language models on the device: open a model folder, get a session, stream or score text
+//! Small language models on the device: open a model folder, get a session, stream or score text.
+//!
+//! This is the facade: the one place where engines, budgets and defaults are put together. No type of an engine or of the
+//! generator crosses it; what does are plain data with defaults, and a few handles. There is no runtime, no network, and
+//! nothing is downloaded.
+//!
+//! ```
+//! use kinglet::{Event, GenerationOptions, Kinglet, SessionOptions};
+//!
+//! let model = Kinglet::builder().build()?.open("goldcrest")?;
+//! let generation = GenerationOptions { max_new_tokens: 8, ..GenerationOptions::default() };
+//! let mut session = model.session(SessionOptions { generation, ..SessionOptions::default() })?;
+//! for event in session.respond("How do I reset it?")? {
+//!     match event? {
+//!         Event::Text(text) => print!("{text}"),
+//!         Event::Done(usage) => println!("\n{} tokens", usage.new_tokens),
+//!     }
+//! }
+//! # Ok::<(), kinglet::Error>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod budget;
+mod builder;
+mod bytes;
+mod completion;
+mod error;
+mod find;
+mod logits;
+mod machine;
+mod model;
+mod parameters;
+mod report;
+mod request;
+mod session;
+mod text;
+
+pub use builder::{Builder, Engine, Kinglet};
+pub use bytes::{Bytes, BytesError};
+pub use completion::{Completer, Continuation, ContinuationOptions, Continuations};
+pub use error::{Cause, Error};
+pub use find::DEFAULT_MODEL;
+pub use kinglet_engine::Threads;
+pub use logits::{Likelihood, Logits, Positions};
+pub use machine::Machine;
+pub use model::Model;
+pub use report::{ArchitectureReport, EngineReport, MemoryReport, ModelReport, TextReport, VariantReport};
+pub use request::{Answer, CancelHandle, Event, FinishReason, GenerationOptions, Response, SamplingOptions, Timing, Usage};
+pub use session::{Session, SessionOptions};
+pub use text::{Message, Prompt, PromptRequest};

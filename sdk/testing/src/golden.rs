@@ -41,8 +41,10 @@ pub struct GoldenModel {
     pub greedy_exact: bool,
     /// Largest difference of logits allowed, as a part of the reference's largest logit.
     pub max_relative: f32,
-    /// What the reference says.
+    /// What the reference says, multiplying with float activations.
     pub golden: Golden,
+    /// What ONNX Runtime says of the same graph with its own 8-bit activations: how large that noise is elsewhere.
+    pub golden_int8: Option<Golden>,
 }
 
 /// A reference's answers.
@@ -82,6 +84,8 @@ struct IndexEntry {
     layout: String,
     precision: String,
     golden: String,
+    #[serde(default)]
+    golden_int8: Option<String>,
     #[serde(default)]
     file: Option<String>,
     greedy_exact: bool,
@@ -137,6 +141,7 @@ fn model(root: &Path, entry: IndexEntry) -> Result<GoldenModel, GoldenError> {
         greedy_exact: entry.greedy_exact,
         max_relative: entry.tolerance.max_relative,
         golden: golden(&root.join(&entry.golden))?,
+        golden_int8: entry.golden_int8.map(|g| golden(&root.join(g))).transpose()?,
     })
 }
 

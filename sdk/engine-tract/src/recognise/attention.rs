@@ -73,12 +73,19 @@ impl<'g> Recogniser<'_, 'g> {
             kv: LayerKv::new(kv_heads, head_dim),
             scale: node.float("scale").filter(|s| *s != 0.0).unwrap_or((head_dim as f32).powf(-0.5)),
             softcap: node.float("softcap").filter(|c| *c > 0.0),
-            window: node.int("local_window_size").and_then(|w| usize::try_from(w).ok()).filter(|w| *w > 0),
+            window: window_of(node).or_else(|| self.configured_window(past_key)),
             q_norm: q.and_then(|q| q.norm),
             k_norm: k.and_then(|k| k.norm),
             rotary: rotary.map(|r| self.register(r)),
         };
         Ok(found_attention(attention, inputs, node.label()))
+    }
+
+    /// onnxruntime-genai's builder leaves the window of a model whose layers are all alike to its runtime: the configuration
+    /// names it, and no node does.
+    fn configured_window(&self, past_key: &str) -> Option<usize> {
+        let in_graph = self.source.graph().nodes.iter().any(|n| window_of(n).is_some());
+        self.facts.sliding_window.as_ref().filter(|_| !in_graph).and_then(|w| w.of(past_key))
     }
 
     /// The cache's layer is the place of its past key among the graph's inputs.
@@ -132,6 +139,10 @@ impl<'g> Recogniser<'_, 'g> {
         let of = |t: &Tensor| Vector::of(t);
         Ok(Rotary { angles: Angles::Tables { cos: of(cos)?, sin: of(sin)?, half, stride: half }, interleaved })
     }
+}
+
+fn window_of(node: &Node) -> Option<usize> {
+    node.int("local_window_size").and_then(|w| usize::try_from(w).ok()).filter(|w| *w > 0)
 }
 
 pub(super) fn found_attention<'g>(attention: Attention, inputs: Vec<Want<'g>>, label: &'g str) -> Found<'g> {

@@ -159,7 +159,7 @@ impl<'g> Recogniser<'_, 'g> {
 
     /// The configured sliding window, if a constant of this mask is that number.
     fn window_in(&self, mask: &'g str) -> Option<usize> {
-        let window = self.facts.sliding_window?;
+        let window = self.facts.sliding_window.as_ref()?.positions;
         let is_window = |v: &&str| self.source.scalar(v).is_some_and(|c| c.abs() == window as f32 || c.abs() == window as f32 - 1.0);
         self.source.ancestors(mask, |n| n.op_type == "Shape").iter().any(is_window).then_some(window)
     }

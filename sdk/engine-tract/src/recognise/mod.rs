@@ -43,9 +43,26 @@ pub(crate) struct Found<'g> {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Facts {
     pub(crate) head_dim: Option<usize>,
-    pub(crate) sliding_window: Option<usize>,
+    pub(crate) sliding_window: Option<Window>,
     /// Name of the graph's input of token ids.
     pub(crate) input_ids: String,
+}
+
+/// A sliding window that the configuration names.
+#[derive(Clone, Debug)]
+pub(crate) struct Window {
+    /// A row sees itself and the `positions - 1` rows before it.
+    pub(crate) positions: usize,
+    /// Past keys of the layers that have it; none for all layers.
+    pub(crate) past_keys: Option<Vec<String>>,
+}
+
+impl Window {
+    /// The window of the layer with this past key.
+    pub(crate) fn of(&self, past_key: &str) -> Option<usize> {
+        let here = self.past_keys.as_ref().is_none_or(|keys| keys.iter().any(|k| k == past_key));
+        here.then_some(self.positions)
+    }
 }
 
 /// Recognises values of one graph, and collects the rotary embeddings that its attention uses.

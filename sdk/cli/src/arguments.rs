@@ -1,0 +1,155 @@
+//! What may be typed after `kinglet`.
+
+use crate::verbs;
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use kinglet::Bytes;
+use std::path::PathBuf;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Yellow.on_default().bold())
+    .usage(AnsiColor::Yellow.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default())
+    .placeholder(AnsiColor::Green.on_default());
+
+/// Small language models on this machine: open a model folder, get replies, text or scores. Nothing leaves the machine.
+#[derive(Debug, Parser)]
+#[command(name = "kinglet", version, styles = STYLES, propagate_version = true, arg_required_else_help = true, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+const EXAMPLES: &str = "Examples:
+  kinglet reply \"Is the table by the window free tonight?\"
+  kinglet chat
+  kinglet run -p \"The tide comes in\" -n 40
+  kinglet inspect models/goldcrest
+
+Data goes to stdout, messages and progress to stderr. Exit codes: 0 done, 1 refused or failed, 2 wrong usage.";
+
+/// Options that every verb takes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Common options")]
+pub(crate) struct Common {
+    /// The model: a folder, or a name that is looked up in KINGLET_MODELS, the user's data directory, and `models` beside
+    /// the binary, beside the working directory and above either [default: goldcrest]
+    #[arg(short, long, global = true, value_name = "PATH|NAME")]
+    pub(crate) model: Option<PathBuf>,
+    /// Which of several graphs in the model's folder: a name such as model_q4, its end, or a precision such as int8
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) variant: Option<String>,
+    /// The engine
+    #[arg(long, global = true, value_enum, default_value_t = Engine::Auto)]
+    pub(crate) engine: Engine,
+    /// Threads to compute on [default: what the machine has]
+    #[arg(short, long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
+    pub(crate) threads: Option<u16>,
+    /// Positions that a conversation may hold [default: 2048, or what the model was made for if that is less]
+    #[arg(short, long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) context: Option<u32>,
+    /// Memory that the model may take, such as 600MB: weights, keys and values, scratch [default: no limit]
+    #[arg(long, global = true, value_name = "SIZE")]
+    pub(crate) memory_budget: Option<Bytes>,
+    /// Seed of the random numbers: the same seed and input give the same output
+    #[arg(long, global = true, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Multiply quantised weights with float32 activations: exact, and several times slower
+    #[arg(long, global = true)]
+    pub(crate) exact: bool,
+    /// Write JSON: one object, or one line an event
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Write only errors to stderr
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Write more to stderr; twice or three times for more still
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// The engines that may be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Engine {
+    /// The best one that is there
+    Auto,
+    /// The embedded one
+    Tract,
+    /// ONNX Runtime
+    Ort,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    Reply(verbs::reply::Arguments),
+    Chat(verbs::chat::Arguments),
+    Run(verbs::run::Arguments),
+    Score(verbs::score::Arguments),
+    Tokenize(verbs::tokenize::Arguments),
+    Detokenize(verbs::detokenize::Arguments),
+    Template(verbs::template::Arguments),
+    Logits(verbs::logits::Arguments),
+    Inspect(verbs::inspect::Arguments),
+    Doctor(verbs::doctor::Arguments),
+    Bench(verbs::bench::Arguments),
+}
+
+/// Token ids in one argument, separated by commas or spaces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ids(pub(crate) Vec<u32>);
+
+impl std::str::FromStr for Ids {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Ids, String> {
+        let parts = text.split(|c: char| c == ',' || c.is_whitespace()).filter(|part| !part.is_empty());
+        let id = |part: &str| part.parse().map_err(|_| format!("`{}` is no token id; ids are whole numbers such as 1,2,3", beginning(part)));
+        parts.map(id).collect::<Result<_, _>>().map(Ids)
+    }
+}
+
+/// The first characters of a text, for a message.
+pub(crate) fn beginning(text: &str) -> String {
+    match text.char_indices().nth(40) {
+        Some((cut, _)) => format!("{}..", &text[..cut]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_has_examples_in_its_help() {
+        for verb in Cli::command().get_subcommands() {
+            let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains(&format!("kinglet {}", verb.get_name())), "{}", verb.get_name());
+        }
+    }
+
+    #[test]
+    fn ids_in_one_argument() {
+        struct Case(&'static str, Option<Vec<u32>>);
+        for Case(text, ids) in [
+            Case("1,2,3", Some(vec![1, 2, 3])),
+            Case(" 1 2,\n3, ", Some(vec![1, 2, 3])),
+            Case("", Some(vec![])),
+            Case("4294967295", Some(vec![u32::MAX])),
+            Case("4294967296", None),
+            Case("-1", None),
+            Case("1.5", None),
+            Case("1;2", None),
+        ] {
+            assert_eq!(text.parse::<Ids>().ok(), ids.map(Ids), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! From the common options to an opened model.
+
+use crate::arguments::{Common, Engine};
+use crate::failure::Failure;
+use kinglet::{Builder, DEFAULT_MODEL, Kinglet, Model, SamplingOptions, Threads};
+use log::LevelFilter;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Messages of the log go to stderr, a line each.
+pub(crate) fn start_logging(common: &Common) {
+    let level = match (common.quiet, common.verbose) {
+        (true, _) => LevelFilter::Error,
+        (false, 0) => LevelFilter::Warn,
+        (false, 1) => LevelFilter::Info,
+        (false, 2) => LevelFilter::Debug,
+        (false, _) => LevelFilter::Trace,
+    };
+    let mut logger = env_logger::Builder::new();
+    logger.filter_level(LevelFilter::Warn.min(level));
+    for room in ["kinglet", "kinglet_bundle", "kinglet_text", "kinglet_tract", "kinglet_generate", "kinglet_tasks", "kinglet_kernels"] {
+        logger.filter_module(room, level);
+    }
+    logger.format(|line, record| writeln!(line, "{}: {}", record.level().as_str().to_lowercase(), record.args()));
+    logger.init();
+}
+
+impl Common {
+    /// The model that was named, or the one that ships with Kinglet.
+    pub(crate) fn model(&self) -> &Path {
+        self.model.as_deref().unwrap_or(Path::new(DEFAULT_MODEL))
+    }
+
+    /// How models are to be opened.
+    pub(crate) fn builder(&self) -> Builder {
+        let threads = self.threads.map_or(Threads::Auto, |threads| Threads::Exactly(threads.into()));
+        let engine = match self.engine {
+            Engine::Auto => kinglet::Engine::Auto,
+            Engine::Tract => kinglet::Engine::Tract,
+            Engine::Ort => kinglet::Engine::Ort,
+        };
+        let mut builder = Kinglet::builder().threads(threads).engine(engine).exact(self.exact);
+        if let Some(budget) = self.memory_budget {
+            builder = builder.memory_budget(budget);
+        }
+        if let Some(context) = self.context {
+            builder = builder.context(context as usize);
+        }
+        if let Some(variant) = &self.variant {
+            builder = builder.variant(variant);
+        }
+        builder
+    }
+
+    /// Opens the model.
+    pub(crate) fn open(&self) -> Result<Model, Failure> {
+        Ok(self.builder().build()?.open(self.model())?)
+    }
+
+    /// The model of a verb that takes it as an argument as well.
+    pub(crate) fn model_or(&self, argument: Option<&PathBuf>) -> Result<PathBuf, Failure> {
+        match (argument, &self.model) {
+            (Some(argument), Some(option)) if argument != option => {
+                Err(Failure::usage(format!("two models are named, `{}` and `{}`; name one", argument.display(), option.display())))
+            }
+            (Some(argument), _) => Ok(argument.clone()),
+            (None, _) => Ok(self.model().into()),
+        }
+    }
+}
+
+/// The options of sampling that `run` and `chat` share.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Sampling")]
+pub(crate) struct Sampling {
+    /// Divides the logits: 0 takes the likeliest token, below 1 is careful, above 1 is bold
+    #[arg(long, value_name = "T")]
+    pub(crate) temp: Option<f32>,
+    /// Choose among the K likeliest tokens; 0 is all
+    #[arg(long, value_name = "K")]
+    pub(crate) top_k: Option<usize>,
+    /// Choose among the fewest tokens whose probabilities reach P together; 1 is all
+    #[arg(long, value_name = "P")]
+    pub(crate) top_p: Option<f32>,
+    /// Choose among tokens at least P times as likely as the likeliest; 0 is all
+    #[arg(long, value_name = "P")]
+    pub(crate) min_p: Option<f32>,
+    /// Make tokens less likely that have occurred; 1 changes nothing
+    #[arg(long, value_name = "R")]
+    pub(crate) repeat_penalty: Option<f32>,
+}
+
+impl Sampling {
+    /// `base` with what was given.
+    pub(crate) fn over(&self, base: &SamplingOptions, seed: Option<u64>) -> SamplingOptions {
+        SamplingOptions {
+            temperature: self.temp.unwrap_or(base.temperature),
+            top_k: self.top_k.unwrap_or(base.top_k),
+            top_p: self.top_p.unwrap_or(base.top_p),
+            min_p: self.min_p.unwrap_or(base.min_p),
+            repetition_penalty: self.repeat_penalty.unwrap_or(base.repetition_penalty),
+            seed: seed.or(base.seed),
+            ..base.clone()
+        }
+    }
+}

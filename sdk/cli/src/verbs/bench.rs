@@ -1,0 +1,125 @@
+//! `kinglet bench`: how fast a model runs here, and how much memory it takes.
+
+mod measure;
+mod memory;
+
+use crate::arguments::Common;
+use crate::failure::Failure;
+use crate::output::{BOLD, Output};
+use crate::progress::Progress;
+use clap::{Args, ValueEnum};
+use kinglet::Model;
+use measure::{Batch, Bench};
+use serde_json::{Map, Value};
+use std::time::Instant;
+
+/// Time loading, prefill, decoding and several answers at once, and measure memory
+///
+/// Greedy, on random token ids; end tokens do not end an answer. What does not fit the model's context is left out.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  kinglet bench
+  kinglet bench --model models/goldcrest --threads 1 --json
+  ONLY=decode kinglet bench --json")]
+pub(crate) struct Arguments {
+    /// Measure only this
+    #[arg(long, env = "ONLY", value_enum)]
+    only: Option<Only>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Only {
+    /// decode128
+    Decode,
+    /// Loading and its memory
+    Load,
+}
+
+/// Figures by their keys, in the order in which they were taken.
+type Figures = Map<String, Value>;
+
+pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
+    let started = Instant::now();
+    let model = common.builder().end_tokens(false).build()?.open(common.model())?;
+    let mut figures = Figures::new();
+    put(&mut figures, "load_s", started.elapsed().as_secs_f64(), 4);
+    if let Some(megabytes) = memory::resident_mb() {
+        put(&mut figures, "rss_load_mb", megabytes, 1);
+    }
+    measure_all(common, arguments.only, &model, &mut figures)?;
+    if let Some(megabytes) = memory::peak_mb() {
+        put(&mut figures, "rss_peak_mb", megabytes, 1);
+    }
+    if common.json {
+        return out.json(&figures);
+    }
+    for (key, value) in &figures {
+        let label = out.paint(BOLD, &format!("{key:<12}"));
+        let (unit, meaning) = explained(key);
+        out.line(&format!("{label} {value:>10} {unit:<6} {meaning}"))?;
+    }
+    Ok(())
+}
+
+fn measure_all(common: &Common, only: Option<Only>, model: &Model, figures: &mut Figures) -> Result<(), Failure> {
+    if only == Some(Only::Load) {
+        return Ok(());
+    }
+    let progress = Progress::bar(common, if only.is_some() { 1 } else { 6 }, "decode128");
+    let mut bench = Bench::new(model, common.seed.unwrap_or(1));
+    if only.is_none() {
+        progress.say("prefill128");
+        if let Some(seconds) = bench.first_token(128, 3)? {
+            put(figures, "ttft128_ms", seconds * 1e3, 2);
+            put(figures, "prefill128", 128.0 / seconds, 1);
+        }
+        progress.advance();
+        progress.say("prefill512");
+        if let Some(seconds) = bench.first_token(512, 2)? {
+            put(figures, "prefill512", 512.0 / seconds, 1);
+        }
+        progress.advance();
+    }
+    for (key, prompt) in [("decode128", 128), ("decode1024", 1024)] {
+        if only.is_some() && prompt != 128 {
+            return Ok(());
+        }
+        progress.say(key);
+        if let Some(rate) = bench.decode(prompt)? {
+            put(figures, key, rate, 2);
+        }
+        progress.advance();
+    }
+    for (key, tokens) in [("batch4x16", 16), ("batch4x64", 64)] {
+        progress.say(key);
+        if let Some(Batch { seconds, rate }) = bench.batch(128, tokens)? {
+            put(figures, &format!("{key}_s"), seconds, 4);
+            put(figures, key, rate, 1);
+        }
+        progress.advance();
+    }
+    Ok(())
+}
+
+fn put(figures: &mut Figures, key: &str, value: f64, digits: i32) {
+    figures.insert(key.to_owned(), super::rounded(value, digits).into());
+}
+
+/// The unit of a figure and what it means.
+fn explained(key: &str) -> (&'static str, &'static str) {
+    match key {
+        "load_s" => ("s", "to be ready for a prompt"),
+        "ttft128_ms" => ("ms", "from a prompt of 128 tokens to the first token of the answer"),
+        "prefill128" => ("tok/s", "reading a prompt of 128 tokens"),
+        "prefill512" => ("tok/s", "reading a prompt of 512 tokens"),
+        "decode128" => ("tok/s", "one answer after a prompt of 128 tokens"),
+        "decode1024" => ("tok/s", "one answer after a prompt of 1024 tokens"),
+        "batch4x16_s" => ("s", "four answers of 16 tokens to one prompt of 128, the prompt included"),
+        "batch4x64_s" => ("s", "four answers of 64 tokens to one prompt of 128, the prompt included"),
+        "batch4x16" => ("tok/s", "the four together after the first token"),
+        "batch4x64" => ("tok/s", "the four together after the first token"),
+        "rss_load_mb" => ("MB", "resident once loaded"),
+        "rss_peak_mb" => ("MB", "resident at most"),
+        _ => ("", ""),
+    }
+}

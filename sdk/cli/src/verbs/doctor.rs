@@ -1,0 +1,163 @@
+//! `kinglet doctor`: whether models can run here.
+
+use crate::arguments::Common;
+use crate::failure::Failure;
+use crate::output::{DIMMED, Output};
+use anstyle::{AnsiColor, Style};
+use clap::Args;
+use kinglet::{CancelHandle, Kinglet, Machine, Model, Positions};
+use serde::Serialize;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Check the machine, the engines and a model
+///
+/// Exit code 1 if a check fails.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  kinglet doctor
+  kinglet doctor models/goldcrest --json")]
+pub(crate) struct Arguments {
+    /// The model: a folder or a name, as for --model
+    #[arg(value_name = "MODEL")]
+    folder: Option<PathBuf>,
+}
+
+/// What came of a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Outcome {
+    Pass,
+    Fail,
+    /// Not there, and not needed.
+    Absent,
+    /// Not tried, since a check before it failed.
+    Skipped,
+}
+
+#[derive(Debug, Serialize)]
+struct Check {
+    name: &'static str,
+    result: Outcome,
+    detail: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    checks: Vec<Check>,
+    failed: usize,
+}
+
+/// The checks of a model, each of which needs those before it.
+const MODEL_CHECKS: [&str; 5] = ["folder", "open", "tokenizer", "step", "agreement"];
+/// Tokens that the model is tried with; those beyond its vocabulary are left out.
+const TRIAL: [u32; 8] = [1, 2, 3, 5, 8, 13, 21, 34];
+/// The largest difference of logits between two ways to compute them, as a part of the largest logit.
+const TOLERANCE: f32 = 0.05;
+
+pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
+    let folder = common.model_or(arguments.folder.as_ref())?;
+    let mut checks = machine(common);
+    match common.builder().build() {
+        Ok(kinglet) => model(&kinglet, &folder, &mut checks),
+        Err(error) => checks.push(Check { name: "engine", result: Outcome::Fail, detail: error.to_string() }),
+    }
+    let failed = checks.iter().filter(|check| check.result == Outcome::Fail).count();
+    let report = Report { failed, checks };
+    if common.json {
+        out.json(&report)?;
+    } else {
+        report.checks.iter().try_for_each(|check| show(check, out))?;
+    }
+    match failed {
+        0 => Ok(()),
+        1 => Err(Failure::failed("one check failed; what it says above tells what to do")),
+        _ => Err(Failure::failed(format!("{failed} checks failed; what they say above tells what to do"))),
+    }
+}
+
+fn show(check: &Check, out: &mut Output) -> Result<(), Failure> {
+    let colour = |colour: AnsiColor| Style::new().fg_color(Some(colour.into()));
+    let result = match check.result {
+        Outcome::Pass => out.paint(colour(AnsiColor::Green), "pass   "),
+        Outcome::Fail => out.paint(colour(AnsiColor::Red), "FAIL   "),
+        Outcome::Absent => out.paint(DIMMED, "absent "),
+        Outcome::Skipped => out.paint(DIMMED, "skipped"),
+    };
+    out.line(&format!("{result} {:<12} {}", check.name, check.detail))
+}
+
+fn machine(common: &Common) -> Vec<Check> {
+    let machine = Machine::look();
+    let missing: Vec<&str> = machine.known.iter().filter(|name| !machine.available.contains(name)).copied().collect();
+    let lacks = if missing.is_empty() { String::new() } else { format!("; not here: {}", missing.join(", ")) };
+    let threads = common.threads.map_or("as many as the machine has".to_owned(), |threads| threads.to_string());
+    let pass = |name, detail| Check { name, result: Outcome::Pass, detail };
+    vec![
+        pass("processor", format!("{} on {}, kernels: {}{lacks}", machine.architecture, machine.system, machine.kernels)),
+        pass("threads", format!("{threads}; {} processors for this process", machine.processors)),
+        pass("tract", "embedded".to_owned()),
+        Check { name: "ort", result: Outcome::Absent, detail: "ONNX Runtime is not part of this build".to_owned() },
+    ]
+}
+
+fn model(kinglet: &Kinglet, folder: &std::path::Path, checks: &mut Vec<Check>) {
+    let tried = try_model(kinglet, folder, &mut |name, detail| checks.push(Check { name, result: Outcome::Pass, detail }));
+    let Err((name, reason)) = tried else { return };
+    checks.push(Check { name, result: Outcome::Fail, detail: reason });
+    let left = MODEL_CHECKS.iter().skip_while(|known| **known != name).skip(1);
+    checks.extend(left.map(|name| Check { name, result: Outcome::Skipped, detail: String::new() }));
+}
+
+/// Runs [`MODEL_CHECKS`] up to the first that fails, and says which that is and why.
+fn try_model(
+    kinglet: &Kinglet,
+    folder: &std::path::Path,
+    pass: &mut dyn FnMut(&'static str, String),
+) -> Result<(), (&'static str, String)> {
+    fn failed<E: std::fmt::Display>(name: &'static str) -> impl Fn(E) -> (&'static str, String) {
+        move |error| (name, error.to_string())
+    }
+    let found = kinglet.find(folder).map_err(failed("folder"))?;
+    let report = kinglet.inspect(&found).map_err(failed("folder"))?;
+    pass("folder", format!("{} ({}), {}", found.display(), report.layout, report.choice));
+    let started = Instant::now();
+    let model = kinglet.open(&found).map_err(failed("open"))?;
+    pass("open", format!("{:.1} ms", started.elapsed().as_secs_f64() * 1e3));
+    let ids = model.tokenize("Hello, world.", true).map_err(failed("tokenizer"))?;
+    let text = model.detokenize(&ids, false).map_err(failed("tokenizer"))?;
+    pass("tokenizer", format!("`Hello, world.` is {} tokens, which are `{}`", ids.len(), text.trim()));
+    let (last, detail) = step(&model).map_err(failed("step"))?;
+    pass("step", detail);
+    pass("agreement", agreement(&model, &last).map_err(failed("agreement"))?);
+    Ok(())
+}
+
+fn trial(model: &Model) -> Vec<u32> {
+    TRIAL.into_iter().filter(|token| (*token as usize) < model.vocabulary()).collect()
+}
+
+/// The logits after the trial tokens, `[vocabulary]`.
+fn step(model: &Model) -> Result<(Vec<f32>, String), Failure> {
+    let tokens = trial(model);
+    let started = Instant::now();
+    let logits = model.logits(&tokens, Positions::Last, &CancelHandle::default())?.values;
+    let time = started.elapsed().as_secs_f64() * 1e3;
+    if let Some(odd) = logits.iter().position(|logit| !logit.is_finite()) {
+        return Err(Failure::failed(format!("the logit of token {odd} is {}; the model or its precision is at fault", logits[odd])));
+    }
+    let detail = format!("{} tokens in {time:.1} ms, {} finite logits", tokens.len(), logits.len());
+    Ok((logits, detail))
+}
+
+/// Holds the logits of a step that gives the last position against those of a step that gives all.
+fn agreement(model: &Model, last: &[f32]) -> Result<String, Failure> {
+    let all = model.logits(&trial(model), Positions::All, &CancelHandle::default())?;
+    let row = &all.values[all.values.len() - all.vocabulary..];
+    let largest = last.iter().fold(0f32, |largest, logit| largest.max(logit.abs()));
+    let difference = last.iter().zip(row).fold(0f32, |worst, (a, b)| worst.max((a - b).abs()));
+    if difference > TOLERANCE * largest {
+        return Err(Failure::failed(format!("logits of the same tokens differ by {difference} of {largest}; report this with the model's name")));
+    }
+    Ok(format!("logits of the last position, alone and among all, differ by {difference:.1e} of {largest:.1}"))
+}

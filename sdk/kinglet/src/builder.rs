@@ -1,0 +1,215 @@
+//! The one place where engines, budgets and defaults are put together.
+
+use crate::find::Places;
+use crate::{Bytes, Error, Model, ModelReport};
+use kinglet_bundle::{Bundle, OpenOptions};
+use kinglet_engine::Threads;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Which engine runs models.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Engine {
+    /// The best one that is there.
+    #[default]
+    Auto,
+    /// The embedded one: Kinglet's kernels, run by tract.
+    Tract,
+    /// ONNX Runtime.
+    Ort,
+}
+
+impl Engine {
+    /// The engines that this build can run, by their names.
+    pub const AVAILABLE: &'static [&'static str] = &["tract"];
+}
+
+/// How models are opened.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) threads: Threads,
+    pub(crate) memory_budget: Option<Bytes>,
+    pub(crate) context: Option<usize>,
+    pub(crate) parallel: usize,
+    pub(crate) engine: Engine,
+    pub(crate) variant: Option<String>,
+    pub(crate) exact: bool,
+    pub(crate) end_tokens: bool,
+}
+
+/// Says how models are to be opened; every part of it has a default.
+///
+/// ```
+/// use kinglet::{Bytes, Engine, Kinglet, Threads};
+/// let kinglet = Kinglet::builder()
+///     .threads(Threads::Auto)
+///     .memory_budget(Bytes::mib(600))
+///     .context(2048)
+///     .engine(Engine::Auto)
+///     .build()?;
+/// # Ok::<(), kinglet::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Builder {
+    settings: Settings,
+}
+
+impl Default for Builder {
+    fn default() -> Builder {
+        let settings = Settings {
+            threads: Threads::Auto,
+            memory_budget: None,
+            context: None,
+            parallel: 8,
+            engine: Engine::Auto,
+            variant: None,
+            exact: false,
+            end_tokens: true,
+        };
+        Builder { settings }
+    }
+}
+
+impl Builder {
+    /// Threads that a model computes on; the default is what the machine has.
+    pub fn threads(mut self, threads: Threads) -> Builder {
+        self.settings.threads = threads;
+        self
+    }
+
+    /// Bytes that a model may take: weights, keys and values, and scratch. There is no limit by default. A model that would
+    /// take more gets room for fewer parallel sequences, then for a smaller context ([`Model::report`] says so), and is
+    /// refused with [`Error::OutOfMemory`] below a context of 128.
+    pub fn memory_budget(mut self, budget: Bytes) -> Builder {
+        self.settings.memory_budget = Some(budget);
+        self
+    }
+
+    /// Positions that one conversation may hold. The default is 2,048, or what the model was made for if that is less.
+    pub fn context(mut self, positions: usize) -> Builder {
+        self.settings.context = Some(positions);
+        self
+    }
+
+    /// Full conversations that there is room for at once; the default is 8. Memory is taken as they grow.
+    pub fn parallel(mut self, sequences: usize) -> Builder {
+        self.settings.parallel = sequences;
+        self
+    }
+
+    /// The engine; the default is the best one that is there.
+    pub fn engine(mut self, engine: Engine) -> Builder {
+        self.settings.engine = engine;
+        self
+    }
+
+    /// Which of several graphs in a model's folder to open: a name such as `model_q4`, its end (`q4`) or a precision
+    /// (`int8`). By default the smallest precision.
+    pub fn variant(mut self, variant: impl Into<String>) -> Builder {
+        self.settings.variant = Some(variant.into());
+        self
+    }
+
+    /// Multiplies quantised weights with float32 activations instead of int8 ones: exact, and several times slower.
+    pub fn exact(mut self, exact: bool) -> Builder {
+        self.settings.exact = exact;
+        self
+    }
+
+    /// Whether the tokens that the model's files name end an answer, which is the default. Measurements switch it off to
+    /// have answers of a known length.
+    pub fn end_tokens(mut self, end: bool) -> Builder {
+        self.settings.end_tokens = end;
+        self
+    }
+
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// [`Error::InvalidRequest`] for a context, a number of sequences or threads of 0; [`Error::Unsupported`] for an engine
+    /// that this build does not have.
+    pub fn build(self) -> Result<Kinglet, Error> {
+        let Settings { threads, context, parallel, engine, .. } = self.settings;
+        let zeros = [("context", context == Some(0)), ("number of threads", threads == Threads::Exactly(0)), ("number of parallel sequences", parallel == 0)];
+        if let Some((what, _)) = zeros.iter().find(|(_, zero)| *zero) {
+            return Err(Error::invalid(format!("the {what} is 0; it must be at least 1")));
+        }
+        if engine == Engine::Ort {
+            let message = "the engine `ort` (ONNX Runtime) is not part of this build; use `tract`, or `auto` for the best there is";
+            return Err(Error::unsupported(message));
+        }
+        Ok(Kinglet { settings: Arc::new(self.settings) })
+    }
+}
+
+/// Opens models.
+#[derive(Clone, Debug)]
+pub struct Kinglet {
+    settings: Arc<Settings>,
+}
+
+impl Kinglet {
+    /// Begins to say how models are to be opened.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Opens a model: a folder, or a name that is looked up in `KINGLET_MODELS` (one folder of models or several, separated
+    /// as in `PATH`), in `kinglet/models` of the user's data directory, and in `models` beside the binary, beside the working
+    /// directory, and above either.
+    ///
+    /// Weights are mapped, not read. The tokenizer is read when it is first needed.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::BadModel`], [`Error::Unsupported`], [`Error::OutOfMemory`], and
+    /// [`Error::InvalidRequest`] for a variant that the folder does not have.
+    pub fn open(&self, path_or_name: impl AsRef<Path>) -> Result<Model, Error> {
+        let bundle = self.bundle(path_or_name.as_ref())?;
+        Model::open(bundle, &self.settings)
+    }
+
+    /// What is known of a model, also of one that this build does not run: the report then says why.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::BadModel`], and [`Error::Unsupported`] where not even the folder can be read.
+    pub fn inspect(&self, path_or_name: impl AsRef<Path>) -> Result<ModelReport, Error> {
+        let bundle = self.bundle(path_or_name.as_ref())?;
+        crate::report::inspect(bundle, &self.settings)
+    }
+
+    /// The folder that a path or a name stands for, as [`open`](Self::open) finds it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for a name that leads nowhere.
+    pub fn find(&self, path_or_name: impl AsRef<Path>) -> Result<PathBuf, Error> {
+        Places::of_process().find(path_or_name.as_ref())
+    }
+
+    fn bundle(&self, path_or_name: &Path) -> Result<Bundle, Error> {
+        let folder = self.find(path_or_name)?;
+        let options = OpenOptions { variant: self.settings.variant.clone(), ..OpenOptions::default() };
+        Ok(Bundle::open(&folder, &options)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeros_and_absent_engines_are_refused_at_the_door() {
+        for (builder, word) in [
+            (Kinglet::builder().context(0), "context"),
+            (Kinglet::builder().threads(Threads::Exactly(0)), "threads"),
+            (Kinglet::builder().parallel(0), "parallel"),
+        ] {
+            let error = builder.build().unwrap_err();
+            assert!(matches!(error, Error::InvalidRequest(_)) && error.to_string().contains(word), "{error}");
+        }
+        let error = Kinglet::builder().engine(Engine::Ort).build().unwrap_err();
+        assert!(matches!(error, Error::Unsupported(_)) && error.to_string().contains("tract"), "{error}");
+        assert!(Kinglet::builder().engine(Engine::Tract).build().is_ok());
+    }
+}

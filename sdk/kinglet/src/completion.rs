@@ -1,0 +1,115 @@
+//! Prompts as they stand, without a chat template: one answer, or several at once.
+
+use crate::{CancelHandle, Error, GenerationOptions, Model, Prompt, Response, SamplingOptions};
+use kinglet_generate::{CandidateOptions, Session, Timing, candidates};
+
+/// Continues prompts as they stand. What a prompt has in common with the one before is not computed again.
+pub struct Completer {
+    model: Model,
+    session: Session,
+}
+
+impl Model {
+    /// Begins to continue prompts.
+    ///
+    /// # Errors
+    /// [`Error::BadModel`] for a tokenizer that is missing or unusable.
+    pub fn completer(&self) -> Result<Completer, Error> {
+        let session = Session::with_tokenizer(&self.0.generator, self.text()?.tokenizer.clone())?;
+        Ok(Completer { model: self.clone(), session })
+    }
+
+    /// Begins to continue prompts of tokens: answers have no text, and no tokenizer is read.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] where the engine cannot make a cache.
+    pub fn token_completer(&self) -> Result<Completer, Error> {
+        Ok(Completer { model: self.clone(), session: Session::new(&self.0.generator)? })
+    }
+}
+
+impl Completer {
+    /// Continues `prompt`. Nothing is computed before the first pull.
+    ///
+    /// # Errors
+    /// [`Error::InvalidRequest`] for a prompt that is empty or does not fit the context, and for options out of range.
+    pub fn complete(&mut self, prompt: impl Into<Prompt>, options: &GenerationOptions) -> Result<Response<'_>, Error> {
+        let tokens = self.model.prompt_tokens(prompt.into())?;
+        let request = options.to_request(self.model.recommended_sampling());
+        Ok(Response::new(self.session.complete(&tokens, &request)?))
+    }
+
+    /// Ends the answer in progress from another thread, within one token. Each answer lowers it when it begins.
+    pub fn cancel_handle(&self) -> CancelHandle {
+        CancelHandle(self.session.cancel_handle())
+    }
+}
+
+impl std::fmt::Debug for Completer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Completer").field("cached", &self.session.cached_tokens().len()).finish_non_exhaustive()
+    }
+}
+
+/// Options of [`Model::continuations`].
+///
+/// ```
+/// let options = kinglet::ContinuationOptions::default();
+/// assert_eq!((options.count, options.max_new_tokens), (3, 32));
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct ContinuationOptions {
+    /// How many, at least 1.
+    pub count: usize,
+    /// Tokens that each has at most, at least 1.
+    pub max_new_tokens: usize,
+    /// How tokens after the first are chosen. The first tokens are the likeliest ones, a different one for each.
+    pub sampling: SamplingOptions,
+}
+
+impl Default for ContinuationOptions {
+    fn default() -> ContinuationOptions {
+        ContinuationOptions { count: 3, max_new_tokens: 32, sampling: SamplingOptions::default() }
+    }
+}
+
+/// One of several continuations of a prompt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Continuation {
+    /// Its tokens, without an end token.
+    pub tokens: Vec<u32>,
+    /// The natural logarithm of its probability, an end token included.
+    pub logprob: f64,
+}
+
+/// What [`Model::continuations`] found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Continuations {
+    /// The likeliest first token first; fewer than asked for only where fewer tokens may come first.
+    pub continuations: Vec<Continuation>,
+    /// Tokens of all of them, end tokens included.
+    pub new_tokens: usize,
+    /// How long it took; `first_token` is the time until each had its first.
+    pub timing: Timing,
+}
+
+impl Model {
+    /// Several continuations of one prompt, which is read once; they are computed as one batch.
+    ///
+    /// # Errors
+    /// [`Error::InvalidRequest`] for a prompt that is empty or does not fit and for options out of range,
+    /// [`Error::OutOfMemory`], [`Error::Cancelled`].
+    pub fn continuations(
+        &self,
+        prompt: impl Into<Prompt>,
+        options: &ContinuationOptions,
+        cancel: &CancelHandle,
+    ) -> Result<Continuations, Error> {
+        let prompt = self.prompt_tokens(prompt.into())?;
+        let ContinuationOptions { count, max_new_tokens, sampling } = options.clone();
+        let options = CandidateOptions { count, max_new_tokens, sampling, ..CandidateOptions::default() };
+        let set = candidates(&self.0.generator, &prompt, &options, &cancel.0)?;
+        let continuations = set.candidates.into_iter().map(|c| Continuation { tokens: c.tokens, logprob: c.logprob }).collect();
+        Ok(Continuations { continuations, new_tokens: set.usage.new_tokens, timing: set.timing })
+    }
+}

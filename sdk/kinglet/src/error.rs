@@ -1,0 +1,167 @@
+//! How Kinglet fails: each variant is a different thing for the caller to do.
+
+use crate::Bytes;
+use kinglet_bundle::BundleError;
+use kinglet_engine::EngineError;
+use kinglet_generate::GenerateError;
+use kinglet_text::TextError;
+use std::path::PathBuf;
+
+/// What lies behind an [`Error`].
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why something was not done. The message is one clear sentence that says what to do; what lies behind it, down to the
+/// operating system, is the chain of [`source`](std::error::Error::source).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is no model where it was looked for: correct the path or the name, or put the model there.
+    #[error("{message}")]
+    NotFound {
+        /// The whole sentence.
+        message: String,
+        /// The folders that were looked for, in order.
+        looked: Vec<PathBuf>,
+    },
+    /// The model's files are damaged, incomplete or contradict each other: get them again.
+    #[error(transparent)]
+    BadModel(Cause),
+    /// The model is sound, but this build does not run it or it cannot do what was asked: take another model or engine.
+    #[error(transparent)]
+    Unsupported(Cause),
+    /// The request makes no sense for this model: correct it.
+    #[error(transparent)]
+    InvalidRequest(Cause),
+    /// It does not fit the memory allowed: raise the budget, ask for less, or take a smaller model.
+    #[error("{advice}")]
+    OutOfMemory {
+        /// Bytes that it would take at least.
+        needed: Bytes,
+        /// Bytes that it may take.
+        budget: Bytes,
+        /// The whole sentence: what is needed, and what would fit.
+        advice: String,
+    },
+    /// A [`CancelHandle`](crate::CancelHandle) was raised. Nothing is wrong.
+    #[error("cancelled")]
+    Cancelled,
+    /// The engine or the operating system failed: try again; if it fails again, report it.
+    #[error(transparent)]
+    Failed(Cause),
+}
+
+impl Error {
+    /// A request that makes no sense, with the sentence that says why.
+    pub(crate) fn invalid(message: impl Into<String>) -> Error {
+        Error::InvalidRequest(message.into().into())
+    }
+
+    /// Something that this model or build cannot do, with the sentence that says so.
+    pub(crate) fn unsupported(message: impl Into<String>) -> Error {
+        Error::Unsupported(message.into().into())
+    }
+}
+
+impl From<BundleError> for Error {
+    fn from(error: BundleError) -> Error {
+        use BundleError as E;
+        match &error {
+            E::NotFound { folder } | E::EmptyFolder { folder } | E::NoModel { folder, .. } | E::NotAFolder { path: folder, .. } => {
+                Error::NotFound { looked: vec![folder.clone()], message: error.to_string() }
+            }
+            E::UnknownArchitecture { .. } | E::Pipeline { .. } | E::UnsupportedVariant { .. } => Error::Unsupported(error.into()),
+            E::UnknownVariant { .. } => Error::InvalidRequest(error.into()),
+            _ => Error::BadModel(error.into()),
+        }
+    }
+}
+
+impl From<EngineError> for Error {
+    fn from(error: EngineError) -> Error {
+        use EngineError as E;
+        match error {
+            E::UnsupportedNode { .. } | E::UnsupportedGraph(_) => Error::Unsupported(error.into()),
+            E::BadModel(_) => Error::BadModel(error.into()),
+            E::TokenOutOfRange { .. } | E::ContextFull { .. } | E::InvalidRequest(_) => Error::InvalidRequest(error.into()),
+            E::CacheFull { budget_bytes } => {
+                let budget = Bytes(budget_bytes as u64);
+                Error::OutOfMemory { needed: budget, budget, advice: error.to_string() }
+            }
+            E::Cancelled => Error::Cancelled,
+            _ => Error::Failed(error.into()),
+        }
+    }
+}
+
+impl From<TextError> for Error {
+    fn from(error: TextError) -> Error {
+        use TextError as E;
+        match &error {
+            E::Read { .. } | E::Json { .. } | E::Field { .. } | E::Tokenizer { .. } | E::TemplateSyntax { .. } => {
+                Error::BadModel(error.into())
+            }
+            _ => Error::InvalidRequest(error.into()),
+        }
+    }
+}
+
+impl From<GenerateError> for Error {
+    fn from(error: GenerateError) -> Error {
+        use GenerateError as E;
+        match error {
+            E::Text(error) => error.into(),
+            E::Engine(error) => error.into(),
+            E::Cancelled => Error::Cancelled,
+            E::BadLogits { .. } => Error::BadModel(error.into()),
+            E::SessionFailed => Error::Failed(error.into()),
+            _ => Error::InvalidRequest(error.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::error::Error as _;
+    use std::io;
+
+    #[test]
+    fn each_failure_is_something_to_do() {
+        struct Case(Error, &'static str);
+        let variant = |error: &Error| match error {
+            Error::NotFound { .. } => "not found",
+            Error::BadModel(_) => "bad model",
+            Error::Unsupported(_) => "unsupported",
+            Error::InvalidRequest(_) => "invalid request",
+            Error::OutOfMemory { .. } => "out of memory",
+            Error::Cancelled => "cancelled",
+            Error::Failed(_) => "failed",
+        };
+        let node = EngineError::UnsupportedNode { node: "n".into(), op_type: "Loop".into(), reason: "r".into() };
+        for Case(error, expected) in [
+            Case(BundleError::NotFound { folder: "a".into() }.into(), "not found"),
+            Case(BundleError::EmptyFolder { folder: "a".into() }.into(), "not found"),
+            Case(BundleError::ConfigLacks { path: "a".into(), field: "f" }.into(), "bad model"),
+            Case(BundleError::Pipeline { path: "a".into(), stages: 2 }.into(), "unsupported"),
+            Case(node.into(), "unsupported"),
+            Case(GenerateError::Engine(EngineError::TokenOutOfRange { token: 9, vocab: 3 }).into(), "invalid request"),
+            Case(GenerateError::Engine(EngineError::CacheFull { budget_bytes: 7 }).into(), "out of memory"),
+            Case(GenerateError::EmptyPrompt.into(), "invalid request"),
+            Case(GenerateError::Cancelled.into(), "cancelled"),
+            Case(EngineError::Cancelled.into(), "cancelled"),
+            Case(GenerateError::SessionFailed.into(), "failed"),
+            Case(TextError::EmptyConversation.into(), "invalid request"),
+            Case(TextError::Field { path: "a".into(), field: "f".into(), reason: "r".into() }.into(), "bad model"),
+        ] {
+            assert_eq!(variant(&error), expected, "{error}");
+        }
+    }
+
+    #[test]
+    fn the_chain_goes_down_to_the_system_and_says_nothing_twice() {
+        let source = io::Error::new(io::ErrorKind::PermissionDenied, "denied");
+        let error = Error::from(TextError::Read { path: "tokenizer.json".into(), source });
+        assert!(error.to_string().contains("tokenizer.json"), "{error}");
+        assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("denied"));
+    }
+}

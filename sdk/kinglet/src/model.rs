@@ -1,0 +1,135 @@
+//! An opened model: what everything else is asked of.
+
+use crate::budget::{Fit, Room, fit};
+use crate::builder::Settings;
+use crate::text::Text;
+use crate::{Bytes, Error};
+use kinglet_bundle::Bundle;
+use kinglet_engine::{MemoryEstimate, Model as _, RunnerOptions};
+use kinglet_generate::{Generator, GeneratorOptions, SamplingOptions};
+use kinglet_tract::TractModel;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// An opened model. Clones are the same one, and it may be used from several threads: they take turns step by step.
+#[derive(Clone)]
+pub struct Model(pub(crate) Arc<Opened>);
+
+/// What the clones share.
+pub(crate) struct Opened {
+    pub(crate) bundle: Bundle,
+    pub(crate) engine: TractModel,
+    pub(crate) settings: Settings,
+    pub(crate) fit: Fit,
+    pub(crate) generator: Generator,
+    pub(crate) sampling: SamplingOptions,
+    text: Mutex<Option<Arc<Text>>>,
+}
+
+impl Model {
+    pub(crate) fn open(bundle: Bundle, settings: &Settings) -> Result<Model, Error> {
+        let engine = TractModel::open(&bundle, &Default::default())?;
+        let fit = fit_of(&engine, settings)?;
+        if let Some(reduced) = &fit.reduced {
+            log::info!("{reduced}");
+        }
+        let runner = engine.runner(&runner_options(fit.room, settings))?;
+        let suppress = bundle.generation().suppress_ids.clone();
+        let (eos, suppress) = if settings.end_tokens { (end_tokens(&bundle)?, suppress) } else { (vec![], vec![]) };
+        let generator = Generator::new(runner, GeneratorOptions { suppress, eos, ..GeneratorOptions::default() })?;
+        let sampling = recommended_sampling(&bundle);
+        let settings = settings.clone();
+        Ok(Model(Arc::new(Opened { bundle, engine, settings, fit, generator, sampling, text: Mutex::default() })))
+    }
+
+    /// Positions that one conversation may hold.
+    pub fn context(&self) -> usize {
+        self.0.generator.context()
+    }
+
+    /// Number of logits that a position has.
+    pub fn vocabulary(&self) -> usize {
+        self.0.generator.info().vocab
+    }
+
+    /// Bytes that keys and values of all sessions take now.
+    pub fn kv_bytes(&self) -> Bytes {
+        Bytes(self.0.generator.kv_bytes() as u64)
+    }
+
+    /// How the model's makers would have tokens chosen; greedy where its files say nothing usable.
+    pub fn recommended_sampling(&self) -> &SamplingOptions {
+        &self.0.sampling
+    }
+
+    /// Tokenizer and template, read from the folder at the first call.
+    pub(crate) fn text(&self) -> Result<Arc<Text>, Error> {
+        let mut text = self.0.text.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(text) = &*text {
+            return Ok(text.clone());
+        }
+        let read = Arc::new(Text::read(&self.0.bundle)?);
+        *text = Some(read.clone());
+        Ok(read)
+    }
+}
+
+impl std::fmt::Debug for Model {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Model").field("folder", &self.0.bundle.folder()).field("fit", &self.0.fit).finish_non_exhaustive()
+    }
+}
+
+pub(crate) fn runner_options(room: Room, settings: &Settings) -> RunnerOptions {
+    RunnerOptions {
+        context: room.context,
+        sequences: room.sequences,
+        threads: settings.threads,
+        exact_activations: settings.exact,
+        ..RunnerOptions::default()
+    }
+}
+
+/// The room that a model gets under `settings`.
+pub(crate) fn fit_of(engine: &TractModel, settings: &Settings) -> Result<Fit, Error> {
+    let asked = settings.context.unwrap_or(RunnerOptions::default().context);
+    let wanted = Room { context: asked.min(engine.info().max_context), sequences: settings.parallel };
+    let estimate = |room: Room| -> MemoryEstimate { engine.memory_estimate(&runner_options(room, settings)) };
+    let mut fit = fit(wanted, settings.memory_budget, estimate)?;
+    if fit.reduced.is_none() && settings.context.is_some_and(|asked| asked > wanted.context) {
+        fit.reduced = Some(format!("the model was made for {} positions, which is less than the {asked} asked for", wanted.context));
+    }
+    Ok(fit)
+}
+
+/// The tokens that end an answer: those that the model's files name, else the one that the tokenizer names.
+fn end_tokens(bundle: &Bundle) -> Result<Vec<u32>, Error> {
+    let named = &bundle.architecture().eos_ids;
+    if !named.is_empty() || bundle.text_files().tokenizer.is_none() {
+        return Ok(named.clone());
+    }
+    Ok(Text::read(bundle)?.tokenizer.eos().into_iter().collect())
+}
+
+/// The sampling of `generation_config.json`; greedy, with a warning, where that says something out of range.
+fn recommended_sampling(bundle: &Bundle) -> SamplingOptions {
+    let makers = bundle.generation();
+    let greedy = SamplingOptions::default();
+    if makers.do_sample != Some(true) {
+        return greedy;
+    }
+    let sampling = SamplingOptions {
+        temperature: makers.temperature.unwrap_or(1.0),
+        top_k: makers.top_k.unwrap_or(greedy.top_k),
+        top_p: makers.top_p.unwrap_or(greedy.top_p),
+        min_p: makers.min_p.unwrap_or(greedy.min_p),
+        repetition_penalty: makers.repetition_penalty.unwrap_or(greedy.repetition_penalty),
+        ..greedy
+    };
+    match sampling.validate() {
+        Ok(()) => sampling,
+        Err(error) => {
+            log::warn!("the sampling that the model recommends is not used: {error}");
+            SamplingOptions::default()
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! What is known of a model, as plain data.
+
+use crate::budget::Fit;
+use crate::builder::Settings;
+use crate::model::fit_of;
+use crate::parameters::parameters;
+use crate::text::Text;
+use crate::{Bytes, Error, Model};
+use kinglet_bundle::{Architecture, Bundle, Variant};
+use kinglet_engine::{MemoryEstimate, Model as _, ModelInfo, Threads};
+use kinglet_tract::TractModel;
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// What is known of a model.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ModelReport {
+    /// The folder's name.
+    pub name: String,
+    /// The folder.
+    pub folder: PathBuf,
+    /// How the folder is laid out: `onnxruntime-genai`, `Optimum` or `onnx-community`.
+    pub layout: String,
+    /// The graph that was chosen.
+    pub variant: VariantReport,
+    /// Why it was chosen, in one sentence.
+    pub choice: String,
+    /// All graphs that the folder offers.
+    pub variants: Vec<VariantReport>,
+    /// The shape of the model.
+    pub architecture: ArchitectureReport,
+    /// Parameters, whatever they are packed into.
+    pub parameters: u64,
+    /// Bytes of the files that hold the weights.
+    pub file_bytes: Bytes,
+    /// Those files.
+    pub files: Vec<PathBuf>,
+    /// How it runs here; `None` where it does not.
+    pub engine: Option<EngineReport>,
+    /// Why it does not run here, in one sentence.
+    pub unsupported: Option<String>,
+    /// Its tokenizer and templates.
+    pub text: TextReport,
+}
+
+/// One graph of a folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct VariantReport {
+    /// The file's name without `.onnx`.
+    pub name: String,
+    /// The graph's file.
+    pub file: PathBuf,
+    /// How its weights are stored, where that is known.
+    pub precision: Option<&'static str>,
+    /// Bytes of graph and weights.
+    pub bytes: Bytes,
+}
+
+/// The shape of a model, as its files say it; `None` where they do not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ArchitectureReport {
+    /// The family, such as `qwen2`.
+    pub family: String,
+    /// Width of the residual stream.
+    pub hidden_size: Option<usize>,
+    /// Layers.
+    pub layers: Option<usize>,
+    /// Query heads a layer.
+    pub attention_heads: Option<usize>,
+    /// Key and value heads a layer.
+    pub kv_heads: Option<usize>,
+    /// Width of one head.
+    pub head_dim: Option<usize>,
+    /// Width inside the feed-forward part.
+    pub intermediate_size: Option<usize>,
+    /// Logits a position has.
+    pub vocabulary: Option<usize>,
+    /// Positions that it was made for.
+    pub max_context: Option<usize>,
+    /// Positions that layers with a window see.
+    pub sliding_window: Option<usize>,
+    /// Tokens that end an answer.
+    pub end_tokens: Vec<u32>,
+}
+
+/// How a model runs on an engine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EngineReport {
+    /// The engine's name.
+    pub name: &'static str,
+    /// Storage of most of the weights' bytes.
+    pub precision: String,
+    /// Operators that run on Kinglet's kernels.
+    pub own_operators: usize,
+    /// Types of those that are left to the engine's own library.
+    pub foreign_operators: Vec<String>,
+    /// Threads that it was told to use; `None` leaves it to the engine.
+    pub threads: Option<usize>,
+    /// Positions that one conversation may hold.
+    pub context: usize,
+    /// Full conversations that there is room for at once.
+    pub parallel: usize,
+    /// Why that is less than was asked for, in one sentence.
+    pub reduced: Option<String>,
+    /// What it takes.
+    pub memory: MemoryReport,
+}
+
+/// Bytes that running a model takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct MemoryReport {
+    /// Weights: file pages that the system may evict.
+    pub weights: Bytes,
+    /// Keys and values when all conversations are full.
+    pub kv: Bytes,
+    /// Keys and values of one position.
+    pub kv_per_token: Bytes,
+    /// Activations and scratch.
+    pub scratch: Bytes,
+    /// All of it.
+    pub total: Bytes,
+}
+
+/// A model's tokenizer and templates.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TextReport {
+    /// Tokens in the tokenizer's vocabulary; `None` without a usable tokenizer.
+    pub vocabulary: Option<usize>,
+    /// Names of the chat templates.
+    pub templates: Vec<String>,
+    /// Why there is no usable tokenizer, in one sentence.
+    pub unusable: Option<String>,
+}
+
+impl Model {
+    /// What is known of this model, and the room that it got.
+    ///
+    /// # Errors
+    /// [`Error::BadModel`] where its files have changed since it was opened.
+    pub fn report(&self) -> Result<ModelReport, Error> {
+        let text = TextReport::new(self.text().as_deref());
+        let engine = EngineReport::new(self.0.engine.info(), &self.0.fit, &self.0.settings);
+        report(&self.0.bundle, Ok(engine), text)
+    }
+}
+
+/// The report of a bundle that may or may not run.
+pub(crate) fn inspect(bundle: Bundle, settings: &Settings) -> Result<ModelReport, Error> {
+    let engine = TractModel::open(&bundle, &Default::default()).map_err(Error::from);
+    let engine = engine.and_then(|engine| Ok(EngineReport::new(engine.info(), &fit_of(&engine, settings)?, settings)));
+    let text = TextReport::new(Text::read(&bundle).as_ref());
+    report(&bundle, engine, text)
+}
+
+fn report(bundle: &Bundle, engine: Result<EngineReport, Error>, text: TextReport) -> Result<ModelReport, Error> {
+    let folder = bundle.folder();
+    let (engine, unsupported) = match engine {
+        Ok(engine) => (Some(engine), None),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    let named = folder.canonicalize().unwrap_or_else(|_| folder.into());
+    Ok(ModelReport {
+        name: named.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+        folder: folder.into(),
+        layout: bundle.layout().to_string(),
+        variant: VariantReport::of(bundle.variant()),
+        choice: bundle.choice().to_owned(),
+        variants: bundle.variants().iter().map(VariantReport::of).collect(),
+        architecture: ArchitectureReport::of(bundle.architecture()),
+        parameters: parameters(&bundle.graph()?),
+        file_bytes: Bytes(bundle.total_bytes()),
+        files: bundle.weight_files().iter().map(|file| file.path.clone()).collect(),
+        engine,
+        unsupported,
+        text,
+    })
+}
+
+impl VariantReport {
+    fn of(variant: &Variant) -> VariantReport {
+        VariantReport {
+            name: variant.name.clone(),
+            file: variant.file.clone(),
+            precision: variant.precision.map(|precision| precision.name()),
+            bytes: Bytes(variant.bytes),
+        }
+    }
+}
+
+impl ArchitectureReport {
+    fn of(architecture: &Architecture) -> ArchitectureReport {
+        ArchitectureReport {
+            family: architecture.model_type.clone(),
+            hidden_size: architecture.hidden_size,
+            layers: architecture.layers,
+            attention_heads: architecture.attention_heads,
+            kv_heads: architecture.kv_heads,
+            head_dim: architecture.head_dim,
+            intermediate_size: architecture.intermediate_size,
+            vocabulary: architecture.vocab_size,
+            max_context: architecture.max_context,
+            sliding_window: architecture.sliding_window.as_ref().map(|window| window.positions),
+            end_tokens: architecture.eos_ids.clone(),
+        }
+    }
+}
+
+impl EngineReport {
+    fn new(info: &ModelInfo, fit: &Fit, settings: &Settings) -> EngineReport {
+        EngineReport {
+            name: info.engine,
+            precision: info.precision.to_string(),
+            own_operators: info.own_nodes,
+            foreign_operators: info.foreign_ops.clone(),
+            threads: match settings.threads {
+                Threads::Auto => None,
+                Threads::Exactly(threads) => Some(threads),
+            },
+            context: fit.room.context,
+            parallel: fit.room.sequences,
+            reduced: fit.reduced.clone(),
+            memory: fit.estimate.into(),
+        }
+    }
+}
+
+impl From<MemoryEstimate> for MemoryReport {
+    fn from(estimate: MemoryEstimate) -> MemoryReport {
+        MemoryReport {
+            weights: Bytes(estimate.weights),
+            kv: Bytes(estimate.kv),
+            kv_per_token: Bytes(estimate.kv_per_token),
+            scratch: Bytes(estimate.scratch),
+            total: Bytes(estimate.total()),
+        }
+    }
+}
+
+impl TextReport {
+    fn new(text: Result<&Text, &Error>) -> TextReport {
+        match text {
+            Ok(text) => TextReport { vocabulary: Some(text.tokenizer.vocab_size()), templates: text.templates(), unusable: None },
+            Err(error) => TextReport { unusable: Some(error.to_string()), ..TextReport::default() },
+        }
+    }
+}
