@@ -52,19 +52,20 @@ CHECKPOINTS = [
     Checkpoint("qwen2", "Qwen2Config", dict(LONG, tie_word_embeddings=True, use_sliding_window=False, rms_norm_eps=1e-6),
                seed=8, prompts=(1, 7, 128, 700), theta=1e6),
     Checkpoint("llama", "LlamaConfig", dict(SHORT, vocab_size=128, tie_word_embeddings=False, rms_norm_eps=1e-5), seed=8, theta=5e5),
-    Checkpoint("mistral", "MistralConfig", dict(SHORT, sliding_window=48, tie_word_embeddings=False), seed=1),
-    Checkpoint("gemma2", "Gemma2Config", dict(SHORT, **SOFTCAPS, hidden_size=16, num_hidden_layers=2, sliding_window=48), seed=10, embedding=0.3),
+    Checkpoint("mistral", "MistralConfig", dict(SHORT, sliding_window=48, tie_word_embeddings=False,
+               layer_types=["sliding_attention"]), seed=8),
+    Checkpoint("gemma2", "Gemma2Config", dict(SHORT, **SOFTCAPS, hidden_size=16, num_hidden_layers=2, sliding_window=48), seed=1, embedding=0.3),
     Checkpoint("phi3", "Phi3Config", dict(SHORT, **TWO_HEADS, original_max_position_embeddings=192, sliding_window=None,
-               tie_word_embeddings=True), seed=4, partial_rotary=0.75),
+               tie_word_embeddings=True), seed=3, partial_rotary=0.75),
     Checkpoint("qwen3", "Qwen3Config", dict(SHORT, tie_word_embeddings=True, use_sliding_window=False), seed=2, theta=1e6),
 ]  # fmt: skip
 
 NARROW = dict(hidden_size=64, intermediate_size=32, num_hidden_layers=1, max_position_embeddings=160, vocab_size=72, **HEADS)
 QWEN = dict(use_sliding_window=False, rms_norm_eps=1e-6)
 QUANTISED = [  # short products, so that every quantisation has a folder; `wide` has two whole blocks of 128 in a row
-    Checkpoint("tied", "Qwen2Config", dict(NARROW, **QWEN, tie_word_embeddings=True), seed=6),
-    Checkpoint("wide", "Qwen2Config", dict(NARROW, **QWEN, tie_word_embeddings=True, intermediate_size=256), seed=1),
-    Checkpoint("untied", "LlamaConfig", dict(NARROW, tie_word_embeddings=False, rms_norm_eps=1e-6), seed=6),
+    Checkpoint("tied", "Qwen2Config", dict(NARROW, **QWEN, tie_word_embeddings=True), seed=5),
+    Checkpoint("wide", "Qwen2Config", dict(NARROW, **QWEN, tie_word_embeddings=True, intermediate_size=256), seed=3),
+    Checkpoint("untied", "LlamaConfig", dict(NARROW, tie_word_embeddings=False, rms_norm_eps=1e-6), seed=8),
 ]
 
 

@@ -30,8 +30,9 @@ def check(reference: Path, graph: Path, fail: Fail) -> None:
 
 def family(checkpoint: Checkpoint, separate: bool, work: Workplace, fail: Fail) -> list[dict[str, Any]]:
     name, vocab = checkpoint.name, checkpoint.shape["vocab_size"]
-    source = empty(work.checkpoint(name))
-    checkpoints.write(checkpoint, source)
+    for each in checkpoints.CHECKPOINTS:
+        checkpoints.write(each, empty(work.checkpoint(each.name)))
+    source = work.checkpoint(name)
     out = empty(work.out / name)
     reference = golden.save(out, "golden", golden.Transformers(source), vocab, checkpoint.prompts, 64)
     golden.lively(reference, 8, 2e-4, fail)
@@ -40,7 +41,7 @@ def family(checkpoint: Checkpoint, separate: bool, work: Workplace, fail: Fail) 
     if separate:
         builder(work, name, out / "genai-separate", "fp32", "fuse_qkv=false")
         entries.append(("genai-separate", "genai"))
-    optimum(work, name, out / "optimum")
+    optimum(work, name, out / "optimum", [c.name for c in checkpoints.CHECKPOINTS])
     entries.append(("optimum", "optimum"))
     for folder, _ in entries:
         check(reference, out / folder / "model.onnx", fail)

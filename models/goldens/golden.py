@@ -7,10 +7,11 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 import onnxruntime
 import torch
 from transformers import AutoModelForCausalLM
+
+import rewrites
 
 Floats = npt.NDArray[np.float32]
 POSITIONS = {1: (0,), 7: (0, 3, 6), 128: (0, 47, 48, 49, 100, 127), 300: (48, 128, 299), 700: (48, 127, 350, 511, 699)}
@@ -45,24 +46,22 @@ class Transformers:
 class OnnxRuntime:
     """One graph on the CPU with growing caches: the prompt whole, then a token a step."""
 
-    def __init__(self, graph: Path, accuracy_level: int | None = None) -> None:
-        """`accuracy_level` 0 computes as the graph is written, with float activations; 4 lets MatMulNBits round them to int8."""
-        self.source = f"onnxruntime {onnxruntime.__version__}"
+    def __init__(self, graph: Path, exact: bool = False) -> None:
+        """`exact`: float32 arithmetic over the same weights, node by node; else as the runtime itself would have it."""
+        self.source = f"onnxruntime {onnxruntime.__version__} {'float32 arithmetic' if exact else 'as it runs by default'}"
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.log_severity_level = 3
-        model: str | bytes = str(graph)
-        if accuracy_level is not None:
-            model = with_accuracy_level(graph, accuracy_level)
-            self.source += f" accuracy_level {accuracy_level}"
-            options.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", str(accuracy_level))
-        if accuracy_level == 0:
+        options.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "0" if exact else "4")
+        if exact:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        model = rewrites.exact(graph) if exact else str(graph)
         self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         self.inputs = {i.name: i for i in self.session.get_inputs()}
         self.outputs = [o.name for o in self.session.get_outputs()]
-        head = [d for i in self.inputs.values() if i.name.endswith(".key") for d in i.shape[-1:] if isinstance(d, int)]
-        self.head_dim = head[0] if head else 16
+        config = graph.with_name("genai_config.json")  # its graphs leave the last dimension of a cache open
+        heads = [i.shape[3] for i in self.inputs.values() if i.name.startswith("past")]
+        self.head_dim = json.loads(config.read_text())["model"]["decoder"]["head_size"] if config.exists() else heads[0]
         self.past: dict[str, npt.NDArray[Any]] = {}
         self.length = 0
 
@@ -85,17 +84,6 @@ class OnnxRuntime:
         self.past = {name: out[name.replace("past_key_values", "present")] for name in self.past}
         self.length = total
         return out["logits"][0].astype(np.float32)
-
-
-def with_accuracy_level(graph: Path, level: int) -> bytes:
-    """The graph with its weights inside and every `accuracy_level` set to `level`."""
-    model = onnx.load(str(graph))
-    for node in model.graph.node:
-        if node.op_type == "MatMulNBits":
-            kept = [a for a in node.attribute if a.name != "accuracy_level"]
-            del node.attribute[:]
-            node.attribute.extend([*kept, onnx.helper.make_attribute("accuracy_level", level)])
-    return model.SerializeToString()
 
 
 def prompt(length: int, vocab: int) -> list[int]:

@@ -1,6 +1,7 @@
 """The tools that turn a checkpoint into an ONNX folder, and what is done to their output to keep it small."""
 
 import contextlib
+import hashlib
 import importlib
 import json
 import logging
@@ -58,11 +59,23 @@ def builder(work: Workplace, checkpoint: str, folder: Path, precision: str, *opt
     return tidy(folder)
 
 
-def optimum(work: Workplace, checkpoint: str, folder: Path) -> Path:
-    """A folder by Optimum, in the Python that has it: decomposed attention, with past."""
-    empty(folder)
-    command = [work.optimum.parent / "optimum-cli", "export", "onnx", "--task", "text-generation-with-past"]
-    run(work.scratch / "log" / f"optimum-{checkpoint}", *command, "--model", work.checkpoint(checkpoint), folder)
+def fingerprint(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for name in ("config.json", "tokenizer_config.json", "model.safetensors"):
+        digest.update((folder / name).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def optimum(work: Workplace, checkpoint: str, folder: Path, together: list[str]) -> Path:
+    """A folder by Optimum. Whatever of `together` has no export yet is exported in the same run (its start is slow)."""
+    places = {c: work.scratch / "optimum" / fingerprint(work.checkpoint(c)) for c in together}
+    missing = [(work.checkpoint(c), p.with_suffix(".part")) for c, p in places.items() if not p.exists()]
+    if missing:
+        script = Path(__file__).with_name("optimum_export.py")
+        run(work.scratch / "log" / "optimum", work.optimum, script, *(p for pair in missing for p in pair))
+        for _, part in missing:
+            part.rename(part.with_suffix(""))
+    shutil.copytree(places[checkpoint], folder, dirs_exist_ok=True)
     return tidy(folder)
 
 

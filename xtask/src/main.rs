@@ -1,2 +1,69 @@
-//! Developer commands.
-fn main() {}
+//! Developer commands: `cargo xtask VERB`.
+//!
+//! Knows: cargo, git, Python, the repository's folders and the machine that it runs on. Must not know: anything inside the
+//! SDK's crates; it only builds, starts and listens to them. Every verb ends on one line, `N passed, N failed, N skipped`,
+//! and exits non-zero on a failure. What cannot run here is counted as skipped, with the reason.
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, clippy::print_stderr)] // its output is what it is for
+
+mod bench;
+mod date;
+mod deny;
+mod goldens;
+mod machine;
+mod process;
+mod report;
+mod rust;
+mod test_output;
+
+use clap::{Parser, Subcommand};
+use report::Report;
+use std::process::ExitCode;
+
+/// Developer commands of Kinglet. Each prints `N passed, N failed, N skipped` last and exits non-zero on a failure.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run every check below that can run here: rust, deny
+    Test,
+    /// Check the format, run clippy with warnings as errors, and run all tests and doctests
+    Rust,
+    /// Check licences, banned crates and sources of the dependencies; needs cargo-deny
+    Deny(deny::Arguments),
+    /// Make the committed golden models and their reference outputs anew; needs Python
+    Goldens(goldens::Arguments),
+    /// Measure a model and append a dated line to benches/history, or compare with the peers of a kit
+    Bench(bench::Arguments),
+}
+
+fn main() -> ExitCode {
+    let mut report = Report::default();
+    match Cli::parse().verb {
+        Verb::Test => {
+            rust::run(&mut report);
+            deny::run(&deny::Arguments::default(), &mut report);
+        }
+        Verb::Rust => rust::run(&mut report),
+        Verb::Deny(arguments) => deny::run(&arguments, &mut report),
+        Verb::Goldens(arguments) => goldens::run(&arguments, &mut report),
+        Verb::Bench(arguments) => bench::run(&arguments, &mut report),
+    }
+    report.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -15,7 +15,13 @@ pub(crate) fn build(graph: &Graph, facts: &Facts, logits: &str) -> Result<Progra
     let source = Source::new(graph)?;
     let output = graph.outputs.iter().map(|o| o.name.as_str()).find(|o| *o == logits);
     let output = output.ok_or_else(|| EngineError::UnsupportedGraph(format!("the graph has no output `{logits}`")))?;
-    let mut builder = Builder { source: &source, recogniser: Recogniser::new(&source, facts), made: HashMap::new(), program: Program::default(), widths: vec![0] };
+    let mut builder = Builder {
+        source: &source,
+        recogniser: Recogniser::new(&source, facts),
+        made: HashMap::new(),
+        program: Program::default(),
+        widths: vec![0],
+    };
     let input = graph.inputs.iter().map(|i| i.name.as_str()).find(|i| *i == facts.input_ids);
     let input = input.ok_or_else(|| EngineError::UnsupportedGraph(format!("the graph has no input `{}`", facts.input_ids)))?;
     builder.made.insert(Want::Value(input), 0);
@@ -87,7 +93,9 @@ impl<'g> Builder<'_, 'g> {
             });
         }
         let id = self.widths.len();
-        let width = found.width.unwrap_or_else(|| input_widths.iter().copied().reduce(|a, b| if matches!(found.op, Op::Pack) { a + b } else { a }).unwrap_or(0));
+        let width = found.width.unwrap_or_else(|| {
+            input_widths.iter().copied().reduce(|a, b| if matches!(found.op, Op::Pack) { a + b } else { a }).unwrap_or(0)
+        });
         self.widths.push(width);
         self.program.steps.push(Step { op: found.op, inputs, outputs: vec![id], width, label: found.label.to_owned() });
         Ok(id)
@@ -126,7 +134,10 @@ fn check_rotaries(program: &Program) -> Result<(), EngineError> {
     for a in attentions(program) {
         let turned = a.rotary.map_or(0, |r| program.rotaries[r].half() * 2);
         if turned > a.kv.head_dim {
-            return Err(EngineError::UnsupportedGraph(format!("{turned} of {} elements of a head would be rotated", a.kv.head_dim)));
+            return Err(EngineError::UnsupportedGraph(format!(
+                "{turned} of {} elements of a head would be rotated",
+                a.kv.head_dim
+            )));
         }
     }
     Ok(())

@@ -140,7 +140,8 @@ impl Caches {
     }
 
     fn take(&mut self) -> Result<u32, EngineError> {
-        let page = self.free.pop().ok_or(EngineError::CacheFull { budget_bytes: self.holders.len() * self.arena.page_bytes() })?;
+        let page =
+            self.free.pop().ok_or(EngineError::CacheFull { budget_bytes: self.holders.len() * self.arena.page_bytes() })?;
         self.holders[page as usize] = 1;
         Ok(page)
     }

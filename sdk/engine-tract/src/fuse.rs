@@ -19,7 +19,9 @@ fn scale_into_embedding(program: &mut Program) {
         let Op::Scale(factor) = program.steps[i].op else { continue };
         let input = program.steps[i].inputs[0];
         let Some(e) = program.steps.iter().position(|s| s.outputs[0] == input) else { continue };
-        if program.readers(input) == 1 && let Op::Embed { scale, .. } = &mut program.steps[e].op {
+        if program.readers(input) == 1
+            && let Op::Embed { scale, .. } = &mut program.steps[e].op
+        {
             *scale *= factor;
             program.steps[e].outputs = program.steps[i].outputs.clone();
             program.steps[i].outputs.clear();
@@ -49,18 +51,28 @@ fn pick_rows_before_head(program: &mut Program) -> Result<(), EngineError> {
     let mut value = program.logits;
     loop {
         let made_by = program.steps.iter().position(|s| s.outputs.contains(&value));
-        let Some(i) = made_by else { return Err(EngineError::UnsupportedGraph("the logits are not made by a product over weights".into())) };
+        let Some(i) = made_by else {
+            return Err(EngineError::UnsupportedGraph("the logits are not made by a product over weights".into()));
+        };
         match &program.steps[i].op {
-            Op::Scale(_) | Op::Softcap(_) | Op::Foreign(_) if program.steps[i].inputs.len() == 1 => value = program.steps[i].inputs[0],
+            Op::Scale(_) | Op::Softcap(_) | Op::Foreign(_) if program.steps[i].inputs.len() == 1 => {
+                value = program.steps[i].inputs[0]
+            }
             Op::Linear(parts) => {
                 let (width, picked) = (parts[0].weight.k(), program.values);
                 let input = std::mem::replace(&mut program.steps[i].inputs[0], picked);
                 program.values += 1;
-                let step = Step { op: Op::PickRows, inputs: vec![input], outputs: vec![picked], width, label: "pick rows".into() };
+                let step =
+                    Step { op: Op::PickRows, inputs: vec![input], outputs: vec![picked], width, label: "pick rows".into() };
                 program.steps.insert(i, step);
                 return Ok(());
             }
-            other => return Err(EngineError::UnsupportedGraph(format!("the logits are made by `{}`, not by a product over weights", other.name()))),
+            other => {
+                return Err(EngineError::UnsupportedGraph(format!(
+                    "the logits are made by `{}`, not by a product over weights",
+                    other.name()
+                )));
+            }
         }
     }
 }

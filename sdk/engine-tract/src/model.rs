@@ -72,7 +72,11 @@ impl TractModel {
             head_dim: architecture.head_dim,
             sliding_window: architecture.sliding_window.as_ref().map(|w| Window {
                 positions: w.positions,
-                past_keys: w.layers.as_ref().filter(|layers| !layers.is_empty()).map(|layers| layers.iter().map(|&l| bundle.io().past_key.of_layer(l)).collect()),
+                past_keys: w
+                    .layers
+                    .as_ref()
+                    .filter(|layers| !layers.is_empty())
+                    .map(|layers| layers.iter().map(|&l| bundle.io().past_key.of_layer(l)).collect()),
             }),
             max_context: architecture.max_context,
         };
@@ -111,12 +115,20 @@ impl Model for TractModel {
 
     fn memory_estimate(&self, options: &RunnerOptions) -> MemoryEstimate {
         let pages = pages_for(self.context(options), options.sequences);
-        let widest = self.program.steps.iter().map(|s| s.width * s.outputs.len()).max().unwrap_or(0);
+        let all_rows: usize = self
+            .program
+            .steps
+            .iter()
+            .take_while(|s| !matches!(s.op, Op::PickRows))
+            .map(|s| s.width * s.outputs.len())
+            .max()
+            .unwrap_or(0);
         MemoryEstimate {
             weights: self.info.weight_bytes,
             kv: (pages * self.layout.page_bytes()) as u64,
             kv_per_token: (self.layout.page_bytes() / PAGE) as u64,
-            scratch: (widest * 4 * SCRATCH_ROWS) as u64,
+            scratch: ((all_rows * STEP_ROWS * LIVE_BUFFERS + self.program.vocab * options.sequences * 2) * size_of::<f32>())
+                as u64,
         }
     }
 
@@ -135,12 +147,22 @@ impl Model for TractModel {
             Some(plan) => Executor::Tract(Box::new(plan.spawn()?)),
             None => Executor::Walk(Walk::new(&self.program)),
         };
-        Ok(Box::new(TractRunner { info: self.info.clone(), program: self.program.clone(), machine, executor, context, logits: vec![] }))
+        Ok(Box::new(TractRunner {
+            info: self.info.clone(),
+            program: self.program.clone(),
+            machine,
+            executor,
+            context,
+            logits: vec![],
+        }))
     }
 }
 
-/// Rows of the largest step that the estimate of scratch reckons with, times the buffers alive at once.
-const SCRATCH_ROWS: usize = 256 * 3;
+/// Rows of the largest step that the estimate of scratch reckons with.
+const STEP_ROWS: usize = 256;
+
+/// Buffers of the widest kind that are alive at once.
+const LIVE_BUFFERS: usize = 4;
 
 fn threads(threads: Threads) -> usize {
     match threads {
@@ -152,7 +174,8 @@ fn threads(threads: Threads) -> usize {
 fn info_of(program: &Program, declared_context: Option<usize>) -> ModelInfo {
     let tables = program.rotaries.iter().filter_map(|r| r.positions()).min();
     let max_context = [declared_context, tables].into_iter().flatten().min().unwrap_or(UNKNOWN_CONTEXT);
-    let storages: HashMap<usize, (Precision, u64)> = program.weights().map(|w| (w.identity(), (w.precision(), w.bytes()))).collect();
+    let storages: HashMap<usize, (Precision, u64)> =
+        program.weights().map(|w| (w.identity(), (w.precision(), w.bytes()))).collect();
     let mut by_precision: HashMap<Precision, u64> = HashMap::new();
     storages.values().for_each(|(p, bytes)| *by_precision.entry(*p).or_default() += bytes);
     let precision = by_precision.iter().max_by_key(|(_, bytes)| **bytes).map_or(Precision::Float32, |(p, _)| *p);

@@ -8,8 +8,8 @@ use kinglet_engine::{CancelToken, EngineError};
 use std::sync::Arc;
 use tract_onnx::model::ParsingContext;
 use tract_onnx::pb::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto, ValueInfoProto,
-    attribute_proto::AttributeType, tensor_proto::DataType as ProtoType, tensor_shape_proto::Dimension,
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto,
+    ValueInfoProto, attribute_proto::AttributeType, tensor_proto::DataType as ProtoType, tensor_shape_proto::Dimension,
     tensor_shape_proto::dimension::Value as DimValue, type_proto,
 };
 use tract_onnx::prelude::*;
@@ -65,7 +65,12 @@ impl Expansion for Node {
     fn runs_out_of_plan(&self) -> bool {
         false
     }
-    fn rules<'r, 'p: 'r, 's: 'r>(&'s self, s: &mut Solver<'r>, inputs: &'p [TensorProxy], outputs: &'p [TensorProxy]) -> InferenceResult {
+    fn rules<'r, 'p: 'r, 's: 'r>(
+        &'s self,
+        s: &mut Solver<'r>,
+        inputs: &'p [TensorProxy],
+        outputs: &'p [TensorProxy],
+    ) -> InferenceResult {
         for output in outputs {
             s.equals(&output.datum_type, f32::datum_type())?;
         }
@@ -132,7 +137,13 @@ impl State {
     ///
     /// # Errors
     /// [`EngineError::Cancelled`] between two nodes after `cancel` was raised, or what a node failed with.
-    pub(crate) fn run(&mut self, program: &Program, machine: &mut Machine, cancel: &CancelToken, logits: &mut Vec<f32>) -> Result<(), EngineError> {
+    pub(crate) fn run(
+        &mut self,
+        program: &Program,
+        machine: &mut Machine,
+        cancel: &CancelToken,
+        logits: &mut Vec<f32>,
+    ) -> Result<(), EngineError> {
         let tokens: Vec<i64> = machine.tokens().iter().map(|&t| i64::from(t)).collect();
         let input = Tensor_::from_shape(&[1, tokens.len()], &tokens).map_err(failed)?;
         // Known from the start: otherwise the plan would try to solve for them after every node.
@@ -144,16 +155,17 @@ impl State {
         }
         let mut failure = None;
         let buffers = &mut self.buffers;
-        let result = self.state.run_plan_with_eval(tvec!(input.into()), |ctx, op_state, node, inputs| -> TractResult<TVec<TValue>> {
-            if cancel.is_cancelled() {
-                failure = Some(EngineError::Cancelled);
-                bail!("cancelled");
-            }
-            match node.op_as::<Node>() {
-                Some(ours) => run_node(&program.steps[ours.step], machine, buffers, &inputs, &mut failure),
-                None => eval(ctx, op_state, node, inputs),
-            }
-        });
+        let result =
+            self.state.run_plan_with_eval(tvec!(input.into()), |ctx, op_state, node, inputs| -> TractResult<TVec<TValue>> {
+                if cancel.is_cancelled() {
+                    failure = Some(EngineError::Cancelled);
+                    bail!("cancelled");
+                }
+                match node.op_as::<Node>() {
+                    Some(ours) => run_node(&program.steps[ours.step], machine, buffers, &inputs, &mut failure),
+                    None => eval(ctx, op_state, node, inputs),
+                }
+            });
         match result {
             Ok(outputs) => {
                 logits.extend_from_slice(floats(&outputs[0]).map_err(failed)?);
@@ -174,13 +186,22 @@ fn floats(tensor: &Tensor_) -> TractResult<&[f32]> {
     tensor.try_as_plain_ram()?.as_slice()
 }
 
-fn run_node(step: &Step, machine: &mut Machine, buffers: &mut Buffers, inputs: &[TValue], failure: &mut Option<EngineError>) -> TractResult<TVec<TValue>> {
+fn run_node(
+    step: &Step,
+    machine: &mut Machine,
+    buffers: &mut Buffers,
+    inputs: &[TValue],
+    failure: &mut Option<EngineError>,
+) -> TractResult<TVec<TValue>> {
     let is_embedding = matches!(step.op, Operator::Embed { .. });
     let views: TVec<&[f32]> = inputs.iter().filter(|_| !is_embedding).map(|t| floats(t)).collect::<TractResult<_>>()?;
     let rows = machine.output_rows(&step.op, inputs[0].shape()[1]);
-    let mut made: TVec<Arc<Tensor_>> = (0..step.outputs.len()).map(|_| buffers.take(rows, step.width)).collect::<TractResult<_>>()?;
+    let mut made: TVec<Arc<Tensor_>> =
+        (0..step.outputs.len()).map(|_| buffers.take(rows, step.width)).collect::<TractResult<_>>()?;
     {
-        let own = made.iter_mut().map(|t: &mut Arc<Tensor_>| Arc::get_mut(t).context("a buffer that somebody holds")?.try_as_plain_ram_mut());
+        let own = made
+            .iter_mut()
+            .map(|t: &mut Arc<Tensor_>| Arc::get_mut(t).context("a buffer that somebody holds")?.try_as_plain_ram_mut());
         let mut plain: TVec<_> = own.collect::<TractResult<_>>()?;
         let mut outputs: TVec<&mut [f32]> = plain.iter_mut().map(|p| p.as_slice_mut()).collect::<TractResult<_>>()?;
         if let Err(error) = machine.execute(step, &views, &mut outputs) {
@@ -243,7 +264,10 @@ fn proto(program: &Program, graph: &Graph) -> ModelProto {
         output: vec![ValueInfoProto { name: value_name(program.logits), ..Default::default() }],
         ..Default::default()
     };
-    let opset_import = graph.opsets.iter().map(|o| OperatorSetIdProto { domain: o.domain.clone(), version: o.version }).collect();
+    // Where no operator of the file is left, its version says nothing; tract warns of those that it was not tested with.
+    let foreign = program.steps.iter().any(|s| matches!(s.op, Operator::Foreign(_)));
+    let of_file = graph.opsets.iter().map(|o| OperatorSetIdProto { domain: o.domain.clone(), version: o.version });
+    let opset_import = if foreign { of_file.collect() } else { vec![OperatorSetIdProto { domain: String::new(), version: 18 }] };
     ModelProto { ir_version: 8, opset_import, graph: Some(graph_proto), ..Default::default() }
 }
 
@@ -253,12 +277,10 @@ fn value_name(value: usize) -> String {
 
 fn own_node(index: usize, step: &Step) -> NodeProto {
     let pick = usize::from(matches!(step.op, Operator::PickRows));
-    let attribute = [("step", index), ("width", step.width), ("outputs", step.outputs.len()), ("pick", pick)].map(|(name, value)| AttributeProto {
-        name: name.into(),
-        i: value as i64,
-        r#type: AttributeType::Int as i32,
-        ..Default::default()
-    });
+    let attribute =
+        [("step", index), ("width", step.width), ("outputs", step.outputs.len()), ("pick", pick)].map(|(name, value)| {
+            AttributeProto { name: name.into(), i: value as i64, r#type: AttributeType::Int as i32, ..Default::default() }
+        });
     NodeProto {
         name: format!("{index} {} {}", step.op.name(), step.label),
         op_type: OP_TYPE.into(),
@@ -319,7 +341,10 @@ fn tensor_proto(name: &str, tensor: &Tensor) -> TensorProto {
 }
 
 fn value_info(name: &str, kind: ProtoType, dims: &[&str]) -> ValueInfoProto {
-    let dim = |d: &&str| Dimension { value: Some(d.parse().map_or_else(|_| DimValue::DimParam((*d).into()), DimValue::DimValue)), ..Default::default() };
+    let dim = |d: &&str| Dimension {
+        value: Some(d.parse().map_or_else(|_| DimValue::DimParam((*d).into()), DimValue::DimValue)),
+        ..Default::default()
+    };
     let shape = TensorShapeProto { dim: dims.iter().map(dim).collect() };
     let tensor = type_proto::Tensor { elem_type: kind as i32, shape: Some(shape) };
     let r#type = TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..Default::default() };

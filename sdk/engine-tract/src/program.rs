@@ -62,7 +62,10 @@ pub(crate) struct Foreign {
 #[derive(Clone, Debug)]
 pub(crate) enum Op {
     /// Rows of `table [vocab, width]`, times `scale`.
-    Embed { table: Weight, scale: f32 },
+    Embed {
+        table: Weight,
+        scale: f32,
+    },
     Norm(Norm),
     /// Two inputs, two outputs: the norm of their sum, and the sum.
     AddNorm(Norm),
@@ -70,7 +73,11 @@ pub(crate) enum Op {
     /// All parts read the same input; their outputs lie side by side.
     Linear(Vec<Part>),
     /// `activation(gate) * up`.
-    Gated { gate: Part, up: Part, activation: GateActivation },
+    Gated {
+        gate: Part,
+        up: Part,
+        activation: GateActivation,
+    },
     /// Packed `[rows, q | k | v]` -> `[rows, q_heads * head_dim]`.
     Attention(Box<Attention>),
     /// The inputs' columns side by side.
@@ -143,8 +150,11 @@ impl Program {
 
     /// The operators left to tract, by ONNX type, sorted, each once.
     pub(crate) fn foreign_ops(&self) -> Vec<String> {
-        let mut all: Vec<String> =
-            self.steps.iter().filter_map(|s| if let Op::Foreign(f) = &s.op { Some(f.node.op_type.clone()) } else { None }).collect();
+        let mut all: Vec<String> = self
+            .steps
+            .iter()
+            .filter_map(|s| if let Op::Foreign(f) = &s.op { Some(f.node.op_type.clone()) } else { None })
+            .collect();
         all.sort();
         all.dedup();
         all

@@ -158,7 +158,9 @@ impl Machine {
         match linears {
             [Some(a), None, None] => kinglet_kernels::linear(&self.pool, &mut self.scratch, &[a], x, y, self.activations),
             [Some(a), Some(b), None] => kinglet_kernels::linear(&self.pool, &mut self.scratch, &[a, b], x, y, self.activations),
-            [Some(a), Some(b), Some(c)] => kinglet_kernels::linear(&self.pool, &mut self.scratch, &[a, b, c], x, y, self.activations),
+            [Some(a), Some(b), Some(c)] => {
+                kinglet_kernels::linear(&self.pool, &mut self.scratch, &[a, b, c], x, y, self.activations)
+            }
             _ => return Err("a product without a weight".into()),
         }
         Ok(())
@@ -186,7 +188,8 @@ impl Machine {
             rotary,
         };
         let (arena, sequences) = self.caches.split();
-        let run = |r: &Rows| sequences.get(&r.cache).map(|s| Run { pages: &s.pages, past: r.past, first_row: r.first, rows: r.count });
+        let run =
+            |r: &Rows| sequences.get(&r.cache).map(|s| Run { pages: &s.pages, past: r.past, first_row: r.first, rows: r.count });
         let runs: Vec<Run<'_>> = self.rows.iter().filter_map(run).collect();
         kinglet_kernels::attention(&self.pool, &mut self.scratch, &shape, arena, &runs, qkv, y);
         Ok(())

@@ -18,13 +18,21 @@ impl<'g> Source<'g> {
     /// [`EngineError::BadModel`] unless every node comes after those it reads, as the ONNX specification asks: so no search
     /// through the graph can go in circles.
     pub(crate) fn new(graph: &'g Graph) -> Result<Self, EngineError> {
-        let from_nodes = graph.nodes.iter().filter(|n| n.op_type == "Constant").filter_map(|n| Some((n.outputs.first()?.as_str(), n.tensor("value")?)));
+        let from_nodes = graph
+            .nodes
+            .iter()
+            .filter(|n| n.op_type == "Constant")
+            .filter_map(|n| Some((n.outputs.first()?.as_str(), n.tensor("value")?)));
         let constants = graph.initializers.iter().map(|t| (t.name.as_str(), t)).chain(from_nodes).collect();
-        let mut known: HashSet<&str> = graph.initializers.iter().map(|t| t.name.as_str()).chain(graph.inputs.iter().map(|i| i.name.as_str())).collect();
+        let mut known: HashSet<&str> =
+            graph.initializers.iter().map(|t| t.name.as_str()).chain(graph.inputs.iter().map(|i| i.name.as_str())).collect();
         let mut makers = HashMap::new();
         for (i, node) in graph.nodes.iter().enumerate() {
             if let Some(unknown) = node.inputs.iter().find(|v| !v.is_empty() && !known.contains(v.as_str())) {
-                return Err(EngineError::BadModel(format!("node `{}` reads `{unknown}`, which nothing before it makes", node.label())));
+                return Err(EngineError::BadModel(format!(
+                    "node `{}` reads `{unknown}`, which nothing before it makes",
+                    node.label()
+                )));
             }
             for output in node.outputs.iter().map(String::as_str).filter(|o| !o.is_empty()) {
                 if !known.insert(output) {
@@ -73,7 +81,10 @@ impl<'g> Source<'g> {
     {
         loop {
             value = self.plain(value);
-            match self.maker_of(value, &["Reshape", "Transpose", "Unsqueeze", "Squeeze", "Expand", "Flatten"]).and_then(|n| n.input(0)) {
+            match self
+                .maker_of(value, &["Reshape", "Transpose", "Unsqueeze", "Squeeze", "Expand", "Flatten"])
+                .and_then(|n| n.input(0))
+            {
                 Some(input) if self.constant(value).is_none() => value = input,
                 _ => return value,
             }

@@ -20,8 +20,11 @@ struct Decoder {
 
 impl Decoder {
     fn new() -> Self {
-        let past = ["key", "value"].map(|k| input(&format!("past_key_values.0.{k}"), vec![Dim::Unknown, Dim::Known(KV_HEADS), Dim::Unknown, Dim::Known(HEAD_DIM)]));
-        let mut inputs = vec![input("input_ids", vec![Dim::Unknown, Dim::Unknown]), input("attention_mask", vec![Dim::Unknown, Dim::Unknown])];
+        let past = ["key", "value"].map(|k| {
+            input(&format!("past_key_values.0.{k}"), vec![Dim::Unknown, Dim::Known(KV_HEADS), Dim::Unknown, Dim::Known(HEAD_DIM)])
+        });
+        let mut inputs =
+            vec![input("input_ids", vec![Dim::Unknown, Dim::Unknown]), input("attention_mask", vec![Dim::Unknown, Dim::Unknown])];
         inputs.extend(past);
         let graph = Graph {
             nodes: vec![],
@@ -60,7 +63,8 @@ impl Decoder {
         self.node("Add", &["qkv0", "qkv_b"], &["qkv"], &[]);
         self.node("ReduceSum", &["attention_mask"], &["seqlens"], &[]);
         self.node("Shape", &["attention_mask"], &["total"], &[]);
-        let attributes = [("num_heads", HEADS), ("kv_num_heads", KV_HEADS), ("do_rotary", 1)].map(|(k, v)| (k, AttributeValue::Int(v as i64)));
+        let attributes =
+            [("num_heads", HEADS), ("kv_num_heads", KV_HEADS), ("do_rotary", 1)].map(|(k, v)| (k, AttributeValue::Int(v as i64)));
         let inputs = ["qkv", "", "", "past_key_values.0.key", "past_key_values.0.value", "seqlens", "total", "cos", "sin"];
         self.node("GroupQueryAttention", &inputs, &["attn", "present.0.key", "present.0.value"], &attributes);
         self.node("MatMul", &["attn", "o_w"], &["o"], &[]);
@@ -83,15 +87,28 @@ impl Decoder {
                 (self.seed >> 8) as f32 / (1 << 24) as f32 - 0.5
             })
             .collect();
-        self.graph.initializers.push(Tensor { name: name.into(), data_type: DataType::Float32, dims: dims.into(), bytes: Bytes::copy_of(&values) });
+        self.graph.initializers.push(Tensor {
+            name: name.into(),
+            data_type: DataType::Float32,
+            dims: dims.into(),
+            bytes: Bytes::copy_of(&values),
+        });
     }
 
     fn node(&mut self, op_type: &str, inputs: &[&str], outputs: &[&str], attributes: &[(&str, AttributeValue)]) {
         let strings = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect();
-        let attributes = attributes.iter().map(|(name, value)| Attribute { name: (*name).into(), value: value.clone() }).collect();
+        let attributes =
+            attributes.iter().map(|(name, value)| Attribute { name: (*name).into(), value: value.clone() }).collect();
         let domain = if op_type.starts_with("Skip") || op_type.starts_with("Group") { "com.microsoft" } else { "" };
         let name = format!("/{}", outputs[0]);
-        self.graph.nodes.push(Node { name, op_type: op_type.into(), domain: domain.into(), inputs: strings(inputs), outputs: strings(outputs), attributes });
+        self.graph.nodes.push(Node {
+            name,
+            op_type: op_type.into(),
+            domain: domain.into(),
+            inputs: strings(inputs),
+            outputs: strings(outputs),
+            attributes,
+        });
     }
 
     /// Puts nodes between the maker of `value` and its readers.
@@ -101,7 +118,14 @@ impl Decoder {
         let mut made = vec![];
         for op_type in op_types {
             let next = format!("{last}/{op_type}");
-            made.push(Node { name: format!("/{next}"), op_type: (*op_type).into(), domain: String::new(), inputs: vec![last], outputs: vec![next.clone()], attributes: vec![] });
+            made.push(Node {
+                name: format!("/{next}"),
+                op_type: (*op_type).into(),
+                domain: String::new(),
+                inputs: vec![last],
+                outputs: vec![next.clone()],
+                attributes: vec![],
+            });
             last = next;
         }
         for input in self.graph.nodes[at..].iter_mut().flat_map(|n| &mut n.inputs).filter(|i| *i == value) {
@@ -135,7 +159,8 @@ fn input(name: &str, dims: Vec<Dim>) -> ValueInfo {
 fn a_decoder_becomes_our_operators() {
     let model = Decoder::new().open(true).unwrap();
     let names: Vec<_> = model.operators().collect();
-    let expected = ["embed", "norm", "linear", "attention", "linear", "add+norm", "gated", "linear", "add+norm", "pick rows", "linear"];
+    let expected =
+        ["embed", "norm", "linear", "attention", "linear", "add+norm", "gated", "linear", "add+norm", "pick rows", "linear"];
     assert_eq!(names, expected, "the bias, the mask, past and present are gone; norms are joined with the sums before them");
     assert_eq!(model.info().foreign_ops, Vec::<String>::new());
     assert_eq!((model.info().vocab, model.info().layers, model.info().max_context), (VOCAB, 1, 64));

@@ -35,7 +35,13 @@ impl Walk {
     ///
     /// # Errors
     /// [`EngineError::Cancelled`] between two operators after `cancel` was raised, or what an operator failed with.
-    pub(crate) fn run(&mut self, program: &Program, machine: &mut Machine, cancel: &CancelToken, logits: &mut Vec<f32>) -> Result<(), EngineError> {
+    pub(crate) fn run(
+        &mut self,
+        program: &Program,
+        machine: &mut Machine,
+        cancel: &CancelToken,
+        logits: &mut Vec<f32>,
+    ) -> Result<(), EngineError> {
         let result = self.steps(program, machine, cancel);
         if result.is_ok() {
             logits.extend_from_slice(self.live[program.logits].as_deref().unwrap_or_default());
@@ -69,7 +75,10 @@ impl Walk {
                 self.live[v] = Some(buffer);
             }
             let dead = step.inputs.iter().chain(&step.outputs).filter(|&&v| self.last_reader[v] <= i);
-            let dead: [Option<usize>; 5] = { let mut d = dead.copied(); std::array::from_fn(|_| d.next()) };
+            let dead: [Option<usize>; 5] = {
+                let mut d = dead.copied();
+                std::array::from_fn(|_| d.next())
+            };
             for v in dead.into_iter().flatten() {
                 self.free.extend(self.live[v].take());
             }

@@ -123,9 +123,15 @@ impl Weight {
         self.bytes
     }
 
-    /// What tells two storages apart.
+    /// Where its elements lie: the same for a head and an embedding table that share them.
     pub(crate) fn identity(&self) -> usize {
-        Arc::as_ptr(&self.storage).addr()
+        match &*self.storage {
+            Storage::Float { data: FloatData::F32(v), .. } => v.floats().as_ptr().addr(),
+            Storage::Float { data: FloatData::F16(b) | FloatData::BF16(b), .. } => b.as_ptr().addr(),
+            Storage::Blocks { packed: b, .. } | Storage::Integers { data: b, .. } | Storage::Nibbles { data: b, .. } => {
+                b.as_ptr().addr()
+            }
+        }
     }
 
     /// The rows `range` of these rows.
@@ -210,7 +216,14 @@ impl Weight {
     }
 
     /// The weight of `MatMulNBits` or the table of `GatherBlockQuantized`: `n` rows of `k` elements in blocks.
-    pub(crate) fn blocks(node: &Node, bits: usize, n: usize, k: usize, block: usize, tensors: BlockTensors<'_>) -> Result<Self, EngineError> {
+    pub(crate) fn blocks(
+        node: &Node,
+        bits: usize,
+        n: usize,
+        k: usize,
+        block: usize,
+        tensors: BlockTensors<'_>,
+    ) -> Result<Self, EngineError> {
         let BlockTensors { packed, scales, zero_points } = tensors;
         if let Some(z) = zero_points
             && z.data_type != DataType::UInt8
@@ -231,7 +244,8 @@ impl Weight {
     /// A matrix of ONNX 4-bit integers quantised in blocks along k.
     pub(crate) fn nibbles(node: &Node, block: usize, layout: Layout, tensors: BlockTensors<'_>) -> Result<Self, EngineError> {
         let BlockTensors { packed, scales, zero_points } = tensors;
-        let (n, k) = sides(packed, layout).ok_or_else(|| unsupported(node, format!("shape {:?} is not a matrix", packed.dims)))?;
+        let (n, k) =
+            sides(packed, layout).ok_or_else(|| unsupported(node, format!("shape {:?} is not a matrix", packed.dims)))?;
         let storage = Storage::Nibbles {
             data: packed.bytes.clone(),
             signed: packed.data_type == DataType::Int4,
@@ -245,7 +259,13 @@ impl Weight {
     }
 
     /// The weight of `MatMulInteger`, ONNX shape `[k, n]`: 8-bit integers with a scale each column or one for all.
-    pub(crate) fn integers(node: &Node, data: &Tensor, layout: Layout, scales: Vec<f32>, zero_points: Option<&Tensor>) -> Result<Self, EngineError> {
+    pub(crate) fn integers(
+        node: &Node,
+        data: &Tensor,
+        layout: Layout,
+        scales: Vec<f32>,
+        zero_points: Option<&Tensor>,
+    ) -> Result<Self, EngineError> {
         let (n, k) = sides(data, layout).ok_or_else(|| unsupported(node, "the weight is not a matrix"))?;
         let signed = match data.data_type {
             DataType::Int8 => true,

@@ -13,7 +13,8 @@ fn open(golden: &GoldenModel, walk: bool) -> Result<TractModel, String> {
 }
 
 fn runner(model: &TractModel, exact_activations: bool) -> Box<dyn Runner> {
-    let options = RunnerOptions { context: 1024, sequences: 2, threads: Threads::Exactly(2), exact_activations, ..Default::default() };
+    let options =
+        RunnerOptions { context: 1024, sequences: 2, threads: Threads::Exactly(2), exact_activations, ..Default::default() };
     model.runner(&options).unwrap()
 }
 
@@ -70,7 +71,11 @@ fn check(golden: &GoldenModel, walk: bool) -> Result<String, String> {
         worst = worst.max(check_prompt(golden, &mut *runner, prompt)?);
     }
     let foreign = &model.info().foreign_ops;
-    Ok(format!("{} prompts, largest difference {worst:.1e}, {} own nodes, left to tract: {foreign:?}", golden.golden.prompts.len(), model.info().own_nodes))
+    Ok(format!(
+        "{} prompts, largest difference {worst:.1e}, {} own nodes, left to tract: {foreign:?}",
+        golden.golden.prompts.len(),
+        model.info().own_nodes
+    ))
 }
 
 #[test]
@@ -87,7 +92,13 @@ fn every_golden_model_gives_the_references_logits_and_tokens() {
             }
         }
     }
-    assert!(failures.is_empty(), "{} of {} runs differ from the reference:\n{}", failures.len(), models.len() * 2, failures.join("\n"));
+    assert!(
+        failures.is_empty(),
+        "{} of {} runs differ from the reference:\n{}",
+        failures.len(),
+        models.len() * 2,
+        failures.join("\n")
+    );
 }
 
 /// Differences from the exact reference over all known positions, as parts of its largest logit: ours with 8-bit
@@ -98,7 +109,8 @@ fn noise(golden: &GoldenModel) -> Result<Option<(Difference, Difference)>, Strin
     let mut runner = runner(&model, false);
     let (mut ours, mut exact, mut other) = (vec![], vec![], vec![]);
     for prompt in &theirs.prompts {
-        let Some(reference) = golden.golden.prompts.iter().find(|p| p.name == prompt.name && p.positions == prompt.positions) else {
+        let Some(reference) = golden.golden.prompts.iter().find(|p| p.name == prompt.name && p.positions == prompt.positions)
+        else {
             return Err(format!("{}: the two references do not match", prompt.name));
         };
         ours.extend(logits(&mut *runner, &prompt.ids, &prompt.positions, prompt.ids.len())?);
@@ -116,7 +128,10 @@ fn eight_bit_activations_are_no_noisier_than_onnx_runtimes() {
         match noise(&golden) {
             Ok(Some((ours, theirs))) => {
                 compared += 1;
-                println!("{}: ours max {:.1e} rms {:.1e}, ONNX Runtime max {:.1e} rms {:.1e}", golden.name, ours.max, ours.rms, theirs.max, theirs.rms);
+                println!(
+                    "{}: ours max {:.1e} rms {:.1e}, ONNX Runtime max {:.1e} rms {:.1e}",
+                    golden.name, ours.max, ours.rms, theirs.max, theirs.rms
+                );
                 // Blocks of activations differ where the weights' blocks are not of 32, so the noise is alike, not equal.
                 if ours.rms > 1.5 * theirs.rms + 1e-6 || ours.max > 2.0 * theirs.max + 1e-6 {
                     failures.push(golden.name);

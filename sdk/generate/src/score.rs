@@ -29,8 +29,9 @@ pub struct Score {
 ///
 /// # Errors
 /// [`GenerateError::EmptyPrompt`], [`GenerateError::PromptTooLong`] (for a prompt, or a prompt and a continuation, that do
-/// not fit), [`GenerateError::BadLogits`], [`GenerateError::NothingToSample`], [`GenerateError::Cancelled`], and [`GenerateError::Engine`], of which
-/// [`EngineError::CacheFull`] says that a single continuation found no room.
+/// not fit), [`GenerateError::BadLogits`] and [`GenerateError::NothingToSample`] (the model is broken here),
+/// [`GenerateError::Cancelled`], and [`GenerateError::Engine`], of which [`EngineError::CacheFull`] says that a single
+/// continuation found no room.
 pub fn score(
     generator: &Generator,
     prompt: &[TokenId],

@@ -378,23 +378,32 @@ impl Call<'_> {
             return scores.fill(0.);
         }
         if let Some(cap) = self.shape.softcap {
-            each_vector(s, scores, |x| s.mul(s.splat(cap), tanh(s, s.mul(x, s.splat(1. / cap)))));
+            for vector in scores.chunks_exact_mut(S::LANES) {
+                // SAFETY: the chunk is one vector long.
+                unsafe {
+                    let x = s.mul(s.load(vector.as_ptr()), s.splat(1. / cap));
+                    s.store(vector.as_mut_ptr(), s.mul(s.splat(cap), tanh(s, x)));
+                }
+            }
         }
         scores[..seen.start].fill(f32::NEG_INFINITY);
         scores[seen.end..].fill(f32::NEG_INFINITY);
         let old_top = working.tops[query];
         let mut top = s.splat(old_top);
-        each_vector(s, scores, |x| {
-            top = s.max(top, x);
-            x
-        });
+        for vector in scores.chunks_exact(S::LANES) {
+            // SAFETY: as above.
+            top = s.max(top, unsafe { s.load(vector.as_ptr()) });
+        }
         let top = s.maximum(top);
         let mut total = s.splat(0.);
-        each_vector(s, scores, |x| {
-            let weight = exp(s, s.sub(x, s.splat(top)));
-            total = s.add(total, weight);
-            weight
-        });
+        for vector in scores.chunks_exact_mut(S::LANES) {
+            // SAFETY: as above.
+            unsafe {
+                let weight = exp(s, s.sub(s.load(vector.as_ptr()), s.splat(top)));
+                total = s.add(total, weight);
+                s.store(vector.as_mut_ptr(), weight);
+            }
+        }
         if top > old_top {
             let factor = (old_top - top).exp();
             working.totals[query] *= factor;
@@ -402,14 +411,5 @@ impl Call<'_> {
             working.tops[query] = top;
         }
         working.totals[query] += s.sum(total);
-    }
-}
-
-/// Replaces each vector of `values`, whose length is a multiple of every vector's.
-#[inline(always)]
-fn each_vector<S: Simd>(s: S, values: &mut [f32], mut f: impl FnMut(S::F) -> S::F) {
-    for vector in values.chunks_exact_mut(S::LANES) {
-        // SAFETY: the chunk is one vector long.
-        unsafe { s.store(vector.as_mut_ptr(), f(s.load(vector.as_ptr()))) }
     }
 }

@@ -125,7 +125,10 @@ unsafe fn wide_tile<S: Simd, const M: usize>(s: S, inner: usize, a: Rows<f32>, b
                     s.prefetch(row.wrapping_add(ROWS_AHEAD * b.stride + v * 16).cast());
                 }
             }
-            let columns: [S::F; 4] = std::array::from_fn(|v| s.load(row.add(v * S::LANES)));
+            let mut columns = [s.splat(0.); 4];
+            for v in 0..4 {
+                columns[v] = s.load(row.add(v * S::LANES));
+            }
             for i in 0..M {
                 let x = s.splat(*a.row(i, d));
                 for v in 0..4 {
@@ -213,18 +216,18 @@ unsafe fn dots_tile<S: Simd, const M: usize>(
     // columns of c.
     unsafe {
         let b: [*const f32; 4] = std::array::from_fn(|j| b.row(j.min(held - 1), 0).cast_const());
-        let mut d = 0;
-        while d < inner {
+        for d in (0..inner).step_by(S::LANES) {
             let lanes = inner - d;
-            let load = |from: *const f32| if lanes >= S::LANES { s.load(from) } else { s.load_partial(from, lanes) };
-            let weights: [S::F; 4] = [load(b[0].add(d)), load(b[1].add(d)), load(b[2].add(d)), load(b[3].add(d))];
+            let mut weights = [s.splat(0.); 4];
+            for j in 0..4 {
+                weights[j] = load(s, b[j].add(d), lanes);
+            }
             for i in 0..M {
-                let x = load(a.row(i, d));
+                let x = load(s, a.row(i, d), lanes);
                 for j in 0..4 {
                     sum[i][j] = s.mul_add(x, weights[j], sum[i][j]);
                 }
             }
-            d += S::LANES;
         }
         for i in 0..M {
             for (j, sum) in s.sums(sum[i]).into_iter().enumerate().take(held) {
@@ -233,4 +236,14 @@ unsafe fn dots_tile<S: Simd, const M: usize>(
             }
         }
     }
+}
+
+/// As many of the `lanes` that are left as a vector has.
+///
+/// # Safety
+/// `from` is valid for that many reads.
+#[inline(always)]
+unsafe fn load<S: Simd>(s: S, from: *const f32, lanes: usize) -> S::F {
+    // SAFETY: the caller's promise.
+    unsafe { if lanes >= S::LANES { s.load(from) } else { s.load_partial(from, lanes) } }
 }

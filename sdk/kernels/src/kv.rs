@@ -13,7 +13,6 @@
 
 use std::ops::Range;
 
-use crate::lines::Line;
 use crate::shape::{ShapeError, elements};
 
 /// The heads of one layer.
@@ -105,12 +104,18 @@ impl KvLayout {
     }
 }
 
+/// Floats of a cache line.
+const LINE_FLOATS: usize = 16;
+
 /// A fixed number of pages in one allocation. The system commits the memory of a page when it is first written.
 pub struct KvArena {
     layout: KvLayout,
     pages: usize,
-    /// `[pages, page_floats]`; a page starts on a cache line, because it holds a multiple of 4 * 32 floats.
-    lines: Box<[Line]>,
+    /// `[pages, page_floats]` from `start` on. Every page starts on a cache line: `start` does, and a page holds a multiple of
+    /// 4 * 32 floats. An allocator that is asked for such an alignment would clear the memory by hand and so commit all of it;
+    /// that is why it is made here.
+    floats: Vec<f32>,
+    start: usize,
 }
 
 impl KvArena {
@@ -119,9 +124,10 @@ impl KvArena {
     /// # Errors
     /// [`ShapeError::TooLarge`] where the system refuses the memory.
     pub fn new(layout: KvLayout, pages: usize) -> Result<KvArena, ShapeError> {
-        let floats = elements("cache arena", &[pages, layout.page_floats])?;
-        let lines = bytemuck::allocation::try_zeroed_slice_box(floats / 16).map_err(|()| ShapeError::TooLarge { what: "cache arena" })?;
-        Ok(KvArena { layout, pages, lines })
+        let len = elements("cache arena", &[pages, layout.page_floats])?;
+        let floats = bytemuck::allocation::try_zeroed_vec::<f32>(len.saturating_add(LINE_FLOATS)).map_err(|()| ShapeError::TooLarge { what: "cache arena" })?;
+        let start = floats.as_ptr().align_offset(LINE_FLOATS * size_of::<f32>()).min(LINE_FLOATS);
+        Ok(KvArena { layout, pages, floats, start })
     }
 
     /// The layout of its pages.
@@ -189,16 +195,16 @@ impl KvArena {
     }
 
     fn floats(&self) -> &[f32] {
-        bytemuck::cast_slice(&self.lines)
+        &self.floats[self.start..]
     }
 
     /// The layout, and all pages `[pages, page floats]`.
     pub(crate) fn split(&mut self) -> (&KvLayout, &mut [f32]) {
-        (&self.layout, bytemuck::cast_slice_mut(&mut self.lines))
+        (&self.layout, &mut self.floats[self.start..])
     }
 
     fn floats_mut(&mut self) -> &mut [f32] {
-        bytemuck::cast_slice_mut(&mut self.lines)
+        &mut self.floats[self.start..]
     }
 }
 

@@ -1,4 +1,48 @@
-//! Quantised and float matrix products, attention, norms, rotary embedding, and the worker pool.
+//! The arithmetic of a language model's step on the CPU: products with quantised and float weights, attention over a paged cache,
+//! norms, rotary embedding, and the pool of threads that shares the work out.
+//!
+//! It knows bytes, floats and shapes. It must not know models, files, ONNX or any engine: weights come as borrowed slices that
+//! are described by a [`Matrix`], caches as page numbers.
+//!
+//! # How it hangs together
+//!
+//! ```text
+//! public     linear  gated  rms_norm  add_rms_norm  attention       over Pool, Scratch, Matrix, KvArena
+//!               |      |        |           |           |
+//! items      few_rows  tiles  exact       norm      attention       one Kernel each: what a worker does with one item
+//!               |      |        |           |           |
+//! algorithms     parameters   float_product   math   rotary         generic over the instruction set
+//!                                  |
+//! operations                     Simd                               some forty vector operations (simd.rs)
+//!                         /        |        \
+//! processors         scalar      avx2      avx512                   one thin file each (arch/)
+//! ```
+//!
+//! Every algorithm is written once; an instruction set is a file of operations. An [`Isa`] exists only where the processor has it,
+//! so that holding one is the proof the unsafe calls rest on. The scalar file is plain Rust, serves every machine, and is what the
+//! others are tested against.
+//!
+//! # Two promises
+//!
+//! * A row's result depends on the row alone: not on the other rows of the step, not on the number of threads. Sums are taken in an
+//!   order fixed by the weights' shape, bit for bit. (Another instruction set has another order.)
+//! * Shapes are checked when a [`Matrix`], [`KvLayout`] or [`KvArena`] is made and come back as a [`ShapeError`]. After that
+//!   nothing can fail; buffers of wrong lengths are mistakes in the program, and panic.
+//!
+//! # Example
+//!
+//! ```
+//! use kinglet_kernels::{Activations, FloatWeights, Floats, Layout, Linear, Matrix, Pool, Scratch, linear};
+//!
+//! // W is [n = 2, k = 3].
+//! let data = Floats::F32(&[1., 0., 0., 0., 1., 1.]);
+//! let weight = Matrix::float(FloatWeights { data, layout: Layout::Nk, n: 2, k: 3 })?;
+//! let mut y = [0.; 2];
+//! let part = Linear { weight, bias: None };
+//! linear(&Pool::new(1), &mut Scratch::new(), &[part], &[5., 6., 7.], &mut y, Activations::Exact);
+//! assert_eq!(y, [5., 13.]);
+//! # Ok::<(), kinglet_kernels::ShapeError>(())
+//! ```
 
 mod arch;
 mod attention;

@@ -4,7 +4,8 @@
 //! its vectors do the handful of things listed here. A kernel is a struct that holds its arguments and implements [`Kernel`];
 //! [`Isa::run`](crate::Isa) compiles its body once for each instruction set and calls the right one. Everything between `Isa::run`
 //! and the vector operations must be `#[inline(always)]`: a function that is not inlined would be compiled without the instruction
-//! set's features.
+//! set's features, and each operation would become a call. Closures cannot be marked so: around vector operations there are loops,
+//! never `map`, `from_fn` or `fold`.
 //!
 //! A vector is `LANES` floats, or as many 32-bit integers, or four times as many bytes. A *quad* is four neighbouring lanes, 16
 //! bytes, which is where 128-bit instructions end and wider ones repeat: every operation that moves lanes stays within quads or

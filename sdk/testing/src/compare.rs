@@ -57,7 +57,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_compared_fails() {
-        for (got, want) in [(vec![f32::NAN], vec![1.0]), (vec![1.0], vec![f32::NAN]), (vec![], vec![]), (vec![1.0], vec![1.0, 2.0])] {
+        for (got, want) in
+            [(vec![f32::NAN], vec![1.0]), (vec![1.0], vec![f32::NAN]), (vec![], vec![]), (vec![1.0], vec![1.0, 2.0])]
+        {
             assert_eq!(compare(&got, &want).max, f32::INFINITY, "{got:?} {want:?}");
         }
         assert_eq!(compare(&[f32::INFINITY], &[f32::INFINITY]).max, 0.0);

@@ -152,7 +152,9 @@ fn golden(path: &Path) -> Result<Golden, GoldenError> {
     let values: Vec<f32> = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
     let prompt = |p: PromptEntry| {
         let range = p.logits_offset..p.logits_offset + p.positions.len() * file.vocab;
-        let logits = values.get(range).ok_or_else(|| GoldenError::Form { path: logits_path.clone(), reason: format!("no logits for `{}`", p.name) })?;
+        let logits = values
+            .get(range)
+            .ok_or_else(|| GoldenError::Form { path: logits_path.clone(), reason: format!("no logits for `{}`", p.name) })?;
         Ok(GoldenPrompt { logits: logits.to_vec(), name: p.name, ids: p.ids, greedy: p.greedy, positions: p.positions })
     };
     let prompts = file.prompts.into_iter().map(prompt).collect::<Result<_, _>>()?;

@@ -6,8 +6,8 @@
 /// is complete, the text before it is handed out and everything from it on is dropped; a matcher that has stopped hands
 /// out nothing more.
 ///
-/// The stop string that begins first wins; of those that begin at the same place, the longest of those complete in the
-/// same push.
+/// The stop string that is complete first wins; of those that end at the same place, the longest. So the result does not
+/// depend on how the text is cut into pieces.
 ///
 /// ```
 /// use kinglet_text::StopMatcher;
@@ -63,8 +63,11 @@ impl StopMatcher {
 
     /// Byte offset and index of the first complete stop string in the held text.
     fn first_stop(&self) -> Option<(usize, usize)> {
-        let found = self.stops.iter().filter_map(|(which, stop)| Some((self.held.find(stop.as_str())?, stop.len(), *which)));
-        found.min_by_key(|&(at, length, which)| (at, usize::MAX - length, which)).map(|(at, _, which)| (at, which))
+        let found = self.stops.iter().filter_map(|(which, stop)| {
+            let at = self.held.find(stop.as_str())?;
+            Some((at + stop.len(), at, *which))
+        });
+        found.min().map(|(_, at, which)| (at, which))
     }
 
     /// Byte offset from which the held text is the beginning of a stop string; its length if there is none.

@@ -36,7 +36,6 @@ fn paths_and_names_that_lead_nowhere() {
         ("models/goldcrest/model.onnx", &["is a file", "`models/goldcrest`"]),
         ("models", &["holds no ONNX model", "open `models/"]),
         (empty.path().to_str().unwrap(), &["is empty"]),
-        ("", &["name"]),
     ] {
         for verb in [&["run", "-p", "a"] as &[&str], &["inspect"], &["bench"], &["tokenize"]] {
             kinglet(&[verb, &["-m", model]].concat()).refused(words);

@@ -30,7 +30,7 @@ fn what_makes_no_sense_is_refused_by_name() {
         Case(&["run", "-p", "a", "-q", "-v"], &["--quiet", "--verbose"]),
         Case(&["reply", "-n", "0", "hello"], &["0"]),
         Case(&["reply", "one", "two"], &["two"]),
-        Case(&["score"], &["--candidates"]),
+        Case(&["score"], &["--prompt"]),
         Case(&["score", "-p", "a"], &["--candidates"]),
         Case(&["score", "--candidates", "f"], &["--prompt"]),
         Case(&["score", "-p", "a", "--batch", "f"], &["--batch"]),

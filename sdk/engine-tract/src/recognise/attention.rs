@@ -43,12 +43,21 @@ impl<'g> Recogniser<'_, 'g> {
         if node.int("smooth_softmax") == Some(1) || node.string("k_quant_type").is_some_and(|t| t != "NONE") {
             return Err(unsupported(node, "smooth softmax or a quantised cache"));
         }
-        let heads = |name: &str| node.int(name).and_then(|v| usize::try_from(v).ok()).filter(|v| *v > 0).ok_or_else(|| unsupported(node, format!("no attribute {name}")));
+        let heads = |name: &str| {
+            node.int(name)
+                .and_then(|v| usize::try_from(v).ok())
+                .filter(|v| *v > 0)
+                .ok_or_else(|| unsupported(node, format!("no attribute {name}")))
+        };
         let (q_heads, kv_heads) = (heads("num_heads")?, heads("kv_num_heads")?);
         let (Some(query), Some(past_key)) = (node.input(0), node.input(3)) else {
             return Err(unsupported(node, "no query or no past key"));
         };
-        let fused = if node.int("do_rotary") == Some(1) { Some(self.tables(node, 7, 8, node.int("rotary_interleaved") == Some(1))?) } else { None };
+        let fused = if node.int("do_rotary") == Some(1) {
+            Some(self.tables(node, 7, 8, node.int("rotary_interleaved") == Some(1))?)
+        } else {
+            None
+        };
         let separate = node.input(1).zip(node.input(2));
         let (inputs, q, k, q_width) = match separate {
             None => {

@@ -29,20 +29,34 @@ impl<'g> Recogniser<'_, 'g> {
         let Some(product) = self.source.maker_of(self.source.moved(value), &["MatMul"]) else { return Ok(None) };
         let (Some(weights), Some(values)) = (product.input(0), product.input(1)) else { return Ok(None) };
         let Some(softmax) = self.softmax(weights) else { return Ok(None) };
-        let scores = softmax.input(0).and_then(|s| self.scores(s)).ok_or_else(|| unsupported(softmax, "its input is no product of queries and keys"))?;
+        let scores = softmax
+            .input(0)
+            .and_then(|s| self.scores(s))
+            .ok_or_else(|| unsupported(softmax, "its input is no product of queries and keys"))?;
 
-        let (past_key, k) = self.cached(scores.k).ok_or_else(|| unsupported(softmax, "the keys are not the past keys with the step's behind them"))?;
-        let (_, v) = self.cached(values).ok_or_else(|| unsupported(softmax, "the values are not the past values with the step's behind them"))?;
+        let (past_key, k) = self
+            .cached(scores.k)
+            .ok_or_else(|| unsupported(softmax, "the keys are not the past keys with the step's behind them"))?;
+        let (_, v) = self
+            .cached(values)
+            .ok_or_else(|| unsupported(softmax, "the values are not the past values with the step's behind them"))?;
         let (q, k_heads) = (self.heads(scores.q)?, self.heads(k.value)?);
         let v = self.source.moved(v.value);
         let width = |value: &'g str| -> Result<usize, EngineError> {
             let (part, _) = self.linear(value)?.ok_or_else(|| unsupported(softmax, format!("`{value}` is not a projection")))?;
             Ok(part.weight.n())
         };
-        let head_dim = self.source.input_width(past_key).or(self.facts.head_dim).ok_or_else(|| unsupported(softmax, "the size of a head is not known"))?;
+        let head_dim = self
+            .source
+            .input_width(past_key)
+            .or(self.facts.head_dim)
+            .ok_or_else(|| unsupported(softmax, "the size of a head is not known"))?;
         let (q_width, kv_width) = (width(q.projection)?, width(k_heads.projection)?);
         if !q_width.is_multiple_of(head_dim) || !kv_width.is_multiple_of(head_dim) || width(v)? != kv_width {
-            return Err(unsupported(softmax, format!("projections of {q_width} and {kv_width} columns are no heads of {head_dim}")));
+            return Err(unsupported(
+                softmax,
+                format!("projections of {q_width} and {kv_width} columns are no heads of {head_dim}"),
+            ));
         }
         if q.rotary != k_heads.rotary {
             return Err(unsupported(softmax, "queries and keys are rotated differently"));
@@ -78,10 +92,14 @@ impl<'g> Recogniser<'_, 'g> {
         match node.op_type.as_str() {
             "Add" => {
                 let (a, b) = (node.input(0)?, node.input(1)?);
-                let masked = |scores: &'g str, mask: &'g str| self.unmasked_scores(scores).map(|s| Scores { mask: Some(mask), ..s });
+                let masked =
+                    |scores: &'g str, mask: &'g str| self.unmasked_scores(scores).map(|s| Scores { mask: Some(mask), ..s });
                 masked(a, b).or_else(|| masked(b, a))
             }
-            "Where" => self.unmasked_scores(node.input(1)?).or_else(|| self.unmasked_scores(node.input(2)?)).map(|s| Scores { mask: node.input(0), ..s }),
+            "Where" => self
+                .unmasked_scores(node.input(1)?)
+                .or_else(|| self.unmasked_scores(node.input(2)?))
+                .map(|s| Scores { mask: node.input(0), ..s }),
             _ => self.unmasked_scores(value),
         }
     }
@@ -160,7 +178,8 @@ impl<'g> Recogniser<'_, 'g> {
     /// The configured sliding window, if a constant of this mask is that number.
     fn window_in(&self, mask: &'g str) -> Option<usize> {
         let window = self.facts.sliding_window.as_ref()?.positions;
-        let is_window = |v: &&str| self.source.scalar(v).is_some_and(|c| c.abs() == window as f32 || c.abs() == window as f32 - 1.0);
+        let is_window =
+            |v: &&str| self.source.scalar(v).is_some_and(|c| c.abs() == window as f32 || c.abs() == window as f32 - 1.0);
         self.source.ancestors(mask, |n| n.op_type == "Shape").iter().any(is_window).then_some(window)
     }
 }

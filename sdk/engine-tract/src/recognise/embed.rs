@@ -32,7 +32,12 @@ impl<'g> Recogniser<'_, 'g> {
             return Err(unsupported(node, "its indices are not the token ids"));
         }
         let width = Some(table.k());
-        Ok(Some(Found { op: Op::Embed { table, scale: 1.0 }, inputs: vec![super::Want::Value(self.ids())], width, label: node.label() }))
+        Ok(Some(Found {
+            op: Op::Embed { table, scale: 1.0 },
+            inputs: vec![super::Want::Value(self.ids())],
+            width,
+            label: node.label(),
+        }))
     }
 
     fn ids(&self) -> &'g str {
@@ -43,7 +48,9 @@ impl<'g> Recogniser<'_, 'g> {
     /// `Gather(table [vocab, width], ids)`.
     fn table_of(&self, node: &'g Node) -> Result<Option<Weight>, EngineError> {
         match node.input(0) {
-            Some(table) if node.input(1).is_some_and(|i| self.source.moved(i) == self.facts.input_ids) => Weight::behind_rows(self.source, table),
+            Some(table) if node.input(1).is_some_and(|i| self.source.moved(i) == self.facts.input_ids) => {
+                Weight::behind_rows(self.source, table)
+            }
             _ => Ok(None),
         }
     }
@@ -74,7 +81,9 @@ impl<'g> Recogniser<'_, 'g> {
         if packed.data_type == DataType::UInt8 && [4, 8].contains(&bits) {
             let whole = row * 8 / bits;
             let k = match cut {
-                Some(slice) => self.first_columns(slice, whole).ok_or_else(|| unsupported(slice, "it does not keep the first columns"))?,
+                Some(slice) => {
+                    self.first_columns(slice, whole).ok_or_else(|| unsupported(slice, "it does not keep the first columns"))?
+                }
                 None => whole,
             };
             return Weight::blocks(node, bits, n, k, block, tensors);

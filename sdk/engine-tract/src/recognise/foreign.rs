@@ -8,9 +8,37 @@ use kinglet_engine::EngineError;
 
 /// ONNX operators whose output has the shape of their first activation.
 const ELEMENTWISE: &[&str] = &[
-    "Abs", "Add", "Ceil", "Clip", "Cos", "Div", "Elu", "Erf", "Exp", "FastGelu", "Floor", "Gelu", "HardSigmoid", "HardSwish",
-    "LayerNormalization", "LeakyRelu", "Log", "Max", "Min", "Mul", "Neg", "Pow", "QuickGelu", "Reciprocal", "Relu", "Sigmoid", "Sin",
-    "Softplus", "Sqrt", "Sub", "Tanh",
+    "Abs",
+    "Add",
+    "Ceil",
+    "Clip",
+    "Cos",
+    "Div",
+    "Elu",
+    "Erf",
+    "Exp",
+    "FastGelu",
+    "Floor",
+    "Gelu",
+    "HardSigmoid",
+    "HardSwish",
+    "LayerNormalization",
+    "LeakyRelu",
+    "Log",
+    "Max",
+    "Min",
+    "Mul",
+    "Neg",
+    "Pow",
+    "QuickGelu",
+    "Reciprocal",
+    "Relu",
+    "Sigmoid",
+    "Sin",
+    "Softplus",
+    "Sqrt",
+    "Sub",
+    "Tanh",
 ];
 
 /// Constants above this size are weights, which must not go to tract: it would copy them.
@@ -34,6 +62,11 @@ impl<'g> Recogniser<'_, 'g> {
         if inputs.is_empty() {
             return Err(unsupported(node, "all its inputs are constants"));
         }
-        Ok(Found { op: Op::Foreign(Box::new(Foreign { node: node.clone(), constants })), inputs, width: None, label: node.label() })
+        Ok(Found {
+            op: Op::Foreign(Box::new(Foreign { node: node.clone(), constants })),
+            inputs,
+            width: None,
+            label: node.label(),
+        })
     }
 }

@@ -49,7 +49,8 @@ impl<'g> Recogniser<'_, 'g> {
     /// `0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))` and `0.5 x (1 + erf(x / sqrt 2))`, with the half at either end.
     fn gelu(&self, node: &'g Node) -> Option<(GateActivation, &'g str)> {
         let source = self.source;
-        let half = |n: &'g Node| source.with_constant(n, |v| source.scalar(v).filter(|h| *h == 0.5)).map(|(_, x)| source.plain(x));
+        let half =
+            |n: &'g Node| source.with_constant(n, |v| source.scalar(v).filter(|h| *h == 0.5)).map(|(_, x)| source.plain(x));
         // 0.5 * (x * bracket), or (0.5 * x) * bracket.
         let (product, halved) = match half(node) {
             Some(inner) => (source.maker_of(inner, &["Mul"])?, true),

@@ -35,7 +35,9 @@ impl<'g> Recogniser<'_, 'g> {
 
     fn block_product(&self, node: &'g Node) -> Result<(Part, &'g str), EngineError> {
         let tensor = |i: usize| node.input(i).and_then(|v| self.source.constant(v));
-        let size = |name: &str| node.int(name).and_then(|v| usize::try_from(v).ok()).ok_or_else(|| unsupported(node, format!("no attribute {name}")));
+        let size = |name: &str| {
+            node.int(name).and_then(|v| usize::try_from(v).ok()).ok_or_else(|| unsupported(node, format!("no attribute {name}")))
+        };
         if node.input(4).is_some() {
             return Err(unsupported(node, "g_idx (reordered inputs)"));
         }
@@ -46,7 +48,10 @@ impl<'g> Recogniser<'_, 'g> {
             return Err(unsupported(node, "its zero points are not constants"));
         }
         let bits = node.int("bits").unwrap_or(4);
-        let bits = usize::try_from(bits).ok().filter(|b| [4, 8].contains(b)).ok_or_else(|| unsupported(node, format!("{bits} bits; 4 and 8 are supported")))?;
+        let bits = usize::try_from(bits)
+            .ok()
+            .filter(|b| [4, 8].contains(b))
+            .ok_or_else(|| unsupported(node, format!("{bits} bits; 4 and 8 are supported")))?;
         let tensors = BlockTensors { packed, scales, zero_points: tensor(3) };
         let weight = Weight::blocks(node, bits, size("N")?, size("K")?, size("block_size")?, tensors)?;
         let bias = tensor(5).map(Vector::of).transpose()?;
@@ -69,7 +74,9 @@ impl<'g> Recogniser<'_, 'g> {
     /// activations' own quantisation is dropped: the kernels choose theirs.
     fn dynamic_product(&self, node: &'g Node) -> Result<Option<(Part, &'g str)>, EngineError> {
         let source = self.source;
-        let integer = |v: &'g str| source.maker_of(source.plain(v), &["Cast"]).and_then(|c| source.maker_of(c.input(0)?, &["MatMulInteger"]));
+        let integer = |v: &'g str| {
+            source.maker_of(source.plain(v), &["Cast"]).and_then(|c| source.maker_of(c.input(0)?, &["MatMulInteger"]))
+        };
         let (Some(a), Some(b)) = (node.input(0), node.input(1)) else { return Ok(None) };
         let (Some(product), scale) = (match (integer(a), integer(b)) {
             (Some(p), _) => (Some(p), b),
@@ -90,9 +97,12 @@ impl<'g> Recogniser<'_, 'g> {
 
     /// `Split` or `Slice` of a product's columns: the same product over some rows of its weight.
     fn columns(&self, node: &'g Node, value: &str, depth: usize) -> Result<Option<(Part, &'g str)>, EngineError> {
-        let Some((part, input)) = node.input(0).map(|x| self.linear_to_depth(x, depth)).transpose()?.flatten() else { return Ok(None) };
+        let Some((part, input)) = node.input(0).map(|x| self.linear_to_depth(x, depth)).transpose()?.flatten() else {
+            return Ok(None);
+        };
         let n = part.weight.n();
-        let Some(range) = (if node.op_type == "Split" { self.split_range(node, value, n) } else { self.slice_range(node, n) }) else {
+        let Some(range) = (if node.op_type == "Split" { self.split_range(node, value, n) } else { self.slice_range(node, n) })
+        else {
             return Ok(None);
         };
         let bias = part.bias.map(|b| Vector::owned(b.floats()[range.clone()].to_vec()));

@@ -72,7 +72,9 @@ impl<'g> Recogniser<'_, 'g> {
     fn reciprocal_root(&self, value: &'g str) -> Option<&'g Node> {
         let node = self.source.maker_of(value, &["Div", "Reciprocal", "Pow"])?;
         match node.op_type.as_str() {
-            "Div" if self.source.scalar(node.input(0)?) == Some(1.0) => self.source.maker_of(self.source.plain(node.input(1)?), &["Sqrt"]),
+            "Div" if self.source.scalar(node.input(0)?) == Some(1.0) => {
+                self.source.maker_of(self.source.plain(node.input(1)?), &["Sqrt"])
+            }
             "Reciprocal" => self.source.maker_of(self.source.plain(node.input(0)?), &["Sqrt"]),
             _ => None,
         }
@@ -90,7 +92,8 @@ impl<'g> Recogniser<'_, 'g> {
         if node.input(3).is_some() {
             return Err(unsupported(node, "a bias"));
         }
-        let weight = node.input(2).and_then(|w| self.norm_weight(w)).ok_or_else(|| unsupported(node, "its weight is not a constant"))?;
+        let weight =
+            node.input(2).and_then(|w| self.norm_weight(w)).ok_or_else(|| unsupported(node, "its weight is not a constant"))?;
         // Where the sum has a name, all its readers share that value.
         let sum = node.outputs.get(3).filter(|s| !s.is_empty()).map_or(Want::SumIn(first), |s| Want::Value(s));
         let width = Some(weight.len());
@@ -101,7 +104,9 @@ impl<'g> Recogniser<'_, 'g> {
     /// The addition inside an add-and-norm node, named by the node's first output.
     pub(super) fn sum_in(&self, output: &'g str) -> Result<Found<'g>, EngineError> {
         match self.source.maker(output).map(|n| (n.label(), n.input(0), n.input(1))) {
-            Some((label, Some(a), Some(b))) => Ok(Found { op: Op::Add, inputs: vec![Want::Value(a), Want::Value(b)], width: None, label }),
+            Some((label, Some(a), Some(b))) => {
+                Ok(Found { op: Op::Add, inputs: vec![Want::Value(a), Want::Value(b)], width: None, label })
+            }
             _ => Err(EngineError::UnsupportedGraph(format!("`{output}` is no sum"))),
         }
     }

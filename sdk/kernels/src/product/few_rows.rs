@@ -102,7 +102,11 @@ impl FewRows<'_> {
                 self.step::<S, M, BITS>(s, &parameters, at, rows, whole_steps, &mut sums);
             }
         }
-        sums.map(|sums| s.fold_quads(sums))
+        let mut folded = [[0.; 4]; M];
+        for m in 0..M {
+            folded[m] = s.fold_quads(sums[m]);
+        }
+        folded
     }
 
     /// One step.
@@ -120,36 +124,47 @@ impl FewRows<'_> {
         sums: &mut [S::F; M],
     ) {
         let scales = parameters.scales(s, rows, step);
-        let zero_points = self.weights.zero_points.map(|points| parameters.zero_points::<S, BITS>(s, points, rows, step));
+        let zero_points = match self.weights.zero_points {
+            Some(stored) => Some(parameters.zero_points::<S, BITS>(s, stored, rows, step)),
+            None => None,
+        };
         let vector = 4 * S::LANES;
         // SAFETY: the caller's promise for the weights. The quantised rows have `blocks` blocks, a multiple of every step's.
         unsafe {
-            // The two vectors of a step's weights: 4 bits give one vector of bytes, split into even and odd values.
-            let weights: [[S::I; 2]; 4] = at.map(|at| {
-                if BITS == 4 {
-                    let (even, odd) = s.split_nibbles(s.load_bytes(at));
-                    [even, odd]
-                } else {
-                    [s.load_bytes(at), s.load_bytes(at.add(vector))]
-                }
-            });
+            // A step of 4 bits is one vector of bytes, split into even and odd values; a step of 8 bits is two vectors.
+            let mut weights = [[s.splat_int(0); 2]; 4];
+            for i in 0..4 {
+                let first = s.load_bytes(at[i]);
+                weights[i] = if BITS == 4 { s.split_nibbles(first).into() } else { [first, s.load_bytes(at[i].add(vector))] };
+            }
             for m in 0..M {
                 let values = self.x.values.as_ptr().add(m * self.x.blocks * BLOCK).cast::<u8>();
-                let parameters = (m * self.x.blocks + step * (S::LANES / 4)) * 4;
-                let correction = s.load_bytes(self.x.corrections.as_ptr().add(parameters).cast());
-                let scale = s.mul(scales, s.load(self.x.scales.as_ptr().add(parameters)));
-                let zero = s.splat_int(0);
-                let dots = if BITS == 4 {
+                let mut dots = [[s.splat_int(0); 4]; 2];
+                if BITS == 4 {
                     let even = s.load_bytes(values.add(step * vector));
                     let odd = s.load_bytes(values.add(self.x.blocks * 16 + step * vector));
-                    s.sum_within_quads(weights.map(|weights| s.dot_nibbles(zero, weights, [even, odd])))
+                    for i in 0..4 {
+                        dots[0][i] = s.dot_nibbles(dots[0][i], weights[i], [even, odd]);
+                    }
                 } else {
-                    let values = [s.load_bytes(values.add(step * 2 * vector)), s.load_bytes(values.add((step * 2 + 1) * vector))];
-                    let quads = |half: usize| s.sum_within_quads(weights.map(|w| s.dot_bytes(zero, [w[half]], [values[half]])));
-                    s.add_neighbour_quads(quads(0), quads(1))
-                };
-                let correction = zero_points.map_or(correction, |zero_points| s.mul_int(correction, zero_points));
-                sums[m] = s.mul_add(s.to_float(s.add_int(dots, correction)), scale, sums[m]);
+                    for half in 0..2 {
+                        let values = s.load_bytes(values.add((step * 2 + half) * vector));
+                        for i in 0..4 {
+                            dots[half][i] = s.dot_bytes(dots[half][i], [weights[i][half]], [values]);
+                        }
+                    }
+                }
+                let mut dot = s.sum_within_quads(dots[0]);
+                if BITS == 8 {
+                    dot = s.add_neighbour_quads(dot, s.sum_within_quads(dots[1]));
+                }
+                let parameters = (m * self.x.blocks + step * (S::LANES / 4)) * 4;
+                let mut correction = s.load_bytes(self.x.corrections.as_ptr().add(parameters).cast());
+                if let Some(zero_points) = zero_points {
+                    correction = s.mul_int(correction, zero_points);
+                }
+                let scale = s.mul(scales, s.load(self.x.scales.as_ptr().add(parameters)));
+                sums[m] = s.mul_add(s.to_float(s.add_int(dot, correction)), scale, sums[m]);
             }
         }
     }

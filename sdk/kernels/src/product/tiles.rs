@@ -238,13 +238,17 @@ unsafe fn rows_over_tile<S: Simd, const M: usize, const BITS: usize, const ZERO_
             }
         }
         for m in 0..M.min(x.m - row) {
-            let sum = |phase: usize| s.load(folded[phase][m].0.as_ptr());
-            let sum = match phases {
-                4 => s.add(s.add(sum(0), sum(2)), s.add(sum(1), sum(3))),
-                2 => s.add(sum(0), sum(1)),
-                _ => sum(0),
-            };
-            s.store_partial(y.row(m, 0), sum, held);
+            let mut sums = [s.splat(0.); 4];
+            for phase in 0..phases {
+                sums[phase] = s.load(folded[phase][m].0.as_ptr());
+            }
+            if phases == 4 {
+                sums = [s.add(sums[0], sums[2]), s.add(sums[1], sums[3]), sums[2], sums[3]];
+            }
+            if phases >= 2 {
+                sums[0] = s.add(sums[0], sums[1]);
+            }
+            s.store_partial(y.row(m, 0), sums[0], held);
         }
     }
     M
@@ -267,7 +271,10 @@ unsafe fn phase_over_tile<S: Simd, const M: usize, const BITS: usize, const ZERO
     for block in blocks {
         // SAFETY: `block` lies within the tile, and row + M within the padded rows of x.
         unsafe {
-            let weights: [S::I; VECTORS] = std::array::from_fn(|j| s.load_bytes(tile.values.add((block * VECTORS + j) * vector)));
+            let mut weights = [s.splat_int(0); VECTORS];
+            for j in 0..VECTORS {
+                weights[j] = s.load_bytes(tile.values.add((block * VECTORS + j) * vector));
+            }
             let scales = s.load(tile.scales.add(block * S::LANES));
             let at = (row / GROUP * x.blocks + block) * GROUP + row % GROUP;
             // Written out, because the sums stay in registers only if no loop is left.
@@ -275,12 +282,15 @@ unsafe fn phase_over_tile<S: Simd, const M: usize, const BITS: usize, const ZERO
                 ($($m:literal)*) => {$(
                     if $m < M {
                         let values = x.values.as_ptr().add((at + $m) * BLOCK);
-                        let values: [S::I; VECTORS] = std::array::from_fn(|j| s.repeat_4_bytes(values.add(4 * j)));
+                        let mut repeated = [s.splat_int(0); VECTORS];
+                        for j in 0..VECTORS {
+                            repeated[j] = s.repeat_4_bytes(values.add(4 * j));
+                        }
                         let mut sum = s.splat_int(*x.corrections.as_ptr().add(at + $m));
                         if ZERO_POINTS {
                             sum = s.mul_int(sum, s.load_bytes(tile.zero_points.add(block * S::LANES).cast()));
                         }
-                        let sum = if BITS == 4 { s.dot_nibbles(sum, weights, values) } else { s.dot_bytes(sum, weights, values) };
+                        let sum = if BITS == 4 { s.dot_nibbles(sum, weights, repeated) } else { s.dot_bytes(sum, weights, repeated) };
                         let scale = s.mul(scales, s.splat(*x.scales.as_ptr().add(at + $m)));
                         sums[$m] = s.mul_add(s.to_float(sum), scale, sums[$m]);
                     }

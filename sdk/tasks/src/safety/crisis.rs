@@ -63,23 +63,31 @@ static RULES: LazyLock<Rules> = LazyLock::new(|| {
     let (kinds, patterns): (Vec<CrisisKind>, Vec<String>) = rules.unzip();
     // Constant patterns, all compiled by a test.
     Rules {
-        figures: Regex::new(&format!(r"\b(?:{figures})\b")).unwrap_or_else(|e| unreachable!("{e}")),
+        figures: Regex::new(&format!(r"(?-u:\b)(?:{figures})(?-u:\b)")).unwrap_or_else(|e| unreachable!("{e}")),
         kinds,
         set: RegexSet::new(patterns).unwrap_or_else(|e| unreachable!("{e}")),
     }
 });
 
-/// Fills in the abbreviations that patterns share, such as `<relative>`.
+/// Fills in the abbreviations that patterns share, such as `<relative>`, and narrows the classes to ASCII, which keeps the
+/// automata small.
 fn expand(pattern: &str) -> String {
     // Twice, as an abbreviation may hold others.
-    (0..2).fold(pattern.to_owned(), |text, _| rules::ABBREVIATIONS.iter().fold(text, |text, (name, full)| text.replace(name, full)))
+    let fill = |text: String, _| rules::ABBREVIATIONS.iter().fold(text, |text, (name, full)| text.replace(name, full));
+    (0..2).fold(pattern.to_owned(), fill).replace(r"\b", r"(?-u:\b)").replace(r"\w", "[a-z0-9_]").replace(r"\d", "[0-9]")
 }
 
-/// The kind of crisis that a message speaks of; the first in the order of [`CrisisKind`] where it speaks of several.
+/// The kind of crisis that a message speaks of; the first in the order of [`CrisisKind`] where it speaks of several. A line
+/// break may end a sentence or wrap it, so both readings count.
 pub(crate) fn crisis(text: &str) -> Option<CrisisKind> {
-    let plain = wording::plain(text);
-    let literal = RULES.figures.replace_all(&plain, "~");
-    RULES.set.matches(&literal).iter().map(|rule| RULES.kinds[rule]).next()
+    let wrapped = wording::plain(text);
+    let ended = text.lines().map(wording::plain).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(". ");
+    let first = |plain: &str| {
+        let literal = RULES.figures.replace_all(plain, "~");
+        RULES.set.matches(&literal).iter().next()
+    };
+    let both = [first(&wrapped), (ended != wrapped).then(|| first(&ended)).flatten()];
+    both.into_iter().flatten().min().map(|rule| RULES.kinds[rule])
 }
 
 #[cfg(test)]

@@ -294,8 +294,11 @@ impl Simd for Avx2 {
     unsafe fn transpose(self, rows: &[*const u8; MAX_LANES], to: *mut u8) {
         // SAFETY: the caller's promise for loads and stores; `self` is the proof of presence.
         unsafe {
-            let mut r: [__m256i; 8] = std::array::from_fn(|i| _mm256_loadu_si256(rows[i].cast()));
+            let mut r = [_mm256_setzero_si256(); 8];
             let mut t = r;
+            for (r, row) in r.iter_mut().zip(rows) {
+                *r = _mm256_loadu_si256(row.cast());
+            }
             for i in 0..4 {
                 t[2 * i] = _mm256_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
                 t[2 * i + 1] = _mm256_unpackhi_epi32(r[2 * i], r[2 * i + 1]);

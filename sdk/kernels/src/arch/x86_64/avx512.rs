@@ -264,8 +264,11 @@ impl Simd for Avx512 {
     unsafe fn transpose(self, rows: &[*const u8; MAX_LANES], to: *mut u8) {
         // SAFETY: the caller's promise for loads and stores; `self` is the proof of presence.
         unsafe {
-            let mut r: [__m512i; 16] = std::array::from_fn(|i| _mm512_loadu_si512(rows[i].cast()));
+            let mut r = [_mm512_setzero_si512(); 16];
             let mut t = r;
+            for (r, row) in r.iter_mut().zip(rows) {
+                *r = _mm512_loadu_si512(row.cast());
+            }
             for i in 0..8 {
                 t[2 * i] = _mm512_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
                 t[2 * i + 1] = _mm512_unpackhi_epi32(r[2 * i], r[2 * i + 1]);

@@ -34,6 +34,7 @@ pub(super) const FIGURES: &[&str] = &[
     r"sho(?:o)t(?:ing)? (?:for|up for|hoops|photos?|pictures?|video|a (?:video|film|movie|photo|commercial|text|wedding)|the (?:breeze|moon|film|movie|scene|wedding|episode|video)|stars?|pool|some (?:pool|hoops)|(?:him|her|them|you|me|someone) down|from the hip|(?:my|your|his|her)self in the foot|(?:people|someone|them|everyone) (?:in|on) (?:black|film|camera|portrait|a studio))",
     r"(?:was|were|got|been|be|is) shot (?:down|on (?:film|location|video|an iphone)|in (?:\d+|black|one take|new|los|london|paris|4k|spain)|by (?:the same|a famous|a great) \w+)",
     r"(?:flu|booster|covid|tetanus|vaccine|espresso|double|extra|one|two|three|triple|money|screen|big|best|long|cheap|tequila|vodka) ?shots?(?: (?:of|at))?",
+    r"shots? fired[ ,.!]*(?:lol|lmao|haha\w*|[\x{1f602}\x{1f923}\x{1f525}])",
     r"shots? (?:of (?:espresso|vanilla|caramel|whiskey|whisky|tequila|vodka|syrup|hazelnut|the)|on goal|glass)",
     r"(?:on|you'?re|your|that'?s|you'?re on|is|are|straight|pure|cat'?s|lit|so) fire (?:emoji|tv|stick|sale|today|lately|drill|alarm test|pit|place|island|hd)",
     r"fire (?:tv|stick|sale|drill|pit|hd|hydrant|island|works)",
@@ -42,7 +43,8 @@ pub(super) const FIGURES: &[&str] = &[
     r"(?:top|water|nerf|glue|heat|nail|squirt|staple|caulk(?:ing)?|spray|tattoo|massage|paint(?:ball)?) guns?|gun show|jump(?:ed|ing)? the gun|steak kni(?:fe|ves)|butter kni(?:fe|ves)|bread kni(?:fe|ves)|kitchen kni(?:fe|ves)|chef'?s kni(?:fe|ves)|pocket kni(?:fe|ves)|(?:a|the) (?:good|sharp|new|fork and|plastic|better|sharper) kni(?:fe|ves)|fork and knife|knife and fork",
     r"gun (?:control|law|laws|shop|store|range|rights|n' roses)|guns n'? roses|top gun|machine gun kelly",
     // hit, beat, attack, abuse
-    r"(?:hit|hits|hitting) (?:me|us|him|her|them) (?:up|back|with (?:a|an|the|your|his|her|another|it|that)|(?:like|in the feels|hard|differently|that|right in|how|when|at|out of|so|as|all at once|later|just now|today|yesterday|of))",
+    r"(?:hit|hits|hitting) (?:me|us|him|her|them) (?:up|back(?: up)?|like|in the feels|hard|differently|with (?:a|an|another|the|your|some|that) (?:\w+ )?(?:surprise|question|questions|bill|fee|fees|charge|price|news|joke|idea|ideas|update|fact|facts|invoice|best|wink|smile|details|reminder|discount|offer|deal))",
+    r"(?:it|that|this|then|reality|hunger|nostalgia|jet lag|realization) (?:just |really |finally |suddenly )*(?:hit|hits) (?:me|us|him|her|them)",
     r"(?:beat|beats|beating|beaten|kick(?:s|ed|ing)?|slap(?:s|ped)?|crush(?:es|ed)?|destroy(?:s|ed)?|kill(?:s|ed)?) (?:me|us|him|her|them|you|my \w+|everyone) (?:at|in (?:chess|tennis|a|the|scrabble|ping|golf|poker|mario|fifa|game|checkers|cards|basketball|monopoly|straight|three|overtime|two)|to|by|every (?:game|match|round|time (?:at|in|we play))|again at|off|out of the (?:finals|playoffs|tournament|cup)|fair and square|\d+|on (?:price|points|penalties)|with (?:a|his|her) (?:\w+ )?(?:score|serve|record|time))",
     r"beat(?:s)? me\b(?:[.!?,]|$)",
     r"it beats me|beats me|can'?t beat (?:that|it|this)|hard to beat|beat the (?:rush|traffic|heat|odds|price)",

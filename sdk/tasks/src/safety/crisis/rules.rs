@@ -40,7 +40,7 @@ const SELF_HARM: &[&str] = &[
     r"\b(?:better off (?:dead|without me|if i (?:was|were) (?:dead|gone))|no (?:reason|point) (?:to|in) (?:live|living|go on|going on|being alive|keep going)|nothing (?:left )?to live for|(?:is|'s)(?:n'?t| not) worth living|tired of (?:living|being alive)|no will to live)\b",
     r"\b(?:end|ending|take|taking|ended|took) (?:my|his|her|their) (?:own )?life(?:[.!?,;~]|$| (?:tonight|today|now|soon|by|with|because|if|and|last|tomorrow))",
     r"\b(?:end|ending) it all\b|\b(?:can'?t|cannot|can not|don'?t want to) go on (?:any ?more|like this|living)\b|\bcan'?t (?:do|take) (?:this|it|life) any ?more(?: and)?[^.?!]{0,20} (?:die|pills|goodbye|end it)\b",
-    r"\b(?:going to|gonna|want to|wanna|about to|might|should(?: just)?) (?:kms|end it|off myself|jump (?:off|from) (?:a|the|this|my) (?:bridge|roof|building|balcony|cliff|window)|jump in front of (?:a|the) (?:train|car|bus|truck))\b",
+    r"\b(?:going to|gonna|want to|wanna|about to|might|should|could)(?: just)? (?:kms|end it|off myself|jump (?:off|from) (?:a|the|this|my) (?:bridge|roof|building|balcony|cliff|window)|jump in front of (?:a|the) (?:train|car|bus|truck))\b",
     r"\b(?:by the time you (?:read|see) this|this is my (?:last|final) (?:goodbye|message|note)|goodbye forever|no ?(?:one|body) would (?:even )?(?:miss me|care if i (?:died|was gone|were gone|disappeared)|notice if i (?:died|was gone)))\b",
     r"\b(?:overdos(?:e|ing) on (?:my |his |her )?(?:pills|meds|medication|sleeping)|how many (?:pills|tablets|sleeping pills)[^.?!]{0,25}(?:to die|kill|overdose|never wake)|painless(?:ly)? (?:way )?(?:to die|die|death))\b",
     r"\bkill yourself\b|\bkys\b",
@@ -61,7 +61,7 @@ const ABUSE: &[&str] = &[
 
 const VIOLENCE: &[&str] = &[
     r"\b(?:active shooter|school shooter|mass shooting (?:here|at|in progress)|shots? (?:are |is |were )?(?:being )?fired|(?:gun|knife)point|held hostage|hostage situation|bomb threat|drive-?by)\b",
-    r"\b<someone>(?:<is>| has| had|'s got| got| pulled(?: out)?| came in with| is holding| holding| is waving| waving| with)+(?: got)? (?:a|his|her) (?:\w+ )?(?:gun|knife|weapon|machete|rifle|shotgun|bomb|pistol|axe)(?: (?:and|to|at|on|in (?:the|here)|outside|right|here|on me|pointed)\b|[.!?,]|$)",
+    r"\b<someone>(?:<is>| has| had|'s got| got| pulled(?: out)?| came in with| is holding| holding| is waving| waving| with)+(?: got)? (?:a|his|her) (?:\w+ )?(?:gun|knife|weapon|machete|rifle|shotgun|bomb|pistol|axe)(?: (?:and|is|was|to|at|on|in (?:the|here)|outside|right|here|on me|pointed|help|please)\b|[.!?,]|$)",
     r"\b(?:there(?:'s| is)|i see|i can see) (?:a|some|an? armed) (?:\w+ )?(?:man|guy|woman|person|someone|kid|stranger)?(?: (?:here|outside|downstairs|at the door))?(?: with)? ?(?:a )?(?:gun|knife|machete|rifle|bomb)\b",
     r"\b(?:someone|somebody|they|he|a man|a guy|people|burglars?|an? intruder|robbers?)(?:<is>| just| has)* (?:break(?:ing)? in(?:to)?|broke in(?:to)?|trying to (?:break|get) in(?:to|side)?|broken into|forc(?:ed|ing) (?:his|their|the) (?:way|door))\b(?: (?:right now|now|my|our|the (?:house|apartment|home|flat|store|shop|office))|[.!?,]|$)",
     r"\b(?:intruder|burglar|robber) (?:in|inside|at|outside) (?:my|the|our)\b",
@@ -100,5 +100,5 @@ const EMERGENCY: &[&str] = &[
     r"\b(?:hit|run over|knocked down) by (?:a|the) (?:car|bus|truck|train|van|lorry|drunk driver)\b|\bfell (?:off|from|out of) (?:the|a|his|her) (?:roof|balcony|window|ladder)\b",
     r"\bmy water (?:just )?broke\b|\bgoing into labou?r\b|\bhaving a miscarriage\b",
     r"\b(?:it'?s|this is|we have|there(?:'s| is)) (?:a|an) (?:medical |life[- ]threatening )?emergency\b(?:[.!,]|$| (?:please|help|my|he|she|and|here))|\bmedical emergency\b",
-    r"\b(?:(?:he|she|my (?:\w+ )?<relative>)(?:'s| is)|i'?m|i am) dying(?:[.!]| (?:here in|of cancer|and|right now|please)|$)",
+    r"\b(?:(?:he|she|my (?:\w+ )?<relative>)(?:'s| is)|i'?m|i am) dying(?:[.!]|,? (?:here in|of cancer|and|right now|please|help|call|i need)|$)",
 ];

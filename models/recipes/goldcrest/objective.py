@@ -1,0 +1,88 @@
+"""The two training objectives: next token, and reply ranking with the other replies of the batch as negatives."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+import tokens
+from data import Group, Sequences
+from model import Decoder
+
+Encoder = Callable[[Tensor], Tensor]  # ids [B, T] to hidden states [B, T, D]
+MAX_SCALE = 50.0
+
+
+class LinearCrossEntropy(torch.autograd.Function):
+    """Sum of the cross-entropies of `hidden @ weight.T`, in chunks that stay in the cache; gradients are made in the forward pass."""
+
+    @staticmethod
+    def forward(ctx, hidden: Tensor, weight: Tensor, targets: Tensor, chunk: int = 256) -> Tensor:  # [n, D], [V, D], [n]
+        rows, matrix = hidden.bfloat16(), weight.bfloat16()
+        grad_rows = torch.empty_like(rows)
+        grad_matrix = torch.zeros(weight.shape)
+        loss = torch.zeros(())
+        for start in range(0, rows.shape[0], chunk):
+            part, target = rows[start : start + chunk], targets[start : start + chunk, None]
+            logits = (part @ matrix.T).float()  # [chunk, V]
+            peak = logits.amax(1, keepdim=True)
+            wanted = logits.gather(1, target)
+            logits.sub_(peak).exp_()
+            total = logits.sum(1, keepdim=True)
+            loss += (total.log() + peak - wanted).sum()
+            logits.div_(total)
+            logits.scatter_add_(1, target, torch.full_like(wanted, -1.0))
+            grad = logits.bfloat16()
+            grad_rows[start : start + chunk] = grad @ matrix
+            grad_matrix += grad.T @ part
+        ctx.save_for_backward(grad_rows, grad_matrix)
+        return loss
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        grad_rows, grad_matrix = ctx.saved_tensors
+        return grad_rows * grad, grad_matrix * grad, None, None
+
+
+def encode(encoder: Encoder, batches: list[Sequences]) -> Tensor:
+    """Hidden states of all batches, flattened and joined: [sum of B x T, D]."""
+    return torch.cat([encoder(batch.ids).flatten(0, 1) for batch in batches])
+
+
+def next_tokens(batches: list[Sequences]) -> tuple[Tensor, Tensor]:
+    """Positions in the flattened whole that have a next token, and that token."""
+    positions: list[Tensor] = []
+    targets: list[Tensor] = []
+    start = 0
+    for batch in batches:
+        width = batch.ids.shape[1]
+        flat = torch.arange(batch.ids.numel()).view(batch.ids.shape)
+        valid = torch.arange(width)[None] < batch.lengths[:, None] - 1
+        positions.append(flat[valid] + start)
+        targets.append(batch.ids.flatten()[flat[valid] + 1])
+        start += batch.ids.numel()
+    return torch.cat(positions), torch.cat(targets)
+
+
+def ranking_loss(contexts: Tensor, replies: Tensor, scale: Tensor, group: Group) -> tuple[Tensor, Tensor]:
+    """Symmetric InfoNCE over [P, 128] unit vectors, and the share of contexts whose own reply comes first."""
+    scores = contexts @ replies.T * scale  # [P, P]
+    same = (group.dialogue[:, None] == group.dialogue[None]) | (group.text[:, None] == group.text[None])
+    same.fill_diagonal_(False)
+    scores = scores.masked_fill(same, -1e4)
+    truth = torch.arange(scores.shape[0])
+    loss = (F.cross_entropy(scores, truth) + F.cross_entropy(scores.T, truth)) / 2
+    return loss, (scores.argmax(1) == truth).float().mean()
+
+
+def losses(model: Decoder, encoder: Encoder, scale: Tensor, group: Group) -> tuple[Tensor, Tensor, Tensor]:
+    """Next-token loss in nats a token, ranking loss, and the share ranked first."""
+    hidden = encode(encoder, group.windows)
+    positions, targets = next_tokens(group.windows)
+    weight = model.embed_tokens.effective()
+    nats = LinearCrossEntropy.apply(hidden[positions], weight[: tokens.TEXT_VOCAB], targets) / len(targets)
+    contexts = model.rank_vector(hidden[group.context_at])
+    replies = model.rank_vector(encode(encoder, group.replies)[group.reply_at])
+    ranking, first = ranking_loss(contexts, replies, scale.exp().clamp(max=MAX_SCALE), group)
+    return nats, ranking, first

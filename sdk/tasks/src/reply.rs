@@ -1,0 +1,13 @@
+//! What happens to candidate replies between the model and the caller: tidied, compared, chosen.
+//!
+//! Knows: text of replies and their scores. Must not know: models, conversations, where replies come from.
+
+mod intent;
+mod select;
+mod shape;
+mod similarity;
+
+pub use intent::Intent;
+pub(crate) use select::select;
+pub(crate) use shape::tidy;
+pub(crate) use similarity::same_words;

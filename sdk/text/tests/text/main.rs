@@ -1,0 +1,10 @@
+//! Tests of the text room from outside, on small tokenizers written out here.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod encode;
+mod files;
+mod fixtures;
+mod judged;
+mod protect;
+mod stop;
+mod stream;

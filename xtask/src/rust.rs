@@ -1,0 +1,37 @@
+//! `cargo xtask rust`: format, lints, tests.
+
+use crate::process::{cargo, listen, program, stream, works};
+use crate::report::Report;
+use crate::test_output::{ARGUMENTS, TestOutput};
+
+pub(crate) fn run(report: &mut Report) {
+    let format = ["fmt", "--all", "--check"];
+    with_component(report, "rustfmt", &["fmt", "--version"], &format);
+    let lints = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    with_component(report, "clippy", &["clippy", "--version"], &lints);
+    tests(report);
+}
+
+/// Runs a check of a component of the toolchain, which is installed if it is missing and can be had.
+fn with_component(report: &mut Report, component: &str, probe: &[&str], check: &[&str]) {
+    let here = works(&mut cargo(probe)) || {
+        eprintln!("\nThe toolchain lacks {component}; asking rustup for it.");
+        stream(program("rustup").args(["component", "add", component])).is_ok() && works(&mut cargo(probe))
+    };
+    if here {
+        report.check(&format!("cargo {}", check[0]), stream(&mut cargo(check)));
+    } else {
+        report.skip(&format!("cargo {}", check[0]), &format!("the toolchain lacks {component} and rustup could not install it"));
+    }
+}
+
+/// Unit tests, integration tests and doctests of every crate; a failing test program does not stop the others.
+fn tests(report: &mut Report) {
+    let mut output = TestOutput::default();
+    let outcome = listen(cargo(&["test", "--workspace", "--no-fail-fast", "--"]).args(ARGUMENTS), |line| {
+        if output.line(line) {
+            println!("{line}");
+        }
+    });
+    output.add_to(report, outcome);
+}
