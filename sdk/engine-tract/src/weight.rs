@@ -48,10 +48,11 @@ impl PartialEq for Vector {
     }
 }
 
-/// Float elements of any width, mapped; float32 that the file holds unaligned is copied.
+/// Float elements of any width, mapped. Float32 may lie at any address: a single file of protobuf aligns nothing.
 #[derive(Clone, Debug)]
 enum FloatData {
     F32(Vector),
+    F32Bytes(Bytes),
     F16(Bytes),
     BF16(Bytes),
 }
@@ -61,6 +62,7 @@ impl FloatData {
         match tensor.data_type {
             DataType::Float16 if tensor.bytes.as_f16().is_some() => Ok(Self::F16(tensor.bytes.clone())),
             DataType::BFloat16 if tensor.bytes.as_bf16().is_some() => Ok(Self::BF16(tensor.bytes.clone())),
+            DataType::Float32 if tensor.as_f32().is_none() && tensor.bytes.is_mapped() => Ok(Self::F32Bytes(tensor.bytes.clone())),
             _ => Vector::of(tensor).map(Self::F32),
         }
     }
@@ -68,6 +70,7 @@ impl FloatData {
     fn view(&self) -> Floats<'_> {
         match self {
             Self::F32(v) => Floats::F32(v.floats()),
+            Self::F32Bytes(b) => Floats::F32Bytes(b.as_chunks().0),
             Self::F16(b) => Floats::F16(b.as_f16().unwrap_or_default()),
             Self::BF16(b) => Floats::BF16(b.as_bf16().unwrap_or_default()),
         }
@@ -75,7 +78,7 @@ impl FloatData {
 
     fn precision(&self) -> Precision {
         match self {
-            Self::F32(_) => Precision::Float32,
+            Self::F32(_) | Self::F32Bytes(_) => Precision::Float32,
             Self::F16(_) => Precision::Float16,
             Self::BF16(_) => Precision::BFloat16,
         }
@@ -127,7 +130,7 @@ impl Weight {
     pub(crate) fn identity(&self) -> usize {
         match &*self.storage {
             Storage::Float { data: FloatData::F32(v), .. } => v.floats().as_ptr().addr(),
-            Storage::Float { data: FloatData::F16(b) | FloatData::BF16(b), .. } => b.as_ptr().addr(),
+            Storage::Float { data: FloatData::F32Bytes(b) | FloatData::F16(b) | FloatData::BF16(b), .. } => b.as_ptr().addr(),
             Storage::Blocks { packed: b, .. } | Storage::Integers { data: b, .. } | Storage::Nibbles { data: b, .. } => {
                 b.as_ptr().addr()
             }

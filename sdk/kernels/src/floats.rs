@@ -7,6 +7,8 @@ use half::{bf16, f16};
 pub enum Floats<'a> {
     /// IEEE single precision.
     F32(&'a [f32]),
+    /// IEEE single precision, little-endian, at any address: a file need not align what it holds.
+    F32Bytes(&'a [[u8; 4]]),
     /// IEEE half precision.
     F16(&'a [f16]),
     /// The upper half of a single: eight bits of exponent, seven of fraction.
@@ -18,6 +20,7 @@ impl Floats<'_> {
     pub fn len(&self) -> usize {
         match self {
             Floats::F32(values) => values.len(),
+            Floats::F32Bytes(values) => values.len(),
             Floats::F16(values) => values.len(),
             Floats::BF16(values) => values.len(),
         }
@@ -36,6 +39,7 @@ impl Floats<'_> {
     pub fn get(&self, index: usize) -> f32 {
         match self {
             Floats::F32(values) => values[index],
+            Floats::F32Bytes(values) => f32::from_le_bytes(values[index]),
             Floats::F16(values) => values[index].to_f32(),
             Floats::BF16(values) => values[index].to_f32(),
         }

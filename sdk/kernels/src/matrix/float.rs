@@ -38,6 +38,11 @@ impl FloatWeights<'_> {
         let run = line * stride + start..line * stride + start + out.len();
         match self.data {
             Floats::F32(data) => out.copy_from_slice(&data[run]),
+            Floats::F32Bytes(data) => {
+                for (out, bytes) in out.iter_mut().zip(&data[run]) {
+                    *out = f32::from_le_bytes(*bytes);
+                }
+            }
             Floats::BF16(data) => {
                 for (out, x) in out.iter_mut().zip(&data[run]) {
                     *out = f32::from_bits(u32::from(x.to_bits()) << 16);
