@@ -77,7 +77,7 @@ pub struct Candidate {
     pub tokens: Vec<TokenId>,
     /// The sum of `token_logprobs`.
     pub logprob: f64,
-    /// The log-probability of each sampled token under the model's own distribution (softmax over the whole vocabulary,
+    /// The log-probability of each sampled token under the model's own distribution (softmax over the tokens of text,
     /// temperature 1, no penalty): `[tokens]`, and one more for the end token if there is one.
     pub token_logprobs: Vec<f64>,
     /// Why it ended: [`FinishReason::EndOfTurn`], [`FinishReason::Length`] or [`FinishReason::ContextFull`].
@@ -209,7 +209,7 @@ impl<'a> Batch<'a> {
 
     /// Adds the token that was chosen by `logits`. The strand comes back unless it is complete.
     fn extend(&mut self, mut strand: Strand, token: TokenId, logits: &[f32]) -> Result<Option<Strand>, GenerateError> {
-        strand.token_logprobs.push(f64::from(logits[token as usize]) - log_normaliser(logits)?);
+        strand.token_logprobs.push(f64::from(logits[token as usize]) - log_normaliser(self.generator.text(logits))?);
         let ends = self.generator.options().eos.contains(&token) || self.options.end_tokens.contains(&token);
         if !ends {
             strand.tokens.push(token);

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// ```
 /// let options = kinglet_generate::GeneratorOptions::default();
 /// assert_eq!((options.prefill_chunk, options.batch_rows), (256, 512));
-/// assert!(options.suppress.is_empty() && options.eos.is_empty());
+/// assert!(options.suppress.is_empty() && options.eos.is_empty() && options.text_vocab.is_none());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GeneratorOptions {
@@ -20,13 +20,16 @@ pub struct GeneratorOptions {
     pub batch_rows: usize,
     /// Tokens that are never sampled, as `suppress_tokens` of generation_config.json. Ids beyond the vocabulary are ignored.
     pub suppress: Vec<TokenId>,
+    /// Logits from this id on are no tokens of text but other outputs of the model, such as rank outputs: every distribution
+    /// leaves them out, and they are never sampled. None: the whole vocabulary is text.
+    pub text_vocab: Option<usize>,
     /// Tokens that end a reply, as `eos_token_id` of generation_config.json.
     pub eos: Vec<TokenId>,
 }
 
 impl Default for GeneratorOptions {
     fn default() -> Self {
-        Self { prefill_chunk: 256, batch_rows: 512, suppress: vec![], eos: vec![] }
+        Self { prefill_chunk: 256, batch_rows: 512, suppress: vec![], text_vocab: None, eos: vec![] }
     }
 }
 
@@ -46,14 +49,18 @@ impl Generator {
     /// Takes the runner over.
     ///
     /// # Errors
-    /// [`GenerateError::InvalidOptions`] for a chunk or batch of no tokens.
-    pub fn new(runner: Box<dyn Runner>, options: GeneratorOptions) -> Result<Self, GenerateError> {
-        for (field, value) in [("prefill_chunk", options.prefill_chunk), ("batch_rows", options.batch_rows)] {
+    /// [`GenerateError::InvalidOptions`] for a chunk, a batch or a text of no tokens.
+    pub fn new(runner: Box<dyn Runner>, mut options: GeneratorOptions) -> Result<Self, GenerateError> {
+        let text_vocab = options.text_vocab.unwrap_or(usize::MAX);
+        for (field, value) in
+            [("prefill_chunk", options.prefill_chunk), ("batch_rows", options.batch_rows), ("text_vocab", text_vocab)]
+        {
             if value == 0 {
                 return Err(OptionError { field, value: value.to_string(), expected: "at least 1" }.into());
             }
         }
         let (info, context) = (runner.info().clone(), runner.context());
+        options.suppress.extend((text_vocab.min(info.vocab)..info.vocab).map(|id| id as TokenId));
         Ok(Self(Arc::new(Shared { runner: Mutex::new(runner), info, context, options })))
     }
 
@@ -70,6 +77,16 @@ impl Generator {
     /// What it was made with.
     pub fn options(&self) -> &GeneratorOptions {
         &self.0.options
+    }
+
+    /// Tokens of text: what distributions are over.
+    pub fn text_vocab(&self) -> usize {
+        self.0.options.text_vocab.map_or(self.0.info.vocab, |text| text.min(self.0.info.vocab))
+    }
+
+    /// The logits, `[vocab]`, of the tokens of text, `[text_vocab]`.
+    pub(crate) fn text<'l>(&self, logits: &'l [f32]) -> &'l [f32] {
+        &logits[..self.text_vocab()]
     }
 
     /// Bytes that all key/value caches take now. Waits for a step in progress.

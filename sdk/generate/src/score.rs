@@ -21,7 +21,7 @@ pub struct Score {
 }
 
 /// The log-likelihood of each of `continuations` after `prompt`, in their order, under the model's own distribution: softmax
-/// over the whole vocabulary, suppressed tokens included, at temperature 1. An end token counts if the continuation holds
+/// over all tokens of text, suppressed ones included, at temperature 1. An end token counts if the continuation holds
 /// it. An empty continuation has a log-probability of 0.
 ///
 /// The prompt is read once. Continuations share steps and may be more than the arena has room for at once. Each must fit
@@ -41,10 +41,10 @@ pub fn score(
     check_prompt(prompt.len(), generator.context())?;
     for tokens in continuations {
         check_prompt(prompt.len() + tokens.len().saturating_sub(1), generator.context())?;
-        check_vocabulary(tokens, generator.info().vocab)?;
+        check_vocabulary(tokens, generator.text_vocab())?;
     }
     let (base, first_row) = generator.prefill(prompt, cancel)?;
-    let first_sum = log_normaliser(&first_row)?;
+    let first_sum = log_normaliser(generator.text(&first_row))?;
     let mut logprobs: Vec<Vec<f64>> = continuations.iter().map(|tokens| vec![0.0; tokens.len()]).collect();
     for (tokens, logprobs) in continuations.iter().zip(&mut logprobs) {
         if let Some(&first) = tokens.first() {
@@ -56,7 +56,7 @@ pub fn score(
     Feed::new(&base, prompt.len(), Wanted::All, cancel).run(&fed, &mut |sequence, position, row| {
         let continuation = long[sequence];
         let token = continuations[continuation][position + 1];
-        logprobs[continuation][position + 1] = f64::from(row[token as usize]) - log_normaliser(row)?;
+        logprobs[continuation][position + 1] = f64::from(row[token as usize]) - log_normaliser(generator.text(row))?;
         Ok(())
     })?;
     Ok(logprobs.into_iter().map(Score::from_logprobs).collect())

@@ -28,7 +28,10 @@ fn byte_names() -> Vec<char> {
 fn text() -> (Arc<Tokenizer>, Arc<ChatTemplate>) {
     let folder = tempfile::tempdir().unwrap();
     let vocab: Map<_, _> = byte_names().into_iter().zip(0..).map(|(name, id): (char, u32)| (name.into(), id.into())).collect();
-    let special = |(id, content)| json!({"id": id, "content": content, "special": true, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false});
+    let special = |(id, content): (u32, &str)| {
+        json!({"id": id, "content": content, "special": true, "single_word": false,
+            "lstrip": false, "rstrip": false, "normalized": false})
+    };
     let added: Vec<_> = [(256, "<|end|>"), (257, "<|user|>"), (258, "<|assistant|>"), (259, "<|system|>")].map(special).into();
     let bytes = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false});
     let tokenizer = json!({

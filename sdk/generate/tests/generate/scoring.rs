@@ -1,8 +1,8 @@
 //! Scores and raw logits against the model's function, in any room, through any trouble.
 
 use crate::fixture::*;
-use kinglet_engine::EngineError;
 use kinglet_engine::fake::FakeModel;
+use kinglet_engine::{CancelToken, EngineError, Model, RunnerOptions};
 use kinglet_generate::*;
 use proptest::prelude::*;
 
@@ -187,10 +187,29 @@ proptest! {
         batch_rows in 1usize..40,
         sequences in 1usize..6,
     ) {
-        let bench = bench(arbitrary_model(), runner_options(17, sequences), GeneratorOptions { batch_rows, ..Default::default() });
+        let options = GeneratorOptions { batch_rows, ..Default::default() };
+        let bench = bench(arbitrary_model(), runner_options(17, sequences), options);
         let prompts: Vec<_> = ends.iter().map(|end| [&beginning[..], end].concat()).collect();
         let expected: Vec<_> = prompts.iter().map(|prompt| bench.model.logits(prompt)).collect();
         prop_assert_eq!(last_logits(&bench.generator, &prompts, Columns::All, &never()).unwrap(), expected);
         prop_assert_eq!(bench.generator.kv_bytes(), 0);
     }
+}
+
+#[test]
+fn outputs_that_are_no_text_are_left_out_of_distributions() {
+    // Logits 0, ln 3, and two outputs that would take nearly all of the probability.
+    let model = FakeModel::new(4, 64, |_| vec![0.0, 3f32.ln(), 50.0, 60.0]);
+    let runner = model.runner(&RunnerOptions::default()).unwrap();
+    let options = GeneratorOptions { text_vocab: Some(2), ..GeneratorOptions::default() };
+    let generator = Generator::new(runner, options).unwrap();
+    let none = CancelToken::default();
+    let scores = score(&generator, &[0], &[vec![1], vec![0, 1]], &none).unwrap();
+    assert!((scores[0].logprob - 0.75f64.ln()).abs() < 1e-6, "{scores:?}");
+    assert!((scores[1].logprob - (0.25f64 * 0.75).ln()).abs() < 1e-6, "{scores:?}");
+    assert!(score(&generator, &[0], &[vec![2]], &none).is_err(), "an output that is no text cannot be scored as text");
+    let greedy = CandidateOptions { count: 1, max_new_tokens: 3, ..CandidateOptions::default() };
+    assert_eq!(candidates(&generator, &[0], &greedy, &none).unwrap().candidates[0].tokens, [1, 1, 1]);
+    let none_left = GeneratorOptions { text_vocab: Some(0), ..GeneratorOptions::default() };
+    assert!(Generator::new(model.runner(&RunnerOptions::default()).unwrap(), none_left).is_err());
 }
