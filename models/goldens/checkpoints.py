@@ -52,12 +52,11 @@ CHECKPOINTS = [
     Checkpoint("qwen2", "Qwen2Config", dict(LONG, tie_word_embeddings=True, use_sliding_window=False, rms_norm_eps=1e-6),
                seed=8, prompts=(1, 7, 128, 700), theta=1e6),
     Checkpoint("llama", "LlamaConfig", dict(SHORT, vocab_size=128, tie_word_embeddings=False, rms_norm_eps=1e-5), seed=8, theta=5e5),
-    Checkpoint("mistral", "MistralConfig", dict(SHORT, sliding_window=48, tie_word_embeddings=False,
-               layer_types=["sliding_attention"]), seed=8),
+    Checkpoint("mistral", "MistralConfig", dict(SHORT, sliding_window=48, tie_word_embeddings=False), seed=8),
     Checkpoint("gemma2", "Gemma2Config", dict(SHORT, **SOFTCAPS, hidden_size=16, num_hidden_layers=2, sliding_window=48), seed=1, embedding=0.3),
     Checkpoint("phi3", "Phi3Config", dict(SHORT, **TWO_HEADS, original_max_position_embeddings=192, sliding_window=None,
-               tie_word_embeddings=True), seed=3, partial_rotary=0.75),
-    Checkpoint("qwen3", "Qwen3Config", dict(SHORT, tie_word_embeddings=True, use_sliding_window=False), seed=2, theta=1e6),
+               tie_word_embeddings=True), seed=3, partial_rotary=0.5),
+    Checkpoint("qwen3", "Qwen3Config", dict(SHORT, tie_word_embeddings=True, use_sliding_window=False), seed=11, theta=1e6),
 ]  # fmt: skip
 
 NARROW = dict(hidden_size=64, intermediate_size=32, num_hidden_layers=1, max_position_embeddings=160, vocab_size=72, **HEADS)

@@ -7,6 +7,7 @@ from typing import Any
 
 import checkpoints
 import golden
+import rewrites
 from checkpoints import Checkpoint
 from layouts import Workplace, builder, empty, optimum
 
@@ -37,6 +38,8 @@ def family(checkpoint: Checkpoint, separate: bool, work: Workplace, fail: Fail) 
     reference = golden.save(out, "golden", golden.Transformers(source), vocab, checkpoint.prompts, 64)
     golden.lively(reference, 8, 2e-4, fail)
     builder(work, name, out / "genai", "fp32")
+    if name == "mistral":
+        rewrites.set_window(out / "genai" / "model.onnx", checkpoint.shape["sliding_window"])
     entries = [("genai", "genai")]
     if separate:
         builder(work, name, out / "genai-separate", "fp32", "fuse_qkv=false")

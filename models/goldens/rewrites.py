@@ -151,6 +151,15 @@ def with_kept_logits(model: ModelProto) -> ModelProto:
     return model
 
 
+def set_window(graph: Path, window: int) -> None:
+    """Puts a sliding window on every layer; the builder leaves it out where the checkpoint has one for all layers alike."""
+    model = onnx.load(str(graph), load_external_data=False)
+    for node in model.graph.node:
+        if node.op_type == "GroupQueryAttention":
+            set_attribute(node, "local_window_size", window)
+    graph.write_bytes(model.SerializeToString())
+
+
 def save_parts(model: ModelProto, path: Path, parts: int) -> None:
     """Writes the graph and its tensors of 1 KiB and more beside it, in `parts` files called _data, _data_1, ..."""
     large = [t for t in model.graph.initializer if len(numpy_helper.to_array(t).tobytes()) >= 1024]

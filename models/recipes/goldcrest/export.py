@@ -114,14 +114,15 @@ def build(source: Path, folder: Path, precision: str, scratch: Path) -> None:
 
 
 def write_ranking(folder: Path, temperature: float, lm_weight: float) -> None:
-    """kinglet.json: how replies are ranked with this model."""
+    """kinglet.json: the language, how a conversation is shown to this model, and how it ranks replies."""
     ranking = {
         "reply_token": tokens.CONTROL[tokens.REPLY],
         "rank_tokens": [tokens.FIRST_RANK, tokens.LAST_RANK],
         "temperature": round(temperature, 6),
         "lm_weight": lm_weight,
     }
-    (folder / "kinglet.json").write_text(json.dumps({"reply_ranking": ranking}, indent=1) + "\n")
+    extras = {"languages": ["en"], "reply_format": "speakers", "reply_ranking": ranking}
+    (folder / "kinglet.json").write_text(json.dumps(extras, indent=1) + "\n")
 
 
 def publish(built: Path, target: Path) -> None:
@@ -138,7 +139,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="folder that train.py wrote")
     parser.add_argument("out", type=Path, help="gets the folders hf, int4 and fp32")
     parser.add_argument("--kinds", nargs="+", choices=["int4", "fp32"], default=["int4", "fp32"])
-    parser.add_argument("--lm-weight", type=float, default=0.5, help="weight of the likelihood term in the ranking score")
+    parser.add_argument("--lm-weight", type=float, default=1.0, help="weight of the likelihood term in the ranking score")
     parser.add_argument("--publish", type=Path, help="copy the int4 files into this folder as well")
     args = parser.parse_args()
     torch.manual_seed(0)

@@ -13,6 +13,8 @@ export MALLOC_MMAP_THRESHOLD_=8000000000 MALLOC_TRIM_THRESHOLD_=16000000000
 "$python" "$here/cases.py" "$data" "$out/cases"
 "$python" "$here/measure.py" "$out/run" "$out/cases" --tfidf "$data"
 for weights in --untrained --float32 --int4; do
-  echo "weights: ${weights#--}"
-  "$python" "$here/measure.py" "$out/run" "$out/cases" "$weights"
+  echo "weights: ${weights#--}, ranking by the cosine alone"
+  "$python" "$here/measure.py" "$out/run" "$out/cases" "$weights" --no-likelihood
 done
+echo "weights: int4, full ranking score"
+"$python" "$here/measure.py" "$out/run" "$out/cases" --int4

@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+from collections import defaultdict
 from pathlib import Path
 
 import torch
@@ -64,12 +65,15 @@ def report(args: argparse.Namespace) -> None:
     model, temperature = load(args)
     ranker = Ranker(model, tokens.load(args.run / "tokenizer"))
     for corpus in args.corpora:
-        places: dict[str, list[float]] = {"cosine": [], "likelihood": [], "both": []}
-        for case in read_cases(args.cases / f"{corpus}.jsonl", args.limit):
+        asked = read_cases(args.cases / f"{corpus}.jsonl", args.limit)
+        ranker.embed([text for case in asked for text in case.candidates])
+        places: dict[str, list[float]] = defaultdict(list)
+        for case in asked:
             terms = ranker.terms(case, not args.no_likelihood)
             places["cosine"].append(place(terms.cosine, case.answer))
-            places["likelihood"].append(place(terms.gain / terms.length, case.answer))
-            places["both"].append(place(terms.score(temperature, args.lm_weight), case.answer))
+            if not args.no_likelihood:
+                places["likelihood"].append(place(terms.gain / terms.length, case.answer))
+                places["both"].append(place(terms.score(temperature, args.lm_weight), case.answer))
         row = {"corpus": corpus, **{name: summary(values) for name, values in places.items()}}
         row["perplexity"] = perplexity(model, ranker.tokenizer, args.cases / "perplexity" / f"{corpus}.txt")
         print(json.dumps(row), flush=True)

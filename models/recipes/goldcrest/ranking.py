@@ -56,6 +56,7 @@ class Ranker:
             ids += [tokens.SPEAKERS[turn.speaker], *self.encode(turn.text), tokens.END]
         return [*ids, tokens.CUSTOMER if turns and turns[-1].speaker == "agent" else tokens.AGENT]
 
+    @torch.no_grad()
     def embed(self, texts: list[str]) -> None:
         """Compute the reply vectors that are not known yet."""
         todo = [text for text in dict.fromkeys(texts) if text not in self.vectors]

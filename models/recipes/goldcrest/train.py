@@ -18,7 +18,7 @@ import objective
 import tokens
 from model import Decoder, Matrix, Shape
 
-SHARES = {"sgd": 0.56, "smalltalk": 0.30, "coffee": 0.14}  # how often a group is drawn from each corpus
+SHARES = {"sgd": 0.62, "smalltalk": 0.27, "coffee": 0.11}  # how often a group is drawn from each corpus
 GROUPS = 2  # per step
 HEAD_BITS = 8  # of the embedding and output matrix in the int4 export
 CHECKPOINT = "checkpoint.pt"

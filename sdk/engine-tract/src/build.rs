@@ -5,6 +5,7 @@ use crate::recognise::{Facts, Found, Recogniser, Want};
 use crate::source::Source;
 use kinglet_bundle::onnx::Graph;
 use kinglet_engine::EngineError;
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 
 /// Rewrites a decoder graph into a [`Program`]. `logits` names the output to start from.
@@ -57,10 +58,11 @@ impl<'g> Builder<'_, 'g> {
                 open.pop();
                 continue;
             }
-            if !found.contains_key(&next) {
-                found.insert(next, self.recogniser.recognise(next)?);
-            }
-            let inputs: Vec<_> = found[&next].inputs.iter().map(|&i| self.plain(i)).collect();
+            let here = match found.entry(next) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(unknown) => unknown.insert(self.recogniser.recognise(next)?),
+            };
+            let inputs: Vec<_> = here.inputs.iter().map(|&i| self.plain(i)).collect();
             let missing: Vec<_> = inputs.iter().copied().filter(|i| !self.made.contains_key(i)).collect();
             if !missing.is_empty() {
                 open.extend(missing.into_iter().rev());

@@ -5,15 +5,15 @@
 //!
 //! Opening a model goes through four stages, each with its own types:
 //!
-//! 1. [`source`]: the graph as read, indexed by the values it makes; constants are folded on demand.
-//! 2. [`recognise`]: what makes a value? One look at the nodes behind it gives one of our operators and the values *that*
-//!    needs. [`build`] asks this from the logits backwards, so masks, shape arithmetic and past/present plumbing, which
+//! 1. `source`: the graph as read, indexed by the values it makes; constants are folded on demand.
+//! 2. `recognise`: what makes a value? One look at the nodes behind it gives one of our operators and the values *that*
+//!    needs. `build` asks this from the logits backwards, so masks, shape arithmetic and past/present plumbing, which
 //!    lead nowhere from there, are never seen.
-//! 3. [`program`]: the list of our operators in order; [`fuse`] joins neighbours.
-//! 4. [`plan`]: the list handed to tract, which types it, adds the operators that are its own, and runs it through a
-//!    closure that borrows all state of a step. Where every operator is ours, [`walk`] can also run the list by itself.
+//! 3. `program`: the list of our operators in order; `fuse` joins neighbours.
+//! 4. `plan`: the list handed to tract, which types it, adds the operators that are its own, and runs it through a
+//!    closure that borrows all state of a step. Where every operator is ours, `walk` can also run the list by itself.
 //!
-//! The runner keeps keys and values in reference-counted pages ([`cache`]).
+//! The runner keeps keys and values in reference-counted pages (`cache`).
 #![forbid(unsafe_code)]
 
 mod build;

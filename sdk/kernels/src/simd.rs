@@ -73,7 +73,7 @@ pub(crate) trait Simd: Copy {
     fn sums(self, x: [Self::F; 4]) -> [f32; 4];
     /// The largest lane.
     fn maximum(self, x: Self::F) -> f32;
-    /// The sum of the quads, folding the upper half onto the lower one until a quad is left.
+    /// The sum of the quads, added in their order.
     fn fold_quads(self, x: Self::F) -> [f32; 4];
     /// The same quad everywhere.
     fn repeat_quad(self, quad: [f32; 4]) -> Self::F;

@@ -4,6 +4,7 @@ use crate::Bytes;
 use kinglet_bundle::BundleError;
 use kinglet_engine::EngineError;
 use kinglet_generate::GenerateError;
+use kinglet_tasks::TaskError;
 use kinglet_text::TextError;
 use std::path::PathBuf;
 
@@ -119,9 +120,23 @@ impl From<GenerateError> for Error {
     }
 }
 
+impl From<TaskError> for Error {
+    fn from(error: TaskError) -> Error {
+        use TaskError as E;
+        match error {
+            E::Text(error) => error.into(),
+            E::Generate(error) => error.into(),
+            E::Cancelled => Error::Cancelled,
+            E::Extras(_) => Error::BadModel(error.into()),
+            _ => Error::InvalidRequest(error.into()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kinglet_tasks::ExtrasError;
     use std::error::Error as _;
     use std::io;
 
@@ -151,6 +166,11 @@ mod tests {
             Case(EngineError::Cancelled.into(), "cancelled"),
             Case(GenerateError::SessionFailed.into(), "failed"),
             Case(TextError::EmptyConversation.into(), "invalid request"),
+            Case(TaskError::Text(TextError::EmptyConversation).into(), "invalid request"),
+            Case(TaskError::Generate(GenerateError::SessionFailed).into(), "failed"),
+            Case(TaskError::Cancelled.into(), "cancelled"),
+            Case(TaskError::Extras(ExtrasError::UnknownToken("a".into())).into(), "bad model"),
+            Case(TaskError::ContextTooSmall { context: 1, reply: 2 }.into(), "invalid request"),
             Case(TextError::Field { path: "a".into(), field: "f".into(), reason: "r".into() }.into(), "bad model"),
         ] {
             assert_eq!(variant(&error), expected, "{error}");

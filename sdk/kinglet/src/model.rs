@@ -2,13 +2,16 @@
 
 use crate::budget::{Fit, Room, fit};
 use crate::builder::Settings;
+use crate::lazy::Lazy;
+use crate::replies::read_extras;
 use crate::text::Text;
 use crate::{Bytes, Error};
 use kinglet_bundle::Bundle;
 use kinglet_engine::{MemoryEstimate, Model as _, RunnerOptions};
 use kinglet_generate::{Generator, GeneratorOptions, SamplingOptions};
+use kinglet_tasks::{ModelExtras, ReplyRanker};
 use kinglet_tract::TractModel;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// An opened model. Clones are the same one, and it may be used from several threads: they take turns step by step.
 #[derive(Clone)]
@@ -22,7 +25,9 @@ pub(crate) struct Opened {
     pub(crate) fit: Fit,
     pub(crate) generator: Generator,
     pub(crate) sampling: SamplingOptions,
-    text: Mutex<Option<Arc<Text>>>,
+    pub(crate) extras: ModelExtras,
+    text: Lazy<Text>,
+    pub(crate) ranker: Lazy<ReplyRanker>,
 }
 
 impl Model {
@@ -32,13 +37,12 @@ impl Model {
         if let Some(reduced) = &fit.reduced {
             log::info!("{reduced}");
         }
+        let extras = read_extras(&bundle)?;
         let runner = engine.runner(&runner_options(fit.room, settings))?;
-        let suppress = bundle.generation().suppress_ids.clone();
-        let (eos, suppress) = if settings.end_tokens { (end_tokens(&bundle)?, suppress) } else { (vec![], vec![]) };
-        let generator = Generator::new(runner, GeneratorOptions { suppress, eos, ..GeneratorOptions::default() })?;
-        let sampling = recommended_sampling(&bundle);
-        let settings = settings.clone();
-        Ok(Model(Arc::new(Opened { bundle, engine, settings, fit, generator, sampling, text: Mutex::default() })))
+        let generator = Generator::new(runner, generator_options(&bundle, &extras, settings)?)?;
+        let (sampling, settings) = (recommended_sampling(&bundle), settings.clone());
+        let (text, ranker) = (Lazy::new(), Lazy::new());
+        Ok(Model(Arc::new(Opened { bundle, engine, settings, fit, generator, sampling, extras, text, ranker })))
     }
 
     /// Positions that one conversation may hold.
@@ -63,13 +67,7 @@ impl Model {
 
     /// Tokenizer and template, read from the folder at the first call.
     pub(crate) fn text(&self) -> Result<Arc<Text>, Error> {
-        let mut text = self.0.text.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(text) = &*text {
-            return Ok(text.clone());
-        }
-        let read = Arc::new(Text::read(&self.0.bundle)?);
-        *text = Some(read.clone());
-        Ok(read)
+        self.0.text.get_or_read(|| Text::read(&self.0.bundle))
     }
 }
 
@@ -99,6 +97,16 @@ pub(crate) fn fit_of(engine: &TractModel, settings: &Settings) -> Result<Fit, Er
         fit.reduced = Some(format!("the model was made for {} positions, which is less than the {asked} asked for", wanted.context));
     }
     Ok(fit)
+}
+
+/// What the generator has to know of the model. Without end tokens, nothing is kept from being sampled either.
+fn generator_options(bundle: &Bundle, extras: &ModelExtras, settings: &Settings) -> Result<GeneratorOptions, Error> {
+    let text_vocab = extras.reply_ranking.as_ref().map(|ranking| ranking.columns().start);
+    let options = GeneratorOptions { text_vocab, ..GeneratorOptions::default() };
+    if !settings.end_tokens {
+        return Ok(options);
+    }
+    Ok(GeneratorOptions { suppress: bundle.generation().suppress_ids.clone(), eos: end_tokens(bundle)?, ..options })
 }
 
 /// The tokens that end an answer: those that the model's files name, else the one that the tokenizer names.

@@ -4,10 +4,12 @@ use crate::budget::Fit;
 use crate::builder::Settings;
 use crate::model::fit_of;
 use crate::parameters::parameters;
+use crate::replies::read_extras;
 use crate::text::Text;
 use crate::{Bytes, Error, Model};
 use kinglet_bundle::{Architecture, Bundle, Variant};
 use kinglet_engine::{MemoryEstimate, Model as _, ModelInfo, Threads};
+use kinglet_tasks::{ModelExtras, ReplyFormat};
 use kinglet_tract::TractModel;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -41,6 +43,8 @@ pub struct ModelReport {
     pub unsupported: Option<String>,
     /// Its tokenizer and templates.
     pub text: TextReport,
+    /// What its `kinglet.json` says of replies.
+    pub replies: RepliesReport,
 }
 
 /// One graph of a folder.
@@ -132,6 +136,17 @@ pub struct TextReport {
     pub unusable: Option<String>,
 }
 
+/// How a model replies in conversations.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RepliesReport {
+    /// Languages that it speaks, as ISO 639-1 codes; none named, every language is tried.
+    pub languages: Vec<String>,
+    /// Whom it was trained to be: `assistant`, or one of two `speakers`.
+    pub format: &'static str,
+    /// How it ranks replies: `trained` for it, or by their `likelihood`.
+    pub ranking: &'static str,
+}
+
 impl Model {
     /// What is known of this model, and the room that it got.
     ///
@@ -140,7 +155,7 @@ impl Model {
     pub fn report(&self) -> Result<ModelReport, Error> {
         let text = TextReport::new(self.text().as_deref());
         let engine = EngineReport::new(self.0.engine.info(), &self.0.fit, &self.0.settings);
-        report(&self.0.bundle, Ok(engine), text)
+        report(&self.0.bundle, Ok(engine), text, &self.0.extras)
     }
 }
 
@@ -149,10 +164,15 @@ pub(crate) fn inspect(bundle: Bundle, settings: &Settings) -> Result<ModelReport
     let engine = TractModel::open(&bundle, &Default::default()).map_err(Error::from);
     let engine = engine.and_then(|engine| Ok(EngineReport::new(engine.info(), &fit_of(&engine, settings)?, settings)));
     let text = TextReport::new(Text::read(&bundle).as_ref());
-    report(&bundle, engine, text)
+    report(&bundle, engine, text, &read_extras(&bundle)?)
 }
 
-fn report(bundle: &Bundle, engine: Result<EngineReport, Error>, text: TextReport) -> Result<ModelReport, Error> {
+fn report(
+    bundle: &Bundle,
+    engine: Result<EngineReport, Error>,
+    text: TextReport,
+    extras: &ModelExtras,
+) -> Result<ModelReport, Error> {
     let folder = bundle.folder();
     let (engine, unsupported) = match engine {
         Ok(engine) => (Some(engine), None),
@@ -173,6 +193,7 @@ fn report(bundle: &Bundle, engine: Result<EngineReport, Error>, text: TextReport
         engine,
         unsupported,
         text,
+        replies: RepliesReport::of(extras),
     })
 }
 
@@ -220,6 +241,19 @@ impl EngineReport {
             parallel: fit.room.sequences,
             reduced: fit.reduced.clone(),
             memory: fit.estimate.into(),
+        }
+    }
+}
+
+impl RepliesReport {
+    fn of(extras: &ModelExtras) -> RepliesReport {
+        RepliesReport {
+            languages: extras.languages.clone(),
+            format: match extras.reply_format {
+                ReplyFormat::Assistant => "assistant",
+                ReplyFormat::Speakers => "speakers",
+            },
+            ranking: if extras.reply_ranking.is_some() { "trained" } else { "likelihood" },
         }
     }
 }

@@ -4,7 +4,7 @@
 
 mod parse;
 
-pub use parse::ConversationError;
+pub use parse::{ConversationError, Place};
 
 /// One of the two sides. The side that is served is the customer, the side that serves is the agent; between friends the
 /// one who begins is taken for the customer.

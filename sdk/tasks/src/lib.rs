@@ -1,8 +1,34 @@
 //! Smart reply and reply ranking: a conversation in, ranked replies out.
+//!
+//! Knows: what a conversation is ([`Conversation`]), when it may be answered and in which languages, what a reply must not
+//! hold, how replies are ranked ([`ReplyRanker`]) and chosen ([`SmartReplier`]), and what a model folder says of itself in
+//! `kinglet.json` ([`ModelExtras`]).
+//! Must not know: engines, files, the foreign-function interface.
+//!
+//! Each task takes a request, checks it once at the door and goes on with pure functions; the seed and the clock are
+//! parameters. Messages and replies are never logged.
 #![forbid(unsafe_code)]
 
 mod conversation;
+mod error;
+mod extras;
 mod language;
+mod likelihood;
+mod model;
+mod ranking;
+mod reply;
+mod safety;
+mod smart_reply;
 mod wording;
 
-pub use conversation::{Conversation, ConversationError, Speaker, Turn};
+pub use conversation::{Conversation, ConversationError, Place, Speaker, Turn};
+pub use error::{ExtrasError, TaskError};
+pub use extras::{ModelExtras, ReplyFormat, ReplyRanking};
+pub use kinglet_generate::CancelToken;
+pub use model::ReplyModel;
+pub use ranking::{CandidateScore, ReplyRanker};
+pub use reply::Intent;
+pub use safety::CrisisKind;
+pub use smart_reply::{
+    Reason, Reply, ReplyTiming, ReplyUsage, SmartReplier, SmartReply, SmartReplyOptions, SmartReplyRequest, Status, ValidSmartReply,
+};

@@ -4,7 +4,7 @@ use crate::arguments::Common;
 use crate::failure::Failure;
 use crate::output::{BOLD, Output};
 use clap::Args;
-use kinglet::{ArchitectureReport, EngineReport, ModelReport};
+use kinglet::{ArchitectureReport, EngineReport, ModelReport, RepliesReport};
 use std::path::PathBuf;
 
 /// Layout, architecture, precision, parameters, memory, and what is unsupported and why
@@ -48,6 +48,7 @@ fn rows(report: &ModelReport) -> Vec<(&'static str, String)> {
     rows.push(("parameters", count(report.parameters)));
     rows.push(("weights", format!("{} in {}", report.file_bytes, files(report.files.len()))));
     rows.push(("tokenizer", tokenizer(report)));
+    rows.push(("replies", replies(&report.replies)));
     rows.extend(report.engine.iter().flat_map(engine));
     rows.extend(report.unsupported.iter().map(|reason| ("unsupported", reason.clone())));
     rows
@@ -77,6 +78,11 @@ fn tokenizer(report: &ModelReport) -> String {
             format!("{} tokens, {templates}", vocabulary.unwrap_or(0))
         }
     }
+}
+
+fn replies(report: &RepliesReport) -> String {
+    let languages = if report.languages.is_empty() { "any language".into() } else { report.languages.join(", ") };
+    format!("in {languages}, as {}, ranking {}", report.format, report.ranking)
 }
 
 fn engine(engine: &EngineReport) -> Vec<(&'static str, String)> {

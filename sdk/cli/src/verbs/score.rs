@@ -3,7 +3,6 @@
 mod batch;
 mod perplexity;
 
-use super::rounded;
 use crate::arguments::Common;
 use crate::conversation;
 use crate::failure::Failure;
@@ -11,8 +10,7 @@ use crate::input::Source;
 use crate::output::{BOLD, Output};
 use crate::progress::Progress;
 use clap::{ArgGroup, Args};
-use kinglet::{CandidateScore, Model};
-use serde::Serialize;
+use kinglet::CancelHandle;
 use std::path::PathBuf;
 
 /// Log-likelihood of candidates after a prompt or a conversation
@@ -48,15 +46,6 @@ pub(crate) struct Arguments {
     perplexity: Option<PathBuf>,
 }
 
-/// A candidate's score, for machines.
-#[derive(Serialize)]
-struct Row {
-    index: usize,
-    logprob: f64,
-    tokens: usize,
-    score: f64,
-}
-
 pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
     if let Some(file) = &arguments.batch {
         return batch::run(common, Source::of(file), out);
@@ -74,13 +63,14 @@ pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> R
     let model = common.open()?;
     let scores = {
         let _progress = Progress::spinner(common, "scoring");
+        let cancel = CancelHandle::default();
         match &conversation {
-            Some(conversation) => model.score_replies(conversation, &candidates)?,
-            None => score_after(&model, arguments.prompt.as_deref().unwrap_or_default(), &candidates)?,
+            Some(conversation) => model.score_replies(conversation, &candidates, &cancel)?,
+            None => model.score_completions(arguments.prompt.as_deref().unwrap_or_default(), &candidates, &cancel)?,
         }
     };
     if common.json {
-        return out.json(&rows(&scores));
+        return out.json(&scores);
     }
     let head = format!("{:>9} {:>9} {:>6}  candidate", "score", "logprob", "tokens");
     let head = out.paint(BOLD, &head);
@@ -89,18 +79,4 @@ pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> R
         out.text(&format!("{:>9.3} {:>9.3} {:>6}  {candidate}\n", score.score, score.logprob, score.tokens))?;
     }
     Ok(())
-}
-
-fn score_after(model: &Model, prompt: &str, candidates: &[String]) -> Result<Vec<CandidateScore>, Failure> {
-    Ok(model.score_completions(prompt, candidates)?)
-}
-
-fn rows(scores: &[CandidateScore]) -> Vec<Row> {
-    let row = |(index, score): (usize, &CandidateScore)| Row {
-        index,
-        logprob: rounded(score.logprob, 6),
-        tokens: score.tokens,
-        score: rounded(score.score, 6),
-    };
-    scores.iter().enumerate().map(row).collect()
 }

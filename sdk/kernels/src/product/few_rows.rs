@@ -8,7 +8,7 @@
 //!     dots[i]  = bytes of weight row i . bytes of x          4 vectors; a quad holds one block's sum in four pieces
 //!     c        = sum_within_quads(dots) + correction         quad j, lane i: the whole sum of block j with weight row i
 //!     sum     += float(c) * (scale of weight * scale of x)
-//! y[i] = quads of sum, folded
+//! y[i] = quads of sum, added in order
 //! ```
 //!
 //! The four weight rows share the loads of x. Summing each block as a whole, before its scale is applied, makes the order of float
@@ -16,9 +16,10 @@
 
 use std::ops::Range;
 
-use super::parameters::{FourRows, Parameters, four_rows};
+use super::parameters::{EachBlock, FourRows, Parameters, StepScales};
 use super::quantise::{BLOCK, QuantisedRows};
 use crate::float_product::Rows;
+use crate::floats::Floats;
 use crate::matrix::BlockWeights;
 use crate::simd::{Kernel, MAX_LANES, Simd};
 
@@ -37,36 +38,53 @@ pub(super) struct FewRows<'a> {
 impl Kernel for FewRows<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        match (self.weights.bits, self.x.m) {
-            (4, 1) => self.all::<S, 1, 4>(s),
-            (4, 2) => self.all::<S, 2, 4>(s),
-            (4, 3) => self.all::<S, 3, 4>(s),
-            (4, 4) => self.all::<S, 4, 4>(s),
-            (8, 1) => self.all::<S, 1, 8>(s),
-            (8, 2) => self.all::<S, 2, 8>(s),
-            (8, 3) => self.all::<S, 3, 8>(s),
-            (8, 4) => self.all::<S, 4, 8>(s),
-            (bits, m) => unreachable!("{m} rows, {bits} bits"),
+        let parameters = Parameters::new(self.weights);
+        let stride = self.weights.blocks();
+        match self.weights.scales {
+            Floats::F32(scales) if parameters.shared == 1 => self.with_scales(s, EachBlock { at: scales.as_ptr(), stride }),
+            Floats::F16(scales) if parameters.shared == 1 => self.with_scales(s, EachBlock { at: scales.as_ptr(), stride }),
+            _ => self.with_scales(s, parameters),
         }
     }
 }
 
-/// Where a step's weights of four rows are.
-type FourPointers = [*const u8; 4];
+/// A place in each of four weight rows.
+#[derive(Clone, Copy)]
+struct FourPointers {
+    at: *const u8,
+    /// Bytes from one row to the next.
+    stride: usize,
+}
 
 impl FewRows<'_> {
     #[inline(always)]
-    fn all<S: Simd, const M: usize, const BITS: usize>(&self, s: S) {
-        for first in self.rows.clone().step_by(4) {
-            let held = (self.rows.end - first).min(4);
-            // SAFETY: `held` rows exist from `first`.
-            let sums = unsafe { self.four::<S, M, BITS>(s, four_rows(first, held)) };
-            for (row, sums) in sums.into_iter().enumerate() {
-                for (i, sum) in sums.into_iter().enumerate().take(held) {
-                    // SAFETY: `y` is `[m, rows]`, and this item alone writes it.
-                    unsafe { *self.y.row(row, first - self.rows.start + i) = sum }
-                }
+    fn with_scales<S: Simd>(&self, s: S, scales: impl StepScales) {
+        match (self.weights.bits, self.x.m) {
+            (4, 1) => self.all::<S, 1, 4>(s, scales),
+            (4, 2) => self.all::<S, 2, 4>(s, scales),
+            (4, 3) => self.all::<S, 3, 4>(s, scales),
+            (4, 4) => self.all::<S, 4, 4>(s, scales),
+            (8, 1) => self.all::<S, 1, 8>(s, scales),
+            (8, 2) => self.all::<S, 2, 8>(s, scales),
+            (8, 3) => self.all::<S, 3, 8>(s, scales),
+            (8, 4) => self.all::<S, 4, 8>(s, scales),
+            (bits, m) => unreachable!("{m} rows, {bits} bits"),
+        }
+    }
+
+    #[inline(always)]
+    fn all<S: Simd, const M: usize, const BITS: usize>(&self, s: S, scales: impl StepScales) {
+        let mut first = self.rows.start;
+        while first < self.rows.end {
+            // The last one to three rows are taken one by one, each in place of four.
+            let count = if self.rows.end - first >= 4 { 4 } else { 1 };
+            // SAFETY: `count` rows exist from `first`.
+            let sums = unsafe { self.four::<S, M, BITS>(s, scales, FourRows { first, stride: count / 4 }) };
+            for (row, sums) in sums.iter().enumerate() {
+                // SAFETY: `y` is `[m, rows]`, and this item alone writes it.
+                unsafe { self.y.row(row, first - self.rows.start).copy_from_nonoverlapping(sums.as_ptr(), count) }
             }
+            first += count;
         }
     }
 
@@ -75,31 +93,33 @@ impl FewRows<'_> {
     /// # Safety
     /// The rows exist.
     #[inline(always)]
-    unsafe fn four<S: Simd, const M: usize, const BITS: usize>(&self, s: S, rows: FourRows) -> [[f32; 4]; M] {
+    unsafe fn four<S: Simd, const M: usize, const BITS: usize>(
+        &self,
+        s: S,
+        scales: impl StepScales,
+        rows: FourRows,
+    ) -> [[f32; 4]; M] {
         let step_bytes = S::LANES * BITS;
         let row_bytes = self.weights.row_bytes();
-        let parameters = Parameters::new(self.weights);
         let blocks = self.weights.k / BLOCK;
         let whole_steps = blocks / (S::LANES / 4);
         let mut sums = [s.splat(0.); M];
-        // SAFETY: the rows exist: four times `row_bytes` bytes, of which `whole_steps` steps lie within the row. What is left is
-        // copied to a padded buffer first. Only prefetches reach further, which may.
+        // SAFETY: the rows exist: four times `row_bytes` bytes, of which `whole_steps` steps lie within the row. Only prefetches
+        // reach further, which may.
         unsafe {
-            let at: FourPointers = rows.map(|row| self.weights.packed.as_ptr().add(row * row_bytes));
+            let at = self.weights.packed.as_ptr().add(rows.first * row_bytes);
+            let stride = rows.stride * row_bytes;
             for step in 0..whole_steps {
                 for line in (0..4 * step_bytes).step_by(64) {
-                    s.prefetch(at[0].wrapping_add(4 * step_bytes * step + line + AHEAD));
+                    s.prefetch(at.wrapping_add(4 * step_bytes * step + line + AHEAD));
                 }
-                self.step::<S, M, BITS>(s, &parameters, at.map(|at| at.add(step * step_bytes)), rows, step, &mut sums);
+                scales.prefetch(s, rows, step, AHEAD, BITS);
+                let weights = FourPointers { at: at.add(step * step_bytes), stride };
+                self.step::<S, M, BITS>(s, weights, scales.scales(s, rows, step), rows, step, &mut sums);
             }
             if whole_steps * (S::LANES / 4) < blocks {
-                let mut padded = [[0u8; MAX_LANES * 8]; 4];
-                for (padded, at) in padded.iter_mut().zip(at) {
-                    let used = whole_steps * step_bytes;
-                    std::ptr::copy_nonoverlapping(at.add(used), padded.as_mut_ptr(), blocks * BLOCK * BITS / 8 - used);
-                }
-                let at = [padded[0].as_ptr(), padded[1].as_ptr(), padded[2].as_ptr(), padded[3].as_ptr()];
-                self.step::<S, M, BITS>(s, &parameters, at, rows, whole_steps, &mut sums);
+                let used = whole_steps * step_bytes;
+                self.last_step::<S, M, BITS>(s, FourPointers { at: at.add(used), stride }, rows, whole_steps, &mut sums);
             }
         }
         let mut folded = [[0.; 4]; M];
@@ -109,33 +129,62 @@ impl FewRows<'_> {
         folded
     }
 
-    /// One step.
+    /// The step that a row does not fill: the weights are copied to a padded buffer first.
     ///
     /// # Safety
-    /// Each pointer is valid for reads of a step: `LANES * BITS` bytes.
+    /// The rows exist, and each is valid for reads of what is left of it.
     #[inline(always)]
-    unsafe fn step<S: Simd, const M: usize, const BITS: usize>(
+    unsafe fn last_step<S: Simd, const M: usize, const BITS: usize>(
         &self,
         s: S,
-        parameters: &Parameters<'_>,
-        at: FourPointers,
+        weights: FourPointers,
         rows: FourRows,
         step: usize,
         sums: &mut [S::F; M],
     ) {
-        let scales = parameters.scales(s, rows, step);
+        let mut padded = [[0u8; MAX_LANES * 8]; 4];
+        let left = self.weights.row_bytes() - step * S::LANES * BITS;
+        // SAFETY: `left` bytes, less than a step, remain in each row.
+        unsafe {
+            for (i, padded) in padded.iter_mut().enumerate() {
+                std::ptr::copy_nonoverlapping(weights.at.add(i * weights.stride), padded.as_mut_ptr(), left);
+            }
+            let weights = FourPointers { at: padded.as_ptr().cast(), stride: padded[0].len() };
+            let scales = Parameters::new(self.weights).any_scales(s, rows, step);
+            self.step::<S, M, BITS>(s, weights, scales, rows, step, sums);
+        }
+    }
+
+    /// One step.
+    ///
+    /// # Safety
+    /// The weights are valid for reads of a step, `LANES * BITS` bytes, of each row.
+    #[inline(always)]
+    unsafe fn step<S: Simd, const M: usize, const BITS: usize>(
+        &self,
+        s: S,
+        weights: FourPointers,
+        scales: S::F,
+        rows: FourRows,
+        step: usize,
+        sums: &mut [S::F; M],
+    ) {
         let zero_points = match self.weights.zero_points {
-            Some(stored) => Some(parameters.zero_points::<S, BITS>(s, stored, rows, step)),
+            Some(stored) => Some(Parameters::new(self.weights).zero_points::<S, BITS>(s, stored, rows, step)),
             None => None,
         };
         let vector = 4 * S::LANES;
         // SAFETY: the caller's promise for the weights. The quantised rows have `blocks` blocks, a multiple of every step's.
         unsafe {
             // A step of 4 bits is one vector of bytes, split into even and odd values; a step of 8 bits is two vectors.
-            let mut weights = [[s.splat_int(0); 2]; 4];
+            let mut bytes = [[s.splat_int(0); 2]; 4];
             for i in 0..4 {
-                let first = s.load_bytes(at[i]);
-                weights[i] = if BITS == 4 { s.split_nibbles(first).into() } else { [first, s.load_bytes(at[i].add(vector))] };
+                let at = weights.at.add(i * weights.stride);
+                bytes[i] = if BITS == 4 {
+                    s.split_nibbles(s.load_bytes(at)).into()
+                } else {
+                    [s.load_bytes(at), s.load_bytes(at.add(vector))]
+                };
             }
             for m in 0..M {
                 let values = self.x.values.as_ptr().add(m * self.x.blocks * BLOCK).cast::<u8>();
@@ -144,13 +193,13 @@ impl FewRows<'_> {
                     let even = s.load_bytes(values.add(step * vector));
                     let odd = s.load_bytes(values.add(self.x.blocks * 16 + step * vector));
                     for i in 0..4 {
-                        dots[0][i] = s.dot_nibbles(dots[0][i], weights[i], [even, odd]);
+                        dots[0][i] = s.dot_nibbles(dots[0][i], bytes[i], [even, odd]);
                     }
                 } else {
                     for half in 0..2 {
                         let values = s.load_bytes(values.add((step * 2 + half) * vector));
                         for i in 0..4 {
-                            dots[half][i] = s.dot_bytes(dots[half][i], [weights[i][half]], [values]);
+                            dots[half][i] = s.dot_bytes(dots[half][i], [bytes[i][half]], [values]);
                         }
                     }
                 }

@@ -166,23 +166,27 @@ impl QuantiseRows<'_> {
     #[inline(always)]
     fn place<S: Simd>(&self, _: S, row: usize, block: usize, quantised: &Block, correction: i32) {
         let Place { blocks, values, scales, corrections } = self.place;
-        let (even, odd): ([i8; 16], [i8; 16]) = if self.form.bits == 4 {
-            (std::array::from_fn(|i| quantised.values[2 * i]), std::array::from_fn(|i| quantised.values[2 * i + 1]))
-        } else {
-            (std::array::from_fn(|i| quantised.values[i]), std::array::from_fn(|i| quantised.values[16 + i]))
-        };
+        let [mut first, mut second]: [[i8; 16]; 2] = bytemuck::cast(quantised.values);
+        if self.form.bits == 4 {
+            // A pair of values as one number is what vector units can take apart.
+            let pairs: [[u8; 2]; 16] = bytemuck::cast(quantised.values);
+            for i in 0..16 {
+                let pair = u16::from_le_bytes(pairs[i]);
+                (first[i], second[i]) = (pair as i8, (pair >> 8) as i8);
+            }
+        }
         // SAFETY: `fill` made room for `rows` padded to a group, `blocks` blocks each; this item alone writes these rows.
         unsafe {
             if self.few {
                 let row_values = values.at.add(row * blocks * BLOCK);
                 let halves = if self.form.bits == 4 { [block * 16, (blocks + block) * 16] } else { [block * 32, block * 32 + 16] };
-                row_values.add(halves[0]).cast::<[i8; 16]>().write(even);
-                row_values.add(halves[1]).cast::<[i8; 16]>().write(odd);
+                row_values.add(halves[0]).cast::<[i8; 16]>().write(first);
+                row_values.add(halves[1]).cast::<[i8; 16]>().write(second);
                 scales.at.add((row * blocks + block) * 4).cast::<[f32; 4]>().write([quantised.scale; 4]);
                 corrections.at.add((row * blocks + block) * 4).cast::<[i32; 4]>().write([correction; 4]);
             } else {
                 let index = (row / GROUP * blocks + phase_major::<S>(block, blocks)) * GROUP + row % GROUP;
-                values.at.add(index * BLOCK).cast::<[[i8; 16]; 2]>().write([even, odd]);
+                values.at.add(index * BLOCK).cast::<[[i8; 16]; 2]>().write([first, second]);
                 *scales.at.add(index) = quantised.scale;
                 *corrections.at.add(index) = correction;
             }

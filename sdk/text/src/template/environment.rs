@@ -34,7 +34,8 @@ pub(super) fn chat_environment() -> Environment<'static> {
     environment.set_formatter(write_as_python);
     environment.set_unknown_method_callback(methods::call);
     environment.set_fuel(Some(RENDER_FUEL));
-    environment.set_debug(false);
+    // Errors then name the variable that was missing.
+    environment.set_debug(true);
     environment.add_function("raise_exception", raise_exception);
     environment.add_filter("tojson", json::tojson);
     filters::add(&mut environment);

@@ -31,11 +31,11 @@ fn templates_are_found_in_old_and_newer_places() {
         ask: Option<&'static str>,
         rendered: &'static str,
     }
-    let list = r#"{"chat_template": [{"name": "default", "template": "D"}, {"name": "rag", "template": "R"}]}"#;
+    const LIST: &str = r#"{"chat_template": [{"name": "default", "template": "D"}, {"name": "rag", "template": "R"}]}"#;
     let cases = [
         Case { name: "a string", files: &[("tokenizer_config.json", r#"{"chat_template": "S"}"#)], ask: None, rendered: "S" },
-        Case { name: "a list", files: &[("tokenizer_config.json", list)], ask: None, rendered: "D" },
-        Case { name: "by name from a list", files: &[("tokenizer_config.json", list)], ask: Some("rag"), rendered: "R" },
+        Case { name: "a list", files: &[("tokenizer_config.json", LIST)], ask: None, rendered: "D" },
+        Case { name: "by name from a list", files: &[("tokenizer_config.json", LIST)], ask: Some("rag"), rendered: "R" },
         Case { name: "a file", files: &[("chat_template.jinja", "F\n")], ask: None, rendered: "F" },
         Case {
             name: "a file before the configuration",
@@ -104,7 +104,7 @@ fn each_unusable_file_is_named_with_what_is_wrong() {
         Case { name: "an unknown version", files: vec![("tokenizer.json", "{\"version\": \"9.0\"}".to_owned())], says: &["9.0"] },
         Case { name: "a bad pattern", files: vec![("tokenizer.json", bad_pattern.json().to_string())], says: &["no tokenizer"] },
         Case { name: "a decoder that strips ends", files: vec![("tokenizer.json", trailing_strip.json().to_string())], says: &["strips the end"] },
-        Case { name: "a configuration that is no JSON", files: config("{\n  \"a\": tru\n}"), says: &["tokenizer_config.json", "line 2, column 11"] },
+        Case { name: "a configuration that is no JSON", files: config("{\n  \"a\": ,\n}"), says: &["tokenizer_config.json", "line 2, column 8"] },
         Case { name: "a configuration that is a list", files: config("[]"), says: &["tokenizer_config.json", "a list was found"] },
         Case { name: "a token that is a number", files: config("{\"eos_token\": 3}"), says: &["`eos_token`", "a number was found"] },
         Case { name: "a listed token without text", files: config("{\"added_tokens_decoder\": {\"5\": {}}}"), says: &["`added_tokens_decoder.5`"] },

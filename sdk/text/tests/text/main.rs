@@ -4,6 +4,7 @@
 mod encode;
 mod files;
 mod fixtures;
+mod goldens;
 mod judged;
 mod protect;
 mod stop;

@@ -1,13 +1,12 @@
 //! Many conversations with candidates: a line of scores each, and a summary where the right answers are known.
 
-use super::rows;
 use crate::arguments::Common;
 use crate::conversation;
 use crate::failure::Failure;
 use crate::input::Source;
 use crate::output::Output;
 use crate::progress::Progress;
-use kinglet::{CandidateScore, Conversation};
+use kinglet::{CancelHandle, CandidateScore, Conversation};
 use serde::Deserialize;
 use serde_json::Value;
 use std::io::Write;
@@ -36,8 +35,9 @@ pub(super) fn run(common: &Common, source: Source<'_>, out: &mut Output) -> Resu
     for (number, line) in &lines {
         let place = |reason: String| Failure::failed(format!("line {number} of {source}: {reason}"));
         let case = parse(line).map_err(place)?;
-        let scores = model.score_replies(&case.conversation, &case.candidates).map_err(|error| place(error.to_string()))?;
-        out.json(&rows(&scores))?;
+        let scores = model.score_replies(&case.conversation, &case.candidates, &CancelHandle::default());
+        let scores = scores.map_err(|error| place(error.to_string()))?;
+        out.json(&scores)?;
         summary.add(&scores, case.answer);
         progress.advance();
     }
@@ -114,18 +114,19 @@ impl std::fmt::Display for Summary {
 mod tests {
     use super::*;
 
-    fn scores(values: &[f64]) -> Vec<CandidateScore> {
-        values.iter().map(|&score| CandidateScore { logprob: 0.0, tokens: 1, score }).collect()
+    fn scores(values: &[f32]) -> Vec<CandidateScore> {
+        let score = |(index, &score): (usize, &f32)| CandidateScore { index, logprob: 0.0, tokens: 1, score };
+        values.iter().enumerate().map(score).collect()
     }
 
     #[test]
     fn ranks_count_ties_against_the_answer() {
-        struct Case(&'static [f64], usize, Option<usize>);
+        struct Case(&'static [f32], usize, Option<usize>);
         for Case(values, answer, expected) in [
             Case(&[0.0], 0, Some(1)),
             Case(&[3.0, 2.0, 1.0], 1, Some(2)),
             Case(&[1.0, 1.0, 1.0], 1, Some(3)),
-            Case(&[f64::NEG_INFINITY, 0.0], 0, Some(2)),
+            Case(&[f32::NEG_INFINITY, 0.0], 0, Some(2)),
             Case(&[1.0], 1, None),
         ] {
             assert_eq!(rank(&scores(values), answer), expected, "{values:?} {answer}");
@@ -135,7 +136,7 @@ mod tests {
     #[test]
     fn the_summary_is_over_the_cases_with_an_answer() {
         let mut summary = Summary::default();
-        let mut twelve: Vec<f64> = (0..12).map(f64::from).collect();
+        let mut twelve: Vec<f32> = (0..12u8).map(f32::from).collect();
         summary.add(&scores(&twelve), Some(11));
         summary.add(&scores(&twelve), Some(8));
         summary.add(&scores(&twelve), Some(0));

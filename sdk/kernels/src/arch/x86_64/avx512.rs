@@ -131,9 +131,9 @@ impl Simd for Avx512 {
         let mut quad = [0.; 4];
         // SAFETY: `self` is the proof of presence; `quad` has room for the four floats stored.
         unsafe {
-            let upper = _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(_mm512_castps_pd(x)));
-            let half = _mm256_add_ps(_mm512_castps512_ps256(x), upper);
-            _mm_storeu_ps(quad.as_mut_ptr(), _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps::<1>(half)));
+            let first = _mm_add_ps(_mm512_castps512_ps128(x), _mm512_extractf32x4_ps::<1>(x));
+            let third = _mm_add_ps(first, _mm512_extractf32x4_ps::<2>(x));
+            _mm_storeu_ps(quad.as_mut_ptr(), _mm_add_ps(third, _mm512_extractf32x4_ps::<3>(x)));
         }
         quad
     }

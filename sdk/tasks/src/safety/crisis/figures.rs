@@ -81,6 +81,7 @@ pub(super) const FIGURES: &[&str] = &[
     r"follow(?:ing|ed|s)? me (?:on (?:twitter|instagram|insta|tiktok|facebook|x|spotify|social|youtube|linkedin|here)|back|up|so far|through|around (?:the (?:house|kitchen|garden)|all day (?:wagging|begging|meowing))|if)",
     r"(?:adds?|ads|cat|dog|puppy|kitten|duck|sheep|ducks|geese|song|luck|rain|cookies) (?:keeps? |is |are |was )*(?:following|stalking|chasing|attacking|attacked|killing) me",
     r"(?:being|getting|was|got|been|i'?m|am) (?:attacked|mugged|chased|robbed|bitten|eaten alive|killed) by (?:a |an |the |my |some |these |that )?(?:\w+ )?(?:mosquito\w*|ants?|geese|goose|seagulls?|cat|kitten|puppy|puppies|squirrel|squirrels|bees?|wasps?|flies|pollen|allergies|fees|prices|deadlines|chicken|chickens|crab|toddlers?|bugs|zombies|npcs?|pokemon|boss|dragon)",
+    r"attack(?:ed|s|ing)? (?:me |us |him |her )?(?:for|online|on (?:twitter|social media)|in the (?:press|media|comments))",
     r"robbed of (?:a|the|that|an) (?:oscar|goal|win|victory|medal|penalty|title|grammy|award|point|touchdown)",
     r"highway robbery|(?:was|is|that'?s) (?:a )?(?:steal|robbery)",
     r"held (?:me |us )?hostage (?:by|on) (?:the|my|this|hold|customer|netflix|comcast|cat|phone|meeting|wifi|contract)",

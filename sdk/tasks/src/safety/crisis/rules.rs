@@ -55,7 +55,7 @@ const ABUSE: &[&str] = &[
     r"\b<someone> (?:touch(?:es|ed)|keeps? touching|is touching|was touching) (?:me|my (?:daughter|son|kid|child))(?: (?:and|when|where|there|in(?:appropriately)?|at night|sexually)|[.!?]|$)",
     r"\b<someone>(?: has| had)? (?:won'?t|will not|doesn'?t|does not|never) let me (?:leave (?:the|this|our) (?:house|home|room|apartment|flat|building)|out of (?:the|my) (?:house|room)|see (?:my family|anyone)|have my (?:phone|passport))\b",
     r"\b(?:locked|locks|keeps|kept|keeping|trapped|traps) me (?:locked )?(?:in|inside) (?:the|a|my|his|her|our|their) (?:room|house|basement|bedroom|cellar|closet|apartment|flat|car|bathroom)\b",
-    r"\b(?:scared|afraid|terrified|frightened) (?:of (?:my|the) (?:\w+ )?<relative>(?: (?:when|because|he|she|hurting|coming)|[.!?]|$)|to go home|(?:that )?(?:he|she|they)(?:'ll| will|'s going to| is going to| might)(?: \w+)? (?:hurt|hit|beat|kill|find) me)\b",
+    r"\b(?:scared|afraid|terrified|frightened) (?:of (?:my|the) (?:\w+ )?<relative>(?: (?:when|because|he|she|hurting|coming)|[.!?]|$)|to go home|(?:that )?(?:he|she|they)(?:'ll| will|'s going to| is going to| might)(?: \w+)? (?:hurt|hit|beat|kill|find) me\b)",
     r"\b(?:i have|i've got|covered in|hide|hiding|the) bruises (?:from (?:him|her|my|where)|where (?:he|she)|he |she )",
 ];
 

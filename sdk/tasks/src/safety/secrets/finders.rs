@@ -57,7 +57,7 @@ static FINDERS: LazyLock<Vec<Finder>> = LazyLock::new(|| {
         (Kind::Key, KEY, |_, _| true),
         (Kind::Key, LONG_WORD, |_, value| value.starts_with("-----BEGIN") || checks::looks_random(value)),
         (Kind::Email, EMAIL, |_, _| true),
-        (Kind::Phone, r"(?:\+|\(|(?-u:\b))[0-9][0-9 ().\-]{5,}[0-9]", |_, value| is_phone(value)),
+        (Kind::Phone, r"(?:\+|\(|(?-u:\b))[0-9][0-9 ().\-]{5,}[0-9](?-u:\b)", |_, value| is_phone(value)),
     ];
     // Constant patterns, all compiled by every test of this file.
     let compile = |pattern| Regex::new(pattern).unwrap_or_else(|e| unreachable!("{e}"));

@@ -1,0 +1,84 @@
+//! Replies: how well given ones fit.
+
+use crate::{CancelHandle, Error, Model, PromptRequest};
+use kinglet_bundle::Bundle;
+use kinglet_tasks::{ModelExtras, ReplyModel, ReplyRanker};
+use kinglet_text::{ChatTemplate, Message};
+use std::sync::Arc;
+
+pub use kinglet_tasks::{CandidateScore, Conversation, ConversationError, Speaker, Turn};
+
+/// The file in which a model folder says what other runtimes do not know.
+const EXTRAS: &str = "kinglet.json";
+/// What stands for the template of a model that has none where only prompts as they stand are scored.
+const NO_TEMPLATE: &str = "{% for message in messages %}{{ message.content }}{% endfor %}";
+
+/// What the folder's `kinglet.json` says, or nothing.
+pub(crate) fn read_extras(bundle: &Bundle) -> Result<ModelExtras, Error> {
+    let Some(path) = bundle.extra_file(EXTRAS) else { return Ok(ModelExtras::default()) };
+    let unusable = |reason: String| Error::BadModel(format!("`{}` cannot be used: {reason}; correct it or download it again", path.display()).into());
+    let text = std::fs::read_to_string(&path).map_err(|error| unusable(error.to_string()))?;
+    ModelExtras::from_json(&text).map_err(|error| unusable(error.to_string()))
+}
+
+impl Model {
+    /// How well each candidate fits as the next message of `conversation`, in the order of the candidates. Candidates that
+    /// were scored before are scored faster.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a model without a chat template, [`Error::InvalidRequest`] for a conversation without any
+    /// text, one that the template refuses, or a candidate that is too long, [`Error::Cancelled`].
+    pub fn score_replies<S: AsRef<str>>(
+        &self,
+        conversation: &Conversation,
+        candidates: &[S],
+        cancel: &CancelHandle,
+    ) -> Result<Vec<CandidateScore>, Error> {
+        self.text()?.template()?;
+        Ok(self.ranker()?.score(conversation, candidates, &cancel.0)?)
+    }
+
+    /// How well each candidate fits after a prompt as it stands, in the order of the candidates. Special tokens in the prompt
+    /// count, and a prompt that ends with what opens a reply in the model's template is scored as a conversation.
+    ///
+    /// # Errors
+    /// [`Error::InvalidRequest`] for a prompt that is empty or, with a candidate, longer than the context,
+    /// [`Error::Cancelled`].
+    pub fn score_completions<S: AsRef<str>>(
+        &self,
+        prompt: &str,
+        candidates: &[S],
+        cancel: &CancelHandle,
+    ) -> Result<Vec<CandidateScore>, Error> {
+        Ok(self.ranker()?.score_prompt(prompt, candidates, &cancel.0)?)
+    }
+
+    /// The tokens of a conversation as the model's chat template writes it down, with nothing after its last message.
+    ///
+    /// # Errors
+    /// As [`render`](Self::render).
+    pub fn transcript_tokens(&self, conversation: &Conversation) -> Result<Vec<u32>, Error> {
+        let role = |speaker: Speaker| match speaker {
+            Speaker::Customer => "user",
+            Speaker::Agent => "assistant",
+        };
+        let told = conversation.instructions.iter().map(|told| Message::new("system", told.as_str()));
+        let said = conversation.turns.iter().map(|turn| Message::new(role(turn.speaker), turn.text.as_str()));
+        let messages = told.chain(said).collect();
+        self.render_tokens(&PromptRequest { messages, add_generation_prompt: false, ..PromptRequest::default() })
+    }
+
+    /// What ranks replies, made at the first call.
+    pub(crate) fn ranker(&self) -> Result<Arc<ReplyRanker>, Error> {
+        self.0.ranker.get_or_read(|| {
+            let text = self.text()?;
+            let template = match text.template() {
+                Ok(template) => (**template).clone(),
+                Err(_) => ChatTemplate::from_sources(vec![("default".into(), NO_TEMPLATE.into())], vec![])?,
+            };
+            let extras = self.0.extras.clone();
+            let model = ReplyModel::new(self.0.generator.clone(), text.tokenizer.clone(), template, extras)?;
+            Ok(ReplyRanker::new(Arc::new(model.at(jiff::Zoned::now().datetime()))))
+        })
+    }
+}

@@ -1,0 +1,136 @@
+//! `kinglet.json`: what a model folder says about itself beyond what other runtimes know.
+
+use crate::error::ExtrasError;
+use kinglet_generate::TokenId;
+use serde::Deserialize;
+use std::ops::Range;
+
+/// The content of `kinglet.json`. Every field may be left out, and further ones are ignored.
+///
+/// ```
+/// use kinglet_tasks::{ModelExtras, ReplyFormat};
+/// let extras = ModelExtras::from_json("{}")?;
+/// assert_eq!(extras, ModelExtras::default());
+/// assert_eq!(extras.reply_format, ReplyFormat::Assistant);
+/// assert!(extras.languages.is_empty() && extras.reply_ranking.is_none());
+/// # Ok::<(), kinglet_tasks::ExtrasError>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct ModelExtras {
+    /// Languages that the model speaks, as ISO 639-1 codes. None named: every language is tried.
+    pub languages: Vec<String>,
+    /// How a conversation is shown to the model when it is to write a reply.
+    pub reply_format: ReplyFormat,
+    /// How the model ranks replies, if it was trained to.
+    pub reply_ranking: Option<ReplyRanking>,
+}
+
+/// How a conversation is shown to the model when it is to write a reply.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplyFormat {
+    /// For general chat models: the side that replies is `assistant`, the other `user`; a system message asks for one
+    /// short reply.
+    #[default]
+    Assistant,
+    /// For models trained on both sides of a dialogue: the roles are `customer` and `agent`, and the template opens the
+    /// turn of the side that did not speak last.
+    Speakers,
+}
+
+/// Reply ranking by vectors: certain logits after the prompt, and the same logits after the reply, are close where the reply
+/// fits. See `models/recipes/README.md`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct ReplyRanking {
+    /// The token that begins a reply whose vector is wanted.
+    pub reply_token: String,
+    /// First and last of the tokens whose logits make the vectors. No text has them, and likelihoods leave them and all that
+    /// follow them out.
+    pub rank_tokens: [TokenId; 2],
+    /// Divides the cosine of the two vectors.
+    pub temperature: f64,
+    /// Weight of the likelihood beside the cosine.
+    pub lm_weight: f64,
+}
+
+impl ReplyRanking {
+    /// Columns of the logits that make the vectors.
+    pub fn columns(&self) -> Range<usize> {
+        self.rank_tokens[0] as usize..self.rank_tokens[1] as usize + 1
+    }
+}
+
+impl ModelExtras {
+    /// Reads the text of a `kinglet.json`.
+    ///
+    /// # Errors
+    /// [`ExtrasError::Json`], and [`ExtrasError::Range`] for numbers that cannot be.
+    pub fn from_json(text: &str) -> Result<Self, ExtrasError> {
+        let extras: Self = serde_json::from_str(text).map_err(|e| ExtrasError::Json {
+            line: e.line(),
+            column: e.column(),
+            reason: e.to_string().split(" at line ").next().unwrap_or_default().to_owned(),
+        })?;
+        extras.check()?;
+        Ok(extras)
+    }
+
+    fn check(&self) -> Result<(), ExtrasError> {
+        let Some(ranking) = &self.reply_ranking else { return Ok(()) };
+        let range = |field, value: String, expected| Err(ExtrasError::Range { field, value, expected });
+        let [first, last] = ranking.rank_tokens;
+        if first == 0 || first > last {
+            return range("reply_ranking.rank_tokens", format!("[{first}, {last}]"), "the first and last of ids that follow those of text");
+        }
+        if !(ranking.temperature > 0.0 && ranking.temperature.is_finite()) {
+            return range("reply_ranking.temperature", ranking.temperature.to_string(), "above 0");
+        }
+        if !(ranking.lm_weight >= 0.0 && ranking.lm_weight.is_finite()) {
+            return range("reply_ranking.lm_weight", ranking.lm_weight.to_string(), "0 or more");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_is_read() {
+        let json = r#"{"languages": ["en", "de"], "reply_format": "speakers", "someday": {}, "reply_ranking":
+            {"reply_token": "<|reply|>", "rank_tokens": [4096, 4223], "temperature": 0.06, "lm_weight": 0.5}}"#;
+        let extras = ModelExtras::from_json(json).unwrap();
+        assert_eq!((extras.languages.len(), extras.reply_format), (2, ReplyFormat::Speakers));
+        let ranking = extras.reply_ranking.unwrap();
+        assert_eq!((ranking.columns(), ranking.temperature, ranking.lm_weight), (4096..4224, 0.06, 0.5));
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_with_its_place() {
+        struct Case {
+            json: &'static str,
+            says: &'static str,
+        }
+        let ranking = [
+            Case { json: r#""rank_tokens": [5, 4], "temperature": 1, "lm_weight": 0"#, says: "`reply_ranking.rank_tokens` is [5, 4]" },
+            Case { json: r#""rank_tokens": [0, 4], "temperature": 1, "lm_weight": 0"#, says: "`reply_ranking.rank_tokens` is [0, 4]" },
+            Case { json: r#""rank_tokens": [4, 4], "temperature": 0, "lm_weight": 0"#, says: "`reply_ranking.temperature` is 0; it must be above 0" },
+            Case { json: r#""rank_tokens": [4, 4], "temperature": 1, "lm_weight": -1"#, says: "`reply_ranking.lm_weight` is -1" },
+            Case { json: r#""rank_tokens": [4, -4], "temperature": 1, "lm_weight": 0"#, says: "line 1, column" },
+            Case { json: r#""rank_tokens": [4], "temperature": 1, "lm_weight": 0"#, says: "line 1, column" },
+            Case { json: r#""rank_tokens": [4, 5], "lm_weight": 0"#, says: "missing field `temperature`" },
+        ];
+        let ranking = ranking.map(|c| (format!(r#"{{"reply_ranking": {{"reply_token": "r", {}}}}}"#, c.json), c.says));
+        let others = [
+            ("".to_owned(), "line 1, column 0"),
+            (r#"{"languages": "en"}"#.to_owned(), "expected a sequence"),
+            ("{\n\"reply_format\": \"poem\"}".to_owned(), "line 2, column"),
+        ];
+        for (json, says) in ranking.into_iter().chain(others) {
+            let error = ModelExtras::from_json(&json).expect_err(&json).to_string();
+            assert!(error.contains(says), "{json}: {error}");
+        }
+    }
+}
