@@ -76,9 +76,10 @@ def drawn(pieces: list[tuple[str, Style]], baseline: float) -> str:
     for text, style in pieces:
         extra = ' font-weight="bold"' if style.bold else ""
         extra += ' opacity="0.6"' if style.dim else ""
-        place = f'x="{MARGIN + column * COLUMN:.1f}" y="{baseline}" textLength="{len(text) * COLUMN:.1f}" lengthAdjust="spacingAndGlyphs"'
-        if text.strip():
-            out.append(f'<text {place} fill="{style.colour}"{extra} xml:space="preserve">{escape(text)}</text>')
+        word, start = text.strip(), column + len(text) - len(text.lstrip())
+        place = f'x="{MARGIN + start * COLUMN:.1f}" y="{baseline}" textLength="{len(word) * COLUMN:.1f}" lengthAdjust="spacingAndGlyphs"'
+        if word:
+            out.append(f'<text {place} fill="{style.colour}"{extra} xml:space="preserve">{escape(word)}</text>')
         column += len(text)
     return "\n".join(out)
 

@@ -46,7 +46,10 @@ pub use kinglet_engine::Threads;
 pub use logits::{Likelihood, Logits, Positions};
 pub use machine::Machine;
 pub use model::Model;
-pub use replies::{CandidateScore, Conversation, ConversationError, Speaker, Turn};
+pub use replies::{
+    CandidateScore, Conversation, ConversationError, CrisisKind, Place, Reason, Reply, ReplyTiming, ReplyUsage, SmartReply,
+    SmartReplyOptions, Speaker, Status, Turn,
+};
 pub use report::{ArchitectureReport, EngineReport, MemoryReport, ModelReport, RepliesReport, TextReport, VariantReport};
 pub use request::{Answer, CancelHandle, Event, FinishReason, GenerationOptions, Response, SamplingOptions, Timing, Usage};
 pub use session::{Session, SessionOptions};

@@ -9,7 +9,7 @@ use crate::{Bytes, Error};
 use kinglet_bundle::Bundle;
 use kinglet_engine::{MemoryEstimate, Model as _, RunnerOptions};
 use kinglet_generate::{Generator, GeneratorOptions, SamplingOptions};
-use kinglet_tasks::{ModelExtras, ReplyRanker};
+use kinglet_tasks::{ModelExtras, SmartReplier};
 use kinglet_tract::TractModel;
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ pub(crate) struct Opened {
     pub(crate) sampling: SamplingOptions,
     pub(crate) extras: ModelExtras,
     text: Lazy<Text>,
-    pub(crate) ranker: Lazy<ReplyRanker>,
+    pub(crate) replier: Lazy<SmartReplier>,
 }
 
 impl Model {
@@ -41,8 +41,8 @@ impl Model {
         let runner = engine.runner(&runner_options(fit.room, settings))?;
         let generator = Generator::new(runner, generator_options(&bundle, &extras, settings)?)?;
         let (sampling, settings) = (recommended_sampling(&bundle), settings.clone());
-        let (text, ranker) = (Lazy::new(), Lazy::new());
-        Ok(Model(Arc::new(Opened { bundle, engine, settings, fit, generator, sampling, extras, text, ranker })))
+        let (text, replier) = (Lazy::new(), Lazy::new());
+        Ok(Model(Arc::new(Opened { bundle, engine, settings, fit, generator, sampling, extras, text, replier })))
     }
 
     /// Positions that one conversation may hold.

@@ -1,12 +1,15 @@
-//! Replies: how well given ones fit.
+//! Replies: suggested ones, and how well given ones fit.
 
 use crate::{CancelHandle, Error, Model, PromptRequest};
 use kinglet_bundle::Bundle;
-use kinglet_tasks::{ModelExtras, ReplyModel, ReplyRanker};
+use kinglet_tasks::{ModelExtras, ReplyModel, SmartReplier, SmartReplyRequest};
 use kinglet_text::{ChatTemplate, Message};
 use std::sync::Arc;
 
-pub use kinglet_tasks::{CandidateScore, Conversation, ConversationError, Speaker, Turn};
+pub use kinglet_tasks::{
+    CandidateScore, Conversation, ConversationError, CrisisKind, Place, Reason, Reply, ReplyTiming, ReplyUsage, SmartReply,
+    SmartReplyOptions, Speaker, Status, Turn,
+};
 
 /// The file in which a model folder says what other runtimes do not know.
 const EXTRAS: &str = "kinglet.json";
@@ -22,6 +25,39 @@ pub(crate) fn read_extras(bundle: &Bundle) -> Result<ModelExtras, Error> {
 }
 
 impl Model {
+    /// Replies for the side whose turn it is in `conversation`. That there is no good one is an answer, not an error: see
+    /// [`Status`]. The same options give the same replies.
+    ///
+    /// ```
+    /// use kinglet::{Conversation, Kinglet, SmartReplyOptions, Status};
+    /// let model = Kinglet::builder().build()?.open("goldcrest")?;
+    /// let nothing = model.smart_reply(&Conversation::single("..."), SmartReplyOptions::default())?;
+    /// assert_eq!(nothing.status, Status::NoReply);
+    /// # Ok::<(), kinglet::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a model without a chat template, [`Error::InvalidRequest`] for options out of range and for
+    /// a context that is too small.
+    pub fn smart_reply(&self, conversation: &Conversation, options: SmartReplyOptions) -> Result<SmartReply, Error> {
+        self.smart_reply_until(conversation, options, &CancelHandle::default())
+    }
+
+    /// As [`smart_reply`](Self::smart_reply), ended early by `cancel`.
+    ///
+    /// # Errors
+    /// As [`smart_reply`](Self::smart_reply), and [`Error::Cancelled`].
+    pub fn smart_reply_until(
+        &self,
+        conversation: &Conversation,
+        options: SmartReplyOptions,
+        cancel: &CancelHandle,
+    ) -> Result<SmartReply, Error> {
+        self.text()?.template()?;
+        let request = SmartReplyRequest { conversation: conversation.clone(), options };
+        Ok(self.replier()?.reply(request, &cancel.0)?)
+    }
+
     /// How well each candidate fits as the next message of `conversation`, in the order of the candidates. Candidates that
     /// were scored before are scored faster.
     ///
@@ -35,7 +71,7 @@ impl Model {
         cancel: &CancelHandle,
     ) -> Result<Vec<CandidateScore>, Error> {
         self.text()?.template()?;
-        Ok(self.ranker()?.score(conversation, candidates, &cancel.0)?)
+        Ok(self.replier()?.ranker().score(conversation, candidates, &cancel.0)?)
     }
 
     /// How well each candidate fits after a prompt as it stands, in the order of the candidates. Special tokens in the prompt
@@ -50,7 +86,7 @@ impl Model {
         candidates: &[S],
         cancel: &CancelHandle,
     ) -> Result<Vec<CandidateScore>, Error> {
-        Ok(self.ranker()?.score_prompt(prompt, candidates, &cancel.0)?)
+        Ok(self.replier()?.ranker().score_prompt(prompt, candidates, &cancel.0)?)
     }
 
     /// The tokens of a conversation as the model's chat template writes it down, with nothing after its last message.
@@ -68,17 +104,16 @@ impl Model {
         self.render_tokens(&PromptRequest { messages, add_generation_prompt: false, ..PromptRequest::default() })
     }
 
-    /// What ranks replies, made at the first call.
-    pub(crate) fn ranker(&self) -> Result<Arc<ReplyRanker>, Error> {
-        self.0.ranker.get_or_read(|| {
+    /// What suggests and ranks replies, made at the first call.
+    fn replier(&self) -> Result<Arc<SmartReplier>, Error> {
+        self.0.replier.get_or_read(|| {
             let text = self.text()?;
             let template = match text.template() {
                 Ok(template) => (**template).clone(),
                 Err(_) => ChatTemplate::from_sources(vec![("default".into(), NO_TEMPLATE.into())], vec![])?,
             };
-            let extras = self.0.extras.clone();
-            let model = ReplyModel::new(self.0.generator.clone(), text.tokenizer.clone(), template, extras)?;
-            Ok(ReplyRanker::new(Arc::new(model.at(jiff::Zoned::now().datetime()))))
+            let model = ReplyModel::new(self.0.generator.clone(), text.tokenizer.clone(), template, self.0.extras.clone())?;
+            Ok(SmartReplier::new(Arc::new(model.at(jiff::ZonedDateTime::now().datetime()))))
         })
     }
 }

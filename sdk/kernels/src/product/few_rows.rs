@@ -16,7 +16,7 @@
 
 use std::ops::Range;
 
-use super::parameters::{EachBlock, FourRows, Parameters, StepScales};
+use super::parameters::{AnyBlock, EachBlock, FourRows, StepParameters};
 use super::quantise::{BLOCK, QuantisedRows};
 use crate::float_product::Rows;
 use crate::floats::Floats;
@@ -38,12 +38,13 @@ pub(super) struct FewRows<'a> {
 impl Kernel for FewRows<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let parameters = Parameters::new(self.weights);
-        let stride = self.weights.blocks();
-        match self.weights.scales {
-            Floats::F32(scales) if parameters.shared == 1 => self.with_scales(s, EachBlock { at: scales.as_ptr(), stride }),
-            Floats::F16(scales) if parameters.shared == 1 => self.with_scales(s, EachBlock { at: scales.as_ptr(), stride }),
-            _ => self.with_scales(s, parameters),
+        let weights = self.weights;
+        match (weights.scales, weights.zero_points) {
+            (Floats::F32(scales), None) if weights.block == BLOCK => self.with(s, EachBlock::<_, false>::new(weights, scales)),
+            (Floats::F32(scales), Some(_)) if weights.block == BLOCK => self.with(s, EachBlock::<_, true>::new(weights, scales)),
+            (Floats::F16(scales), None) if weights.block == BLOCK => self.with(s, EachBlock::<_, false>::new(weights, scales)),
+            (Floats::F16(scales), Some(_)) if weights.block == BLOCK => self.with(s, EachBlock::<_, true>::new(weights, scales)),
+            _ => self.with(s, AnyBlock::new(weights)),
         }
     }
 }
@@ -58,31 +59,34 @@ struct FourPointers {
 
 impl FewRows<'_> {
     #[inline(always)]
-    fn with_scales<S: Simd>(&self, s: S, scales: impl StepScales) {
+    fn with<S: Simd>(&self, s: S, parameters: impl StepParameters) {
         match (self.weights.bits, self.x.m) {
-            (4, 1) => self.all::<S, 1, 4>(s, scales),
-            (4, 2) => self.all::<S, 2, 4>(s, scales),
-            (4, 3) => self.all::<S, 3, 4>(s, scales),
-            (4, 4) => self.all::<S, 4, 4>(s, scales),
-            (8, 1) => self.all::<S, 1, 8>(s, scales),
-            (8, 2) => self.all::<S, 2, 8>(s, scales),
-            (8, 3) => self.all::<S, 3, 8>(s, scales),
-            (8, 4) => self.all::<S, 4, 8>(s, scales),
+            (4, 1) => self.all::<S, 1, 4>(s, parameters),
+            (4, 2) => self.all::<S, 2, 4>(s, parameters),
+            (4, 3) => self.all::<S, 3, 4>(s, parameters),
+            (4, 4) => self.all::<S, 4, 4>(s, parameters),
+            (8, 1) => self.all::<S, 1, 8>(s, parameters),
+            (8, 2) => self.all::<S, 2, 8>(s, parameters),
+            (8, 3) => self.all::<S, 3, 8>(s, parameters),
+            (8, 4) => self.all::<S, 4, 8>(s, parameters),
             (bits, m) => unreachable!("{m} rows, {bits} bits"),
         }
     }
 
     #[inline(always)]
-    fn all<S: Simd, const M: usize, const BITS: usize>(&self, s: S, scales: impl StepScales) {
+    fn all<S: Simd, const M: usize, const BITS: usize>(&self, s: S, parameters: impl StepParameters) {
         let mut first = self.rows.start;
         while first < self.rows.end {
             // The last one to three rows are taken one by one, each in place of four.
             let count = if self.rows.end - first >= 4 { 4 } else { 1 };
             // SAFETY: `count` rows exist from `first`.
-            let sums = unsafe { self.four::<S, M, BITS>(s, scales, FourRows { first, stride: count / 4 }) };
-            for (row, sums) in sums.iter().enumerate() {
+            let sums = unsafe { self.four::<S, M, BITS>(s, parameters, FourRows { first, stride: count / 4 }) };
+            for (row, sums) in sums.into_iter().enumerate() {
                 // SAFETY: `y` is `[m, rows]`, and this item alone writes it.
-                unsafe { self.y.row(row, first - self.rows.start).copy_from_nonoverlapping(sums.as_ptr(), count) }
+                unsafe {
+                    let y = self.y.row(row, first - self.rows.start);
+                    if count == 4 { y.cast::<[f32; 4]>().write_unaligned(sums) } else { *y = sums[0] }
+                }
             }
             first += count;
         }
@@ -91,12 +95,12 @@ impl FewRows<'_> {
     /// The products of four weight rows with all rows of x.
     ///
     /// # Safety
-    /// The rows exist.
+    /// The rows exist, and the parameters are those of the weights.
     #[inline(always)]
     unsafe fn four<S: Simd, const M: usize, const BITS: usize>(
         &self,
         s: S,
-        scales: impl StepScales,
+        parameters: impl StepParameters,
         rows: FourRows,
     ) -> [[f32; 4]; M] {
         let step_bytes = S::LANES * BITS;
@@ -113,9 +117,9 @@ impl FewRows<'_> {
                 for line in (0..4 * step_bytes).step_by(64) {
                     s.prefetch(at.wrapping_add(4 * step_bytes * step + line + AHEAD));
                 }
-                scales.prefetch(s, rows, step, AHEAD, BITS);
+                parameters.prefetch::<S, BITS>(s, rows, step, AHEAD);
                 let weights = FourPointers { at: at.add(step * step_bytes), stride };
-                self.step::<S, M, BITS>(s, weights, scales.scales(s, rows, step), rows, step, &mut sums);
+                self.step::<S, M, BITS>(s, weights, parameters, rows, step, &mut sums);
             }
             if whole_steps * (S::LANES / 4) < blocks {
                 let used = whole_steps * step_bytes;
@@ -150,32 +154,29 @@ impl FewRows<'_> {
                 std::ptr::copy_nonoverlapping(weights.at.add(i * weights.stride), padded.as_mut_ptr(), left);
             }
             let weights = FourPointers { at: padded.as_ptr().cast(), stride: padded[0].len() };
-            let scales = Parameters::new(self.weights).any_scales(s, rows, step);
-            self.step::<S, M, BITS>(s, weights, scales, rows, step, sums);
+            self.step::<S, M, BITS>(s, weights, AnyBlock::new(self.weights), rows, step, sums);
         }
     }
 
     /// One step.
     ///
     /// # Safety
-    /// The weights are valid for reads of a step, `LANES * BITS` bytes, of each row.
+    /// The weights are valid for reads of a step, `LANES * BITS` bytes, of each row, and the parameters have the step.
     #[inline(always)]
     unsafe fn step<S: Simd, const M: usize, const BITS: usize>(
         &self,
         s: S,
         weights: FourPointers,
-        scales: S::F,
+        parameters: impl StepParameters,
         rows: FourRows,
         step: usize,
         sums: &mut [S::F; M],
     ) {
-        let zero_points = match self.weights.zero_points {
-            Some(stored) => Some(Parameters::new(self.weights).zero_points::<S, BITS>(s, stored, rows, step)),
-            None => None,
-        };
         let vector = 4 * S::LANES;
         // SAFETY: the caller's promise for the weights. The quantised rows have `blocks` blocks, a multiple of every step's.
         unsafe {
+            let scales = parameters.scales(s, rows, step);
+            let zero_points = parameters.zero_points::<S, BITS>(s, rows, step);
             // A step of 4 bits is one vector of bytes, split into even and odd values; a step of 8 bits is two vectors.
             let mut bytes = [[s.splat_int(0); 2]; 4];
             for i in 0..4 {
@@ -207,12 +208,12 @@ impl FewRows<'_> {
                 if BITS == 8 {
                     dot = s.add_neighbour_quads(dot, s.sum_within_quads(dots[1]));
                 }
-                let parameters = (m * self.x.blocks + step * (S::LANES / 4)) * 4;
-                let mut correction = s.load_bytes(self.x.corrections.as_ptr().add(parameters).cast());
+                let quads = (m * self.x.blocks + step * (S::LANES / 4)) * 4;
+                let mut correction = s.load_bytes(self.x.corrections.as_ptr().add(quads).cast());
                 if let Some(zero_points) = zero_points {
                     correction = s.mul_int(correction, zero_points);
                 }
-                let scale = s.mul(scales, s.load(self.x.scales.as_ptr().add(parameters)));
+                let scale = s.mul(scales, s.load(self.x.scales.as_ptr().add(quads)));
                 sums[m] = s.mul_add(s.to_float(s.add_int(dot, correction)), scale, sums[m]);
             }
         }

@@ -3,6 +3,8 @@
 //! Integer kernels take four weight rows at a time and, of each, a *step*: as many blocks of 32 as a vector has quads. Lane
 //! `4 * j + i` of a step's vector belongs to row i and block j of the step.
 
+use std::ops::Range;
+
 use half::f16;
 
 use super::quantise::BLOCK;
@@ -25,115 +27,196 @@ impl FourRows {
     }
 }
 
-/// Where the scales of whole steps come from. The inner loop of decoding is compiled for each source.
-pub(super) trait StepScales: Copy {
-    /// The scales of a step.
+/// A source of parameters. The inner loop of decoding is compiled for each of them.
+pub(super) trait StepParameters: Copy {
+    /// The scales of a step that lies within the rows.
+    ///
+    /// # Safety
+    /// The rows exist, and so does the step.
+    unsafe fn scales<S: Simd>(&self, s: S, rows: FourRows, step: usize) -> S::F;
+
+    /// The stored zero points of a step that lies within the rows, less what the products of this instruction set take off anyway;
+    /// `None` where none are stored.
+    ///
+    /// # Safety
+    /// As for [`StepParameters::scales`].
+    unsafe fn zero_points<S: Simd, const BITS: usize>(&self, s: S, rows: FourRows, step: usize) -> Option<S::I>;
+
+    /// Asks for the scales of the weights that lie `weight_bytes` further on.
+    fn prefetch<S: Simd, const BITS: usize>(&self, s: S, rows: FourRows, step: usize, weight_bytes: usize);
+}
+
+/// Scales of type `T`, `f32` or `f16`, for each block of 32, with zero points where `STORED`.
+#[derive(Clone, Copy)]
+pub(super) struct EachBlock<T, const STORED: bool> {
+    /// `[n, stride]`
+    scales: *const T,
+    /// Blocks a row.
+    stride: usize,
+    /// `[n, zero_point_stride]` bytes
+    zero_points: *const u8,
+    zero_point_stride: usize,
+}
+
+impl<T, const STORED: bool> EachBlock<T, STORED> {
+    /// The parameters of `weights`, whose scales these are.
+    #[inline(always)]
+    pub(super) fn new(weights: &BlockWeights<'_>, scales: &[T]) -> EachBlock<T, STORED> {
+        EachBlock {
+            scales: scales.as_ptr(),
+            stride: weights.blocks(),
+            zero_points: weights.zero_points.map_or(std::ptr::null(), <[u8]>::as_ptr),
+            zero_point_stride: weights.zero_point_row_bytes(),
+        }
+    }
+}
+
+impl<T: Scale, const STORED: bool> StepParameters for EachBlock<T, STORED> {
+    #[inline(always)]
+    unsafe fn scales<S: Simd>(&self, s: S, rows: FourRows, step: usize) -> S::F {
+        // SAFETY: the caller's promise.
+        unsafe { T::load_step(s, self.scales, self.stride, rows, step) }
+    }
+
+    #[inline(always)]
+    unsafe fn zero_points<S: Simd, const BITS: usize>(&self, s: S, rows: FourRows, step: usize) -> Option<S::I> {
+        // SAFETY: the caller's promise.
+        if STORED { Some(unsafe { load_zero_points::<S, BITS>(s, self.zero_points, self.zero_point_stride, rows, step) }) } else { None }
+    }
+
+    #[inline(always)]
+    fn prefetch<S: Simd, const BITS: usize>(&self, s: S, rows: FourRows, step: usize, weight_bytes: usize) {
+        // Rows follow one another, so that the scales are one stream as the weights are: `LANES` values a step.
+        let ahead = weight_bytes * 8 / BITS / BLOCK + step * S::LANES;
+        s.prefetch(self.scales.wrapping_add(rows.first * self.stride + ahead).cast());
+    }
+}
+
+/// A float that scales may have.
+pub(super) trait Scale: Copy {
+    /// As [`Simd::load_columns`].
+    ///
+    /// # Safety
+    /// Each pointer is valid for `LANES / 4` reads.
+    unsafe fn load_columns<S: Simd>(s: S, from: [*const Self; 4]) -> S::F;
+
+    /// The scales of a step from `[n, stride]`.
     ///
     /// # Safety
     /// The rows exist, and the step lies within them.
-    unsafe fn scales<S: Simd>(&self, s: S, rows: FourRows, step: usize) -> S::F;
-
-    /// Asks for the scales of the steps that come `weight_bytes` of weights of `bits` bits later.
-    fn prefetch<S: Simd>(&self, s: S, rows: FourRows, step: usize, weight_bytes: usize, bits: usize);
-}
-
-/// A scale for each block of 32.
-#[derive(Clone, Copy)]
-pub(super) struct EachBlock<T> {
-    /// `[n, stride]`
-    pub(super) at: *const T,
-    /// Blocks a row.
-    pub(super) stride: usize,
-}
-
-impl<T> EachBlock<T> {
     #[inline(always)]
-    fn block<S: Simd>(&self, rows: FourRows, step: usize) -> [*const T; 4] {
-        let row = |i: usize| self.at.wrapping_add(rows.row(i) * self.stride + step * (S::LANES / 4));
-        [row(0), row(1), row(2), row(3)]
-    }
-
-    /// Rows follow one another, so that the scales are one stream as the weights are: `4 * LANES / 4` values a step.
-    #[inline(always)]
-    fn prefetch_stream<S: Simd>(&self, s: S, rows: FourRows, step: usize, weight_bytes: usize, bits: usize) {
-        let ahead = weight_bytes * 8 / bits / BLOCK + step * S::LANES;
-        s.prefetch(self.at.wrapping_add(rows.first * self.stride + ahead).cast());
+    unsafe fn load_step<S: Simd>(s: S, scales: *const Self, stride: usize, rows: FourRows, step: usize) -> S::F {
+        // SAFETY: the caller's promise: each row has `LANES / 4` scales from the step's first.
+        unsafe {
+            let first = scales.add(rows.first * stride + step * (S::LANES / 4));
+            let stride = rows.stride * stride;
+            Self::load_columns(s, [first, first.add(stride), first.add(2 * stride), first.add(3 * stride)])
+        }
     }
 }
 
-impl StepScales for EachBlock<f32> {
+impl Scale for f32 {
     #[inline(always)]
-    unsafe fn scales<S: Simd>(&self, s: S, rows: FourRows, step: usize) -> S::F {
+    unsafe fn load_columns<S: Simd>(s: S, from: [*const f32; 4]) -> S::F {
         // SAFETY: the caller's promise.
-        unsafe { s.load_columns(self.block::<S>(rows, step)) }
-    }
-    #[inline(always)]
-    fn prefetch<S: Simd>(&self, s: S, rows: FourRows, step: usize, weight_bytes: usize, bits: usize) {
-        self.prefetch_stream(s, rows, step, weight_bytes, bits);
+        unsafe { s.load_columns(from) }
     }
 }
 
-impl StepScales for EachBlock<f16> {
+impl Scale for f16 {
     #[inline(always)]
-    unsafe fn scales<S: Simd>(&self, s: S, rows: FourRows, step: usize) -> S::F {
+    unsafe fn load_columns<S: Simd>(s: S, from: [*const f16; 4]) -> S::F {
         // SAFETY: the caller's promise.
-        unsafe { s.load_columns_f16(self.block::<S>(rows, step)) }
-    }
-    #[inline(always)]
-    fn prefetch<S: Simd>(&self, s: S, rows: FourRows, step: usize, weight_bytes: usize, bits: usize) {
-        self.prefetch_stream(s, rows, step, weight_bytes, bits);
+        unsafe { s.load_columns_f16(from) }
     }
 }
 
-impl StepScales for Parameters<'_> {
-    #[inline(always)]
-    unsafe fn scales<S: Simd>(&self, s: S, rows: FourRows, step: usize) -> S::F {
-        self.any_scales(s, rows, step)
+/// The zero points of a step from `[n, stride]` bytes, one for each block of 32.
+///
+/// # Safety
+/// The rows exist, and the step lies within them.
+#[inline(always)]
+unsafe fn load_zero_points<S: Simd, const BITS: usize>(s: S, from: *const u8, stride: usize, rows: FourRows, step: usize) -> S::I {
+    let bit = step * (S::LANES / 4) * BITS;
+    let mut words = [0u32; 4];
+    for (i, word) in words.iter_mut().enumerate() {
+        // SAFETY: the caller's promise: the row has a step's fields from this bit, whole bytes but for vectors of one quad.
+        unsafe {
+            let at = from.add(rows.row(i) * stride + bit / 8);
+            *word = match S::LANES / 4 * BITS {
+                32 => at.cast::<u32>().read_unaligned(),
+                16 => at.cast::<u16>().read_unaligned().into(),
+                _ => (*at >> (bit % 8)).into(),
+            };
+        }
     }
-    #[inline(always)]
-    fn prefetch<S: Simd>(&self, _: S, _: FourRows, _: usize, _: usize, _: usize) {}
+    zero_points::<S, BITS>(s, words)
 }
 
-/// The parameters of one matrix.
+/// Zero points from each row's fields, less what products take off.
+#[inline(always)]
+fn zero_points<S: Simd, const BITS: usize>(s: S, words: [u32; 4]) -> S::I {
+    if BITS == 4 { s.fields::<4>(words) } else { s.add_int(s.fields::<8>(words), s.splat_int(-S::BYTE_BIAS)) }
+}
+
+/// Parameters of any matrix, also of steps that a row does not fill.
 #[derive(Clone, Copy)]
-pub(super) struct Parameters<'a> {
+pub(super) struct AnyBlock<'a> {
     weights: &'a BlockWeights<'a>,
     /// Blocks of 32 in a row.
-    pub(super) blocks: usize,
+    blocks: usize,
     /// Blocks of 32 that share a scale.
-    pub(super) shared: usize,
+    shared: usize,
+    /// Scales a row.
+    stride: usize,
+    /// Bytes of zero points a row.
+    zero_point_stride: usize,
 }
 
-impl<'a> Parameters<'a> {
+impl<'a> AnyBlock<'a> {
     #[inline(always)]
-    pub(super) fn new(weights: &'a BlockWeights<'a>) -> Parameters<'a> {
-        Parameters { weights, blocks: weights.k / BLOCK, shared: weights.block / BLOCK }
+    pub(super) fn new(weights: &'a BlockWeights<'a>) -> AnyBlock<'a> {
+        AnyBlock {
+            weights,
+            blocks: weights.k / BLOCK,
+            shared: weights.block / BLOCK,
+            stride: weights.blocks(),
+            zero_point_stride: weights.zero_point_row_bytes(),
+        }
     }
 
-    /// The scales of a step of any matrix; zero for blocks beyond the row's end.
+    /// The blocks of a step that exist, and whether these are all.
     #[inline(always)]
-    pub(super) fn any_scales<S: Simd>(&self, s: S, rows: FourRows, step: usize) -> S::F {
+    fn blocks<S: Simd>(&self, step: usize) -> (Range<usize>, bool) {
         let phases = S::LANES / 4;
-        let (first, stride) = (step * phases, self.weights.blocks());
-        let whole = first + phases <= self.blocks;
+        let first = step * phases;
+        (first..(first + phases).min(self.blocks), first + phases <= self.blocks)
+    }
+}
+
+impl StepParameters for AnyBlock<'_> {
+    /// Zero for blocks beyond the row's end.
+    #[inline(always)]
+    unsafe fn scales<S: Simd>(&self, s: S, rows: FourRows, step: usize) -> S::F {
+        let (blocks, whole) = self.blocks::<S>(step);
         match self.weights.scales {
-            // SAFETY: `whole`: the row has `phases` scales from `first`.
+            // SAFETY: the rows exist by the caller's promise; the step is `whole`.
             Floats::F32(scales) if whole && self.shared == 1 => unsafe {
-                EachBlock { at: scales.as_ptr(), stride }.scales(s, rows, step)
+                f32::load_step(s, scales.as_ptr(), self.stride, rows, step)
             },
             // SAFETY: as above.
             Floats::F16(scales) if whole && self.shared == 1 => unsafe {
-                EachBlock { at: scales.as_ptr(), stride }.scales(s, rows, step)
+                f16::load_step(s, scales.as_ptr(), self.stride, rows, step)
             },
-            scales if whole && self.shared >= phases => {
-                let scale = |i: usize| scales.get(rows.row(i) * stride + first / self.shared);
-                s.repeat_quad([scale(0), scale(1), scale(2), scale(3)])
+            scales if whole && self.shared >= S::LANES / 4 => {
+                let at = |i: usize| rows.row(i) * self.stride + blocks.start / self.shared;
+                s.repeat_quad([scales.get(at(0)), scales.get(at(1)), scales.get(at(2)), scales.get(at(3))])
             }
             scales => {
                 let mut lanes = [0.; MAX_LANES];
-                for block in first..(first + phases).min(self.blocks) {
+                for block in blocks.clone() {
                     for i in 0..4 {
-                        lanes[(block - first) * 4 + i] = scales.get(rows.row(i) * stride + block / self.shared);
+                        lanes[(block - blocks.start) * 4 + i] = scales.get(rows.row(i) * self.stride + block / self.shared);
                     }
                 }
                 // SAFETY: `lanes` has room for any vector.
@@ -142,37 +225,25 @@ impl<'a> Parameters<'a> {
         }
     }
 
-    /// The stored zero points of a step, less what the products of this instruction set already took off.
+    /// Zero or less for blocks beyond the row's end.
     #[inline(always)]
-    pub(super) fn zero_points<S: Simd, const BITS: usize>(&self, s: S, zero_points: &[u8], rows: FourRows, step: usize) -> S::I {
-        let phases = S::LANES / 4;
-        let first = step * phases;
-        let whole = self.shared == 1 && first + phases <= self.blocks;
-        let at = |i: usize| rows.row(i) * self.weights.zero_point_row_bytes() + first * BITS / 8;
-        let mut words = [0u32; 4];
-        for (i, word) in words.iter_mut().enumerate() {
-            *word = match phases * BITS {
-                // SAFETY: `whole`: the row has `phases` fields from `first`, which start at a byte because `first` is even.
-                16 if whole => u32::from(unsafe { read::<u16>(zero_points, at(i)) }),
-                // SAFETY: as above.
-                32 if whole => unsafe { read::<u32>(zero_points, at(i)) },
-                _ => self.collect_zero_points(rows.row(i), first..(first + phases).min(self.blocks), BITS),
-            };
+    unsafe fn zero_points<S: Simd, const BITS: usize>(&self, s: S, rows: FourRows, step: usize) -> Option<S::I> {
+        let stored = self.weights.zero_points?;
+        let (blocks, whole) = self.blocks::<S>(step);
+        if whole && self.shared == 1 {
+            // SAFETY: the rows exist by the caller's promise; the step is `whole`.
+            return Some(unsafe { load_zero_points::<S, BITS>(s, stored.as_ptr(), self.zero_point_stride, rows, step) });
         }
-        if BITS == 4 { s.fields::<4>(words) } else { s.add_int(s.fields::<8>(words), s.splat_int(-S::BYTE_BIAS)) }
+        let mut words = [0; 4];
+        for (i, word) in words.iter_mut().enumerate() {
+            for block in blocks.clone().rev() {
+                let at = rows.row(i) * self.zero_point_stride * 8 + block / self.shared * BITS;
+                *word = *word << BITS | u32::from(stored[at / 8]) >> (at % 8) & ((1 << BITS) - 1);
+            }
+        }
+        Some(zero_points::<S, BITS>(s, words))
     }
 
-    /// The zero points of some blocks of a row, the first lowest.
-    fn collect_zero_points(&self, row: usize, blocks: std::ops::Range<usize>, bits: usize) -> u32 {
-        blocks.rev().fold(0, |word, block| word << bits | self.weights.zero_point(row, block / self.shared).cast_unsigned())
-    }
-}
-
-/// # Safety
-/// `bytes` holds a `T` at `at`.
-#[inline(always)]
-unsafe fn read<T: bytemuck::Pod>(bytes: &[u8], at: usize) -> T {
-    debug_assert!(at + size_of::<T>() <= bytes.len());
-    // SAFETY: the caller's promise.
-    unsafe { bytes.as_ptr().add(at).cast::<T>().read_unaligned() }
+    #[inline(always)]
+    fn prefetch<S: Simd, const BITS: usize>(&self, _: S, _: FourRows, _: usize, _: usize) {}
 }

@@ -15,7 +15,7 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use super::parameters::{FourRows, Parameters};
+use super::parameters::{AnyBlock, FourRows, StepParameters};
 use super::quantise::{BLOCK, GROUP, QuantisedRows, phase_major};
 use crate::float_product::Rows;
 use crate::lines::{Buffer, Line};
@@ -164,7 +164,7 @@ unsafe fn unpack_parameters<S: Simd, const BITS: usize>(
     step: usize,
 ) {
     let phases = S::LANES / 4;
-    let parameters = Parameters::new(weights);
+    let parameters = AnyBlock::new(weights);
     let mut quads = Line([0.; 16]);
     let mut lane = 0;
     while lane < S::LANES {
@@ -174,12 +174,12 @@ unsafe fn unpack_parameters<S: Simd, const BITS: usize>(
         let at = |block: usize| phase_major::<S>(step * phases + block, tile.blocks) * S::LANES + lane;
         // SAFETY: `quads` has room for any vector; `count` lanes of each block lie within the tile.
         unsafe {
-            s.store(quads.0.as_mut_ptr(), parameters.any_scales(s, rows, step));
+            s.store(quads.0.as_mut_ptr(), parameters.scales(s, rows, step));
             for block in 0..phases {
                 tile.scales.add(at(block)).copy_from_nonoverlapping(quads.0.as_ptr().add(block * 4), count);
             }
-            if let Some(stored) = weights.zero_points {
-                s.store_bytes(quads.0.as_mut_ptr().cast(), parameters.zero_points::<S, BITS>(s, stored, rows, step));
+            if let Some(zero_points) = parameters.zero_points::<S, BITS>(s, rows, step) {
+                s.store_bytes(quads.0.as_mut_ptr().cast(), zero_points);
                 for block in 0..phases {
                     tile.zero_points.add(at(block)).copy_from_nonoverlapping(quads.0.as_ptr().add(block * 4).cast(), count);
                 }

@@ -1,0 +1,103 @@
+//! `kinglet reply`: replies to a conversation, ranked.
+
+use crate::arguments::Common;
+use crate::conversation;
+use crate::failure::Failure;
+use crate::input::Source;
+use crate::output::{BOLD, DIMMED, Output};
+use crate::progress::Progress;
+use clap::Args;
+use kinglet::{Reply, ReplyTiming, SmartReply, SmartReplyOptions, Status};
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// Up to three ranked replies for the side whose turn it is
+///
+/// A conversation is lines `customer: ..` and `agent: ..`, or JSON messages [{"role" or "speaker", "content" or "text"}].
+/// An argument that is no file is one message to answer; without an argument, stdin is read. The last ten messages count.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  kinglet reply \"Is the table by the window free tonight?\"
+  kinglet reply talk.txt
+  printf 'customer: Hi\\nagent: Hello!\\ncustomer: Are you open?\\n' | kinglet reply --json
+  kinglet reply talk.txt --bank replies.txt -n 5")]
+pub(crate) struct Arguments {
+    /// A message, a file with a conversation, or - for stdin
+    #[arg(value_name = "TEXT|FILE|-")]
+    conversation: Option<String>,
+    /// Replies at most
+    #[arg(short = 'n', long = "count", value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=20))]
+    count: u8,
+    /// Choose among the lines of this file instead of writing replies
+    #[arg(long, value_name = "FILE")]
+    bank: Option<PathBuf>,
+}
+
+/// The answer, for machines.
+#[derive(Serialize)]
+struct Answer<'a> {
+    status: Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    replies: &'a [Reply],
+    timing: ReplyTiming,
+}
+
+pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
+    let conversation = conversation::of_argument(arguments.conversation.as_deref())?;
+    let bank = arguments.bank.as_deref().map(|file| read_bank(Source::of(file))).transpose()?;
+    let defaults = SmartReplyOptions::default();
+    let options =
+        SmartReplyOptions { count: arguments.count.into(), bank, seed: common.seed.unwrap_or(defaults.seed), ..defaults };
+    let model = common.open()?;
+    let answer = {
+        let _progress = Progress::spinner(common, "reading the conversation");
+        model.smart_reply(&conversation, options)?
+    };
+    let usage = &answer.usage;
+    log::info!(
+        "{} prompt tokens, {} new tokens, {} candidates, {} ranked, {:?}",
+        usage.prompt_tokens,
+        usage.new_tokens,
+        usage.candidates,
+        usage.ranked,
+        answer.timing.total
+    );
+    if common.json {
+        let reason = answer.reason.map(|reason| reason.to_string());
+        return out.json(&Answer { status: answer.status, reason, replies: &answer.replies, timing: answer.timing });
+    }
+    show(&answer, out)
+}
+
+fn show(answer: &SmartReply, out: &mut Output) -> Result<(), Failure> {
+    if let Some(reason) = answer.reason {
+        return out.line(&format!("{}: {reason}", out.paint(BOLD, words(answer.status))));
+    }
+    for (place, reply) in answer.replies.iter().enumerate() {
+        let number = out.paint(BOLD, &format!("{:>2}", place + 1));
+        let score = out.paint(DIMMED, &format!("{:.2}", reply.score));
+        out.mark(&number)?;
+        out.text(&format!(" {}  ", reply.text))?;
+        out.line(&score)?;
+    }
+    Ok(())
+}
+
+/// A status in words for people.
+fn words(status: Status) -> &'static str {
+    match status {
+        Status::Ok => "replies",
+        Status::NoReply => "no reply",
+        Status::Unsafe => "unsafe",
+        Status::UnsupportedLanguage => "unsupported language",
+    }
+}
+
+fn read_bank(source: Source<'_>) -> Result<Vec<String>, Failure> {
+    let replies: Vec<String> = source.lines()?.into_iter().map(|(_, line)| line.trim().to_owned()).collect();
+    if replies.is_empty() {
+        return Err(Failure::failed(format!("{source} holds no replies; write one on each line")));
+    }
+    Ok(replies)
+}
