@@ -139,7 +139,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="folder that train.py wrote")
     parser.add_argument("out", type=Path, help="gets the folders hf, int4 and fp32")
     parser.add_argument("--kinds", nargs="+", choices=["int4", "fp32"], default=["int4", "fp32"])
-    parser.add_argument("--lm-weight", type=float, default=1.0, help="weight of the likelihood term in the ranking score")
+    parser.add_argument("--lm-weight", type=float, default=0.5, help="weight of the likelihood term in the ranking score")
     parser.add_argument("--publish", type=Path, help="copy the int4 files into this folder as well")
     args = parser.parse_args()
     torch.manual_seed(0)

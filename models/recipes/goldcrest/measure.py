@@ -17,7 +17,7 @@ from model import Decoder, Shape
 from ranking import Ranker, Terms, place, summary
 from tfidf import TfIdf
 
-WEIGHTS = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0]
+WEIGHTS = [0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0]
 
 
 def read_cases(path: Path, limit: int) -> list[cases.Case]:
@@ -116,7 +116,7 @@ def main() -> None:
     weights.add_argument("--int4", action="store_true", help="with the weights as the int4 export rounds them")
     weights.add_argument("--untrained", action="store_true", help="with random weights")
     parser.add_argument("--no-likelihood", action="store_true", help="cosine only, much faster")
-    parser.add_argument("--lm-weight", type=float, default=1.0)
+    parser.add_argument("--lm-weight", type=float, default=0.5)
     parser.add_argument("--limit", type=int, default=cases.CASES, help="cases a corpus")
     parser.add_argument("--corpora", nargs="+", default=data.CORPORA)
     parser.add_argument("--threads", type=int, default=0)

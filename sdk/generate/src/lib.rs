@@ -32,7 +32,7 @@ pub use kinglet_engine::{CancelToken, TokenId};
 pub use outcome::{Event, FinishReason, Outcome, Timing, Usage};
 pub use request::{ContextOverflow, RequestOptions};
 pub use sampling::{History, Sampler, SamplingOptions, distribution};
-pub use score::{Columns, Score, all_logits, last_logits, score};
+pub use score::{Columns, Score, all_logits, last_logits, score, score_and_logits};
 pub use session::{Session, SessionState};
 pub use softmax::log_sum_exp;
 pub use text_session::{Response, TextSession};

@@ -38,6 +38,19 @@ pub fn score(
     continuations: &[Vec<TokenId>],
     cancel: &CancelToken,
 ) -> Result<Vec<Score>, GenerateError> {
+    Ok(score_and_logits(generator, prompt, continuations, cancel)?.0)
+}
+
+/// As [`score`], and the logits after the prompt, `[vocab]`, which are computed on the way.
+///
+/// # Errors
+/// As [`score`].
+pub fn score_and_logits(
+    generator: &Generator,
+    prompt: &[TokenId],
+    continuations: &[Vec<TokenId>],
+    cancel: &CancelToken,
+) -> Result<(Vec<Score>, Vec<f32>), GenerateError> {
     check_prompt(prompt.len(), generator.context())?;
     for tokens in continuations {
         check_prompt(prompt.len() + tokens.len().saturating_sub(1), generator.context())?;
@@ -59,7 +72,7 @@ pub fn score(
         logprobs[continuation][position + 1] = f64::from(row[token as usize]) - log_normaliser(generator.text(row))?;
         Ok(())
     })?;
-    Ok(logprobs.into_iter().map(Score::from_logprobs).collect())
+    Ok((logprobs.into_iter().map(Score::from_logprobs).collect(), first_row))
 }
 
 impl Score {

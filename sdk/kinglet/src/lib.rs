@@ -5,18 +5,22 @@
 //! nothing is downloaded.
 //!
 //! ```
-//! use kinglet::{Event, GenerationOptions, Kinglet, SessionOptions};
+//! use kinglet::{Bytes, Conversation, Event, Kinglet, SessionOptions, SmartReplyOptions};
 //!
-//! let model = Kinglet::builder().build()?.open("goldcrest")?;
-//! let generation = GenerationOptions { max_new_tokens: 8, ..GenerationOptions::default() };
-//! let mut session = model.session(SessionOptions { generation, ..SessionOptions::default() })?;
+//! let kinglet = Kinglet::builder().memory_budget(Bytes::mib(600)).build()?;
+//! let model = kinglet.open("goldcrest")?; // a folder, or a model by name
+//! let talk = Conversation::parse("customer: Hi!\nagent: Hello, what can I do for you?\ncustomer: Are you open today?")?;
+//! for reply in model.smart_reply(&talk, SmartReplyOptions::default())?.replies {
+//!     println!("{:.2} {}", reply.score, reply.text);
+//! }
+//! let mut session = model.session(SessionOptions::default())?;
 //! for event in session.respond("How do I reset it?")? {
 //!     match event? {
 //!         Event::Text(text) => print!("{text}"),
 //!         Event::Done(usage) => println!("\n{} tokens", usage.new_tokens),
 //!     }
 //! }
-//! # Ok::<(), kinglet::Error>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![forbid(unsafe_code)]
 

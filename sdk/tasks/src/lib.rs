@@ -12,8 +12,9 @@
 mod conversation;
 mod error;
 mod extras;
+#[cfg(test)]
+mod fixture;
 mod language;
-mod likelihood;
 mod model;
 mod ranking;
 mod reply;

@@ -5,9 +5,8 @@ mod memo;
 use crate::conversation::Conversation;
 use crate::error::TaskError;
 use crate::extras::ReplyRanking;
-use crate::likelihood;
 use crate::model::{Prompt, ReplyModel};
-use kinglet_generate::{CancelToken, Columns, TokenId, last_logits};
+use kinglet_generate::{CancelToken, Columns, TokenId, last_logits, score, score_and_logits};
 use memo::Memo;
 use serde::Serialize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -122,14 +121,14 @@ impl ReplyRanker {
         let texts: Vec<&str> = candidates.iter().map(AsRef::as_ref).collect();
         let continuations = self.continuations(prompt, &texts)?;
         let ranking = self.model.extras().reply_ranking.as_ref();
-        let reading = likelihood::read(self.model.generator(), &prompt.tokens, &continuations, text_tokens(ranking), cancel)?;
+        let (scores, after_prompt) = score_and_logits(self.model.generator(), &prompt.tokens, &continuations, cancel)?;
         let priors = self.priors(prompt, &texts, &continuations, cancel)?;
         let cosines = match ranking.filter(|_| prompt.opens_reply) {
-            Some(ranking) => Some(self.cosines(ranking, &reading.after_prompt, &texts, prompt.end, cancel)?),
+            Some(ranking) => Some(self.cosines(ranking, &after_prompt, &texts, prompt.end, cancel)?),
             None => None,
         };
         let scored = continuations.iter().enumerate().map(|(index, continuation)| {
-            let (logprob, tokens) = (reading.logprobs[index], continuation.len());
+            let (logprob, tokens) = (scores[index].logprob, continuation.len());
             let gain = logprob - priors[index];
             let score = match (ranking, &cosines) {
                 (Some(ranking), Some(cosines)) => trained_score(ranking, cosines[index], gain, tokens),
@@ -165,16 +164,15 @@ impl ReplyRanker {
         };
         let missing: Vec<usize> = (0..texts.len()).filter(|&index| kept[index].is_none()).collect();
         let wanted: Vec<Vec<TokenId>> = missing.iter().map(|&index| continuations[index].clone()).collect();
-        let ranking = self.model.extras().reply_ranking.as_ref();
         let read = match wanted.is_empty() {
             true => vec![],
-            false => likelihood::read(self.model.generator(), &prompt.opening, &wanted, text_tokens(ranking), cancel)?.logprobs,
+            false => score(self.model.generator(), &prompt.opening, &wanted, cancel)?,
         };
         let mut memo = locked(&self.priors);
         let mut priors: Vec<f64> = kept.into_iter().map(Option::unwrap_or_default).collect();
-        for (index, logprob) in missing.into_iter().zip(read) {
-            priors[index] = logprob;
-            memo.insert(key(index), logprob);
+        for (index, score) in missing.into_iter().zip(read) {
+            priors[index] = score.logprob;
+            memo.insert(key(index), score.logprob);
         }
         Ok(priors)
     }
@@ -240,11 +238,6 @@ fn trained_score(ranking: &ReplyRanking, cosine: f64, gain: f64, tokens: usize) 
 /// The score of any other model.
 fn likelihood_score(gain: f64, tokens: usize) -> f64 {
     gain / (tokens.max(1) as f64).powf(LENGTH_EXPONENT)
-}
-
-/// How many tokens at the beginning of the vocabulary text can have, where not all.
-fn text_tokens(ranking: Option<&ReplyRanking>) -> Option<usize> {
-    ranking.map(|ranking| ranking.columns().start)
 }
 
 /// The same direction with length 1; zeros stay.

@@ -116,6 +116,9 @@ impl AddedTokens {
                 continue;
             }
             if !self.admits(admission, id, &piece, found.range()) {
+                if let Admission::Cuts { .. } = admission {
+                    from = found.start() + text[found.start()..].chars().next().map_or(1, char::len_utf8);
+                }
                 continue;
             }
             let taken = with_spaces(token, text, found.range(), done);

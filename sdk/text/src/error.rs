@@ -14,6 +14,14 @@ pub enum TextError {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// A file is not UTF-8 text. Download it again.
+    #[error("The file {} is not UTF-8 text: byte {offset} belongs to no character. Download the file again.", path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+        /// The first byte that is wrong, from 0.
+        offset: usize,
+    },
     /// A file is not JSON. Download it again or correct it at the place given.
     #[error(
         "The file {} is not valid JSON at line {line}, column {column}: {reason}. Download the file again or correct it there.",

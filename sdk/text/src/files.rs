@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::string::FromUtf8Error;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -58,7 +59,9 @@ fn named_templates(folder: &Path) -> Vec<(String, PathBuf)> {
 
 /// Reads a file as UTF-8 text, without a byte order mark.
 pub(crate) fn read_text(path: &Path) -> Result<String, TextError> {
-    let text = fs::read_to_string(path).map_err(|source| TextError::Read { path: path.to_owned(), source })?;
+    let bytes = fs::read(path).map_err(|source| TextError::Read { path: path.to_owned(), source })?;
+    let not_text = |error: FromUtf8Error| TextError::NotText { path: path.to_owned(), offset: error.utf8_error().valid_up_to() };
+    let text = String::from_utf8(bytes).map_err(not_text)?;
     Ok(match text.strip_prefix('\u{feff}') {
         Some(rest) => rest.to_owned(),
         None => text,

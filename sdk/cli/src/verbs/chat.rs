@@ -60,7 +60,7 @@ fn talk(common: &Common, session: &mut Session, interrupt: &Interrupt, out: &mut
     let person = io::stdin().is_terminal() && out.is_terminal() && !common.json;
     let mut stdin = io::stdin().lock();
     let mut line = Vec::new();
-    for number in 1.. {
+    for number in 1_u64.. {
         if person {
             out.text("\n")?;
             let mark = out.paint(BOLD, ">");

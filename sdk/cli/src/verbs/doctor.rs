@@ -105,7 +105,7 @@ fn model(kinglet: &Kinglet, folder: &std::path::Path, checks: &mut Vec<Check>) {
     let tried = try_model(kinglet, folder, &mut |name, detail| checks.push(Check { name, result: Outcome::Pass, detail }));
     let Err((name, reason)) = tried else { return };
     checks.push(Check { name, result: Outcome::Fail, detail: reason });
-    let left = MODEL_CHECKS.iter().skip_while(|known| **known != name).skip(1);
+    let left = MODEL_CHECKS.into_iter().skip_while(|known| *known != name).skip(1);
     checks.extend(left.map(|name| Check { name, result: Outcome::Skipped, detail: String::new() }));
 }
 

@@ -7,7 +7,7 @@ fn files_that_cannot_be_read() {
     for (args, words) in [
         (&["score", "-p", "a", "--candidates", "no-such-file"] as &[&str], &["there is no file `no-such-file`"] as &[&str]),
         (&["score", "-p", "a", "--candidates", "models"], &["`models` is a folder", "give a file"]),
-        (&["score", "--conversation", "no-such-file", "--candidates", "README.md"], &["there is no file `no-such-file`"]),
+        (&["score", "--conversation", "no-such-file", "--candidates", "Cargo.toml"], &["there is no file `no-such-file`"]),
         (&["score", "--batch", "models"], &["`models` is a folder"]),
         (&["score", "--perplexity", "no-such-file"], &["there is no file `no-such-file`"]),
         (&["reply", "hello", "--bank", "no-such-file"], &["there is no file `no-such-file`"]),

@@ -46,10 +46,11 @@ fn the_same_seed_gives_the_same_answer_on_any_number_of_threads() {
 
 #[test]
 fn an_answer_ends_before_its_stop_text() {
-    let whole = kinglet(&["run", "--ids", "91,113,59", "-n", "24", "-m", TINY, "--json"]).json();
+    let prompt = "<|begin|><|customer|>Hi, I would like to book a table for two at seven.<|end|><|agent|>";
+    let whole = kinglet(&["run", "-p", prompt, "-n", "24", "--json"]).json();
     let text = whole["text"].as_str().unwrap();
     let stop: String = text.chars().skip(3).take(2).collect();
-    let cut = kinglet(&["run", "--ids", "91,113,59", "-n", "24", "-m", TINY, "--json", "--stop", &stop]).json();
+    let cut = kinglet(&["run", "-p", prompt, "-n", "24", "--json", "--stop", &stop]).json();
     check_answer(&cut);
     assert_eq!((cut["finish"].as_str(), cut["stop"].as_str()), (Some("stop"), Some(stop.as_str())));
     assert_eq!(cut["text"].as_str().unwrap(), &text[..text.find(&stop).unwrap()]);

@@ -11,7 +11,7 @@ use crate::TextError;
 
 /// Work that one rendering may do, about one unit an instruction or 64 bytes: enough for any conversation that fits a
 /// model, and an end for a template that would run forever.
-const RENDER_FUEL: u64 = 50_000_000;
+const RENDER_FUEL: u64 = 10_000_000;
 
 /// What `raise_exception` carries out of a template.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ pub(super) fn reason(error: &Error) -> String {
 }
 
 fn raise_exception(message: &Value) -> Result<Value, Error> {
-    let message = text::of(message);
+    let message = text::of(message)?;
     Err(Error::new(ErrorKind::InvalidOperation, "raise_exception").with_source(Refused(message)))
 }
 
@@ -72,7 +72,7 @@ fn raise_exception(message: &Value) -> Result<Value, Error> {
 fn write_as_python(out: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
     let written = match value.as_str() {
         Some(text) => out.write_str(text),
-        None => out.write_str(&text::of(value)),
+        None => out.write_str(&text::of(value)?),
     };
     written.map_err(|_| Error::new(ErrorKind::WriteFailure, "the prompt could not be written"))
 }

@@ -1,7 +1,7 @@
 //! Filters and tests that mean something else in Jinja2 than in the template engine.
 
 use minijinja::value::ValueKind;
-use minijinja::{Environment, Value};
+use minijinja::{Environment, Error, Value};
 
 use super::methods::is_python_space;
 use super::text;
@@ -19,15 +19,15 @@ pub(super) fn add(environment: &mut Environment<'static>) {
 }
 
 /// `trim(chars=None)`: without characters, what Python takes for white space.
-fn trim(value: &Value, chars: Option<&str>) -> String {
-    let text = text::of(value);
-    text.trim_matches(|c: char| chars.map_or_else(|| is_python_space(c), |chars| chars.contains(c))).to_owned()
+fn trim(value: &Value, chars: Option<&str>) -> Result<String, Error> {
+    let text = text::of(value)?;
+    Ok(text.trim_matches(|c: char| chars.map_or_else(|| is_python_space(c), |chars| chars.contains(c))).to_owned())
 }
 
 /// HTML's special characters as the references that Python's markupsafe writes.
-fn escape(value: &Value) -> String {
-    let text = text::of(value).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    text.replace('\'', "&#39;").replace('"', "&#34;")
+fn escape(value: &Value) -> Result<String, Error> {
+    let text = text::of(value)?.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    Ok(text.replace('\'', "&#39;").replace('"', "&#34;"))
 }
 
 /// Whatever has a length and an index: lists, but in Python also text and objects.

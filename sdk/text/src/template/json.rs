@@ -6,9 +6,6 @@ use minijinja::{Error, ErrorKind, Value};
 use super::protect::is_mark;
 use super::text;
 
-/// Values nested more deeply than this are refused, as Python refuses them.
-const MAX_DEPTH: usize = 200;
-
 /// The layout of the text.
 struct Style {
     /// One level's indentation; all on one line if `None`.
@@ -49,9 +46,7 @@ pub(super) fn tojson(
 
 impl Style {
     fn write(&self, out: &mut String, value: &Value, depth: usize) -> Result<(), Error> {
-        if depth > MAX_DEPTH {
-            return Err(refused("the value is nested too deeply"));
-        }
+        text::check(out, depth)?;
         match value.kind() {
             ValueKind::None => out.push_str("null"),
             ValueKind::Bool => out.push_str(if value.is_true() { "true" } else { "false" }),

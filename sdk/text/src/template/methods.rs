@@ -17,14 +17,12 @@ pub(super) fn call(state: &mut State<'_, '_>, value: &Value, method: &str, args:
     own.map_or_else(|| unknown_method_callback(state, value, method, args), Ok)
 }
 
+/// The widest that a template may make a text by padding it.
+const MAX_WIDTH: usize = 1 << 16;
+
 /// The white space that Python's `str.strip` and `str.split` know: Unicode's and four control characters.
 pub(super) fn is_python_space(c: char) -> bool {
     c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
-}
-
-/// `text` without the characters at both ends that `drop` holds for.
-pub(super) fn trim(text: &str, drop: impl Fn(char) -> bool) -> String {
-    text.trim_matches(drop).to_owned()
 }
 
 fn string_method(text: &str, method: &str, args: &[Value]) -> Result<Option<Value>, Error> {
@@ -46,6 +44,7 @@ fn string_method(text: &str, method: &str, args: &[Value]) -> Result<Option<Valu
         "swapcase" => swapcase(text).into(),
         "casefold" => text.to_lowercase().into(),
         "zfill" | "ljust" | "rjust" | "center" => pad(text, method, args)?.into(),
+        "format" if has_wide_field(text) => return Err(too_wide()),
         _ => return Ok(None),
     };
     Ok(Some(result))
@@ -73,7 +72,7 @@ fn strip(text: &str, method: &str, args: &[Value]) -> Result<String, Error> {
     Ok(match method {
         "lstrip" => text.trim_start_matches(drop).to_owned(),
         "rstrip" => text.trim_end_matches(drop).to_owned(),
-        _ => trim(text, drop),
+        _ => text.trim_matches(drop).to_owned(),
     })
 }
 
@@ -180,7 +179,10 @@ fn swapcase(text: &str) -> String {
 /// `zfill`, `ljust`, `rjust` and `center` to a width in characters.
 fn pad(text: &str, method: &str, args: &[Value]) -> Result<String, Error> {
     let (width, fill): (usize, Option<char>) = from_args(args)?;
-    let missing = width.min(1 << 20).saturating_sub(text.chars().count());
+    if width > MAX_WIDTH {
+        return Err(too_wide());
+    }
+    let missing = width.saturating_sub(text.chars().count());
     let fill = |count: usize| fill.unwrap_or(if method == "zfill" { '0' } else { ' ' }).to_string().repeat(count);
     Ok(match method {
         "ljust" => text.to_owned() + &fill(missing),
@@ -195,4 +197,15 @@ fn pad(text: &str, method: &str, args: &[Value]) -> Result<String, Error> {
             format!("{sign}{}{digits}", fill(missing))
         }
     })
+}
+
+/// Whether a format asks for a field of a million characters or more.
+fn has_wide_field(format: &str) -> bool {
+    let fields = format.split('{').skip(1).filter_map(|field| field.split('}').next()?.split_once(':'));
+    let digits = |spec: &str| spec.split(|c: char| !c.is_ascii_digit()).map(str::len).max();
+    fields.into_iter().any(|(_, spec)| digits(spec) > Some(6))
+}
+
+fn too_wide() -> Error {
+    Error::new(ErrorKind::InvalidOperation, "the text would be made too wide")
 }

@@ -113,6 +113,8 @@ pub(super) fn take_out(rendered: &str, mark: Option<char>) -> (String, Vec<usize
 /// Finds control tokens in strings.
 struct Finder {
     tokens: Vec<String>,
+    /// Bytes of the longest token.
+    longest: usize,
     /// `None` where the search cannot be built; strings are then searched token by token.
     automaton: Option<AhoCorasick>,
 }
@@ -120,7 +122,8 @@ struct Finder {
 impl Finder {
     fn new(tokens: Vec<&str>) -> Finder {
         let automaton = AhoCorasick::new(&tokens).ok();
-        Finder { tokens: tokens.into_iter().map(str::to_owned).collect(), automaton }
+        let longest = tokens.iter().map(|token| token.len()).max().unwrap_or(0);
+        Finder { tokens: tokens.into_iter().map(str::to_owned).collect(), longest, automaton }
     }
 
     /// Byte offsets at which marks belong in `text`, ascending.
@@ -140,11 +143,9 @@ impl Finder {
 
     /// Whether the end of `text` is the beginning of a control token, but not all of one.
     fn begins_token(&self, text: &str) -> bool {
-        let begins = |token: &String| {
-            let beginnings = token.char_indices().skip(1).map(|(end, _)| &token[..end]);
-            beginnings.into_iter().any(|beginning| text.ends_with(beginning))
-        };
-        self.tokens.iter().any(begins)
+        let from = text.len().saturating_sub(self.longest.saturating_sub(1));
+        let ends = (from..text.len()).filter(|&at| text.is_char_boundary(at)).map(|at| &text[at..]);
+        ends.into_iter().any(|end| self.tokens.iter().any(|token| token.len() > end.len() && token.starts_with(end)))
     }
 
     fn in_value(&self, value: &Value) -> bool {

@@ -2,42 +2,81 @@
 
 use std::sync::LazyLock;
 
-use minijinja::Value;
 use minijinja::value::ValueKind;
+use minijinja::{Error, ErrorKind, Value};
 use regex::Regex;
+
+/// Values nested more deeply than this are refused; Python's own limit is of that order.
+const MAX_DEPTH: usize = 200;
+
+/// Bytes of a value's text, far more than any model's context holds.
+const MAX_BYTES: usize = 64 << 20;
 
 /// Characters that `repr` does not print as they are; the space is none of them.
 static UNPRINTABLE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"[\p{C}\p{Z}&&[^ ]]").ok());
 
 /// `str(value)`.
-pub(super) fn of(value: &Value) -> String {
+pub(super) fn of(value: &Value) -> Result<String, Error> {
     match value.kind() {
-        ValueKind::Number | ValueKind::Seq | ValueKind::Map => repr(value),
-        _ => value.to_string(),
+        ValueKind::Number | ValueKind::Seq | ValueKind::Map => {
+            let mut out = String::new();
+            write_repr(&mut out, value, 0)?;
+            Ok(out)
+        }
+        _ => Ok(value.to_string()),
     }
 }
 
+/// Fails where a value's text would go beyond what a prompt can hold.
+pub(super) fn check(out: &str, depth: usize) -> Result<(), Error> {
+    let reason = match (depth <= MAX_DEPTH, out.len() <= MAX_BYTES) {
+        (true, true) => return Ok(()),
+        (false, _) => "a value is nested too deeply to be written",
+        (true, false) => "the text of a value is too long",
+    };
+    Err(Error::new(ErrorKind::InvalidOperation, reason))
+}
+
 /// `repr(value)`, as `str` writes what lists and objects hold.
-fn repr(value: &Value) -> String {
+fn write_repr(out: &mut String, value: &Value, depth: usize) -> Result<(), Error> {
+    check(out, depth)?;
     match value.kind() {
-        ValueKind::Number => number(value),
-        ValueKind::String => quoted(value.as_str().unwrap_or_default()),
-        ValueKind::Undefined => "Undefined".to_owned(),
-        ValueKind::Seq => {
-            let items: Vec<String> = value.try_iter().into_iter().flatten().map(|item| repr(&item)).collect();
-            match (value.is_tuple(), items.len()) {
-                (true, 1) => format!("({},)", items[0]),
-                (true, _) => format!("({})", items.join(", ")),
-                (false, _) => format!("[{}]", items.join(", ")),
-            }
-        }
-        ValueKind::Map => {
-            let pair = |key: Value| format!("{}: {}", repr(&key), value.get_item(&key).map(|v| repr(&v)).unwrap_or_default());
-            let pairs: Vec<String> = value.try_iter().into_iter().flatten().map(pair).collect();
-            format!("{{{}}}", pairs.join(", "))
-        }
-        _ => value.to_string(),
+        ValueKind::Number => out.push_str(&number(value)),
+        ValueKind::String => out.push_str(&quoted(value.as_str().unwrap_or_default())),
+        ValueKind::Undefined => out.push_str("Undefined"),
+        ValueKind::Seq => write_items(out, value, depth)?,
+        ValueKind::Map => write_pairs(out, value, depth)?,
+        _ => out.push_str(&value.to_string()),
     }
+    Ok(())
+}
+
+/// A list in brackets, or a tuple in parentheses, with a comma behind its only item.
+fn write_items(out: &mut String, value: &Value, depth: usize) -> Result<(), Error> {
+    let (open, close) = if value.is_tuple() { ('(', ')') } else { ('[', ']') };
+    out.push(open);
+    let mut count = 0;
+    for item in value.try_iter()?.checked() {
+        out.push_str(if count == 0 { "" } else { ", " });
+        write_repr(out, &item?, depth + 1)?;
+        count += 1;
+    }
+    out.push_str(if value.is_tuple() && count == 1 { "," } else { "" });
+    out.push(close);
+    Ok(())
+}
+
+fn write_pairs(out: &mut String, value: &Value, depth: usize) -> Result<(), Error> {
+    out.push('{');
+    for (position, key) in value.try_iter()?.checked().enumerate() {
+        let key = key?;
+        out.push_str(if position == 0 { "" } else { ", " });
+        write_repr(out, &key, depth + 1)?;
+        out.push_str(": ");
+        write_repr(out, &value.get_item(&key)?, depth + 1)?;
+    }
+    out.push('}');
+    Ok(())
 }
 
 /// A number as Python writes it.

@@ -26,9 +26,8 @@ proptest! {
 
     #[test]
     fn ids_and_text_are_the_librarys(texts in proptest::collection::vec(text(), 5), ids in proptest::collection::vec(0u32..300, 0..30)) {
-        for (name, parts) in fixtures::all() {
-            let ours = parts.folder(json!({})).tokenizer();
-            let mut theirs = library(&parts);
+        for (name, ours, parts) in fixtures::opened() {
+            let mut theirs = library(parts);
             for text in &texts {
                 for (parse, add) in [(true, true), (true, false), (false, true), (false, false)] {
                     theirs.set_encode_special_tokens(!parse);

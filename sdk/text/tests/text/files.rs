@@ -127,7 +127,7 @@ fn a_file_that_is_no_text_is_refused() {
     let folder = Folder::new(&[]);
     std::fs::write(folder.directory.path().join("tokenizer.json"), b"{\"a\": \"\xff\"}").unwrap();
     let error = Tokenizer::from_files(&folder.files()).unwrap_err();
-    assert!(matches!(error, TextError::Read { .. }), "{error}");
+    assert!(matches!(error, TextError::NotText { offset: 7, .. }), "{error}");
     let error = Tokenizer::from_files(&TextFiles::default()).unwrap_err();
     assert!(matches!(error, TextError::Read { .. }), "{error}");
 }

@@ -2,19 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use kinglet_text::{TextFiles, Tokenizer};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// A model folder that goes when this goes.
-pub struct Folder {
-    pub directory: TempDir,
+pub(crate) struct Folder {
+    pub(crate) directory: TempDir,
 }
 
 impl Folder {
-    pub fn new(files: &[(&str, String)]) -> Folder {
+    pub(crate) fn new(files: &[(&str, String)]) -> Folder {
         let directory = tempfile::tempdir().unwrap();
         for (name, text) in files {
             let path = directory.path().join(name);
@@ -24,17 +24,17 @@ impl Folder {
         Folder { directory }
     }
 
-    pub fn files(&self) -> TextFiles {
+    pub(crate) fn files(&self) -> TextFiles {
         TextFiles::in_folder(self.directory.path())
     }
 
-    pub fn tokenizer(&self) -> Arc<Tokenizer> {
+    pub(crate) fn tokenizer(&self) -> Arc<Tokenizer> {
         Arc::new(Tokenizer::from_files(&self.files()).unwrap())
     }
 }
 
 /// One added token, with those flags set that are named.
-pub fn added(id: usize, content: &str, flags: &[&str]) -> Value {
+pub(crate) fn added(id: usize, content: &str, flags: &[&str]) -> Value {
     let mut token = json!({ "id": id, "content": content });
     for flag in ["single_word", "lstrip", "rstrip", "normalized", "special"] {
         token[flag] = json!(flags.contains(&flag));
@@ -43,17 +43,17 @@ pub fn added(id: usize, content: &str, flags: &[&str]) -> Value {
 }
 
 /// The parts of a `tokenizer.json`.
-pub struct Parts {
-    pub added_tokens: Vec<Value>,
-    pub normalizer: Value,
-    pub pre_tokenizer: Value,
-    pub post_processor: Value,
-    pub decoder: Value,
-    pub model: Value,
+pub(crate) struct Parts {
+    pub(crate) added_tokens: Vec<Value>,
+    pub(crate) normalizer: Value,
+    pub(crate) pre_tokenizer: Value,
+    pub(crate) post_processor: Value,
+    pub(crate) decoder: Value,
+    pub(crate) model: Value,
 }
 
 impl Parts {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         json!({
             "version": "1.0",
             "truncation": { "direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 0 },
@@ -70,7 +70,7 @@ impl Parts {
         })
     }
 
-    pub fn folder(&self, config: Value) -> Folder {
+    pub(crate) fn folder(&self, config: Value) -> Folder {
         Folder::new(&[("tokenizer.json", self.json().to_string()), ("tokenizer_config.json", config.to_string())])
     }
 }
@@ -96,7 +96,7 @@ fn begin_with(token: &str, id: usize) -> Value {
 }
 
 /// Byte-level BPE as Llama 3 and Qwen have it: 256 byte tokens, a few merges, control tokens after them.
-pub fn byte_level() -> Parts {
+pub(crate) fn byte_level() -> Parts {
     let mut alphabet: Vec<char> = tokenizers::pre_tokenizers::byte_level::ByteLevel::alphabet().into_iter().collect();
     alphabet.sort_unstable();
     let merged = ["he", "ll", "hell", "hello", "Ġw", "Ġwo", "im", "end", "en", "Ã©", "ðŁ", "ðŁĺ"].map(str::to_owned);
@@ -125,7 +125,7 @@ pub fn byte_level() -> Parts {
 
 /// SentencePiece-style BPE with byte fallback as Llama 2 and Mistral have it. With `normalized`, control tokens are looked
 /// for in normalized text, as older files have it.
-pub fn byte_fallback(normalized: bool) -> Parts {
+pub(crate) fn byte_fallback(normalized: bool) -> Parts {
     let specials = ["<unk>", "<s>", "</s>"].map(str::to_owned);
     let bytes = (0..256).map(|byte| format!("<0x{byte:02X}>"));
     let letters = ('a'..='z').chain("ABCXYZ▁.,!?<>|/_é".chars()).map(String::from);
@@ -162,7 +162,7 @@ pub fn byte_fallback(normalized: bool) -> Parts {
 }
 
 /// Unigram with the Metaspace decoder as T5 and XLM-R have it.
-pub fn unigram() -> Parts {
+pub(crate) fn unigram() -> Parts {
     let pieces = ["<pad>", "</s>", "<unk>", "▁", "▁he", "llo", "▁wor", "ld", "a", "b", "c", "é", ".", "▁▁"];
     let vocab: Vec<Value> = pieces.iter().enumerate().map(|(place, piece)| json!([piece, -(place as f64)])).collect();
     Parts {
@@ -176,7 +176,7 @@ pub fn unigram() -> Parts {
 }
 
 /// WordPiece as BERT has it.
-pub fn word_piece() -> Parts {
+pub(crate) fn word_piece() -> Parts {
     let specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"];
     let pieces = specials.iter().copied().chain(["hello", "world", "##s", "a", "##b", ".", ",", "'", "n", "t", "don"]);
     Parts {
@@ -195,7 +195,7 @@ pub fn word_piece() -> Parts {
 }
 
 /// All of the above, by name.
-pub fn all() -> Vec<(&'static str, Parts)> {
+fn all() -> Vec<(&'static str, Parts)> {
     vec![
         ("byte level", byte_level()),
         ("byte fallback", byte_fallback(false)),
@@ -205,8 +205,14 @@ pub fn all() -> Vec<(&'static str, Parts)> {
     ]
 }
 
+/// A tokenizer of each kind, opened once for all tests: what it is, ours, its files' parts.
+pub(crate) fn opened() -> &'static [(&'static str, Arc<Tokenizer>, Parts)] {
+    static OPENED: OnceLock<Vec<(&str, Arc<Tokenizer>, Parts)>> = OnceLock::new();
+    OPENED.get_or_init(|| all().into_iter().map(|(name, parts)| (name, parts.folder(json!({})).tokenizer(), parts)).collect())
+}
+
 /// Pieces of text that meet the added tokens, the normalizers and the decoders at their edges.
-pub const FRAGMENTS: [&str; 48] = [
+pub(crate) const FRAGMENTS: [&str; 48] = [
     "hello", " hello", "  ", " ", "\n", "\n\n", "\t", "é", "e\u{301}", "😀", "👨‍👩‍👧", "ไทย", "العربية", "日本", "<s>", "</s>", "<unk>", "<|bos|>",
     "<|im_start|>", "<|im_end|>", "<|pad|>", "<think>", "</think>", "word", "words", "Café", "Cafe\u{301}", "<|user|>", "<|end|>", "[TOOL]",
     "[SEP]", "[sep]", "＜s＞", "<", "|", "im_end|>", "<|im_", "<|en", "d|>", "▁", "\u{fffd}", "\u{0}", "\u{7f}", "\u{200b}", ".", "'s", "a", "world",

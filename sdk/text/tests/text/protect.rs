@@ -6,7 +6,7 @@ use kinglet_text::{ChatTemplate, Message, Specials, TemplateInput, Tokenizer};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::fixtures::{FRAGMENTS, Parts, byte_fallback, byte_level};
+use crate::fixtures::{self, FRAGMENTS, Parts, byte_fallback, byte_level};
 
 const CHATML: &str = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
 const TURNS: &str = "<s>{% for m in messages %}<|user|> {{ m.content | trim }} <|end|>\n{% endfor %}[TOOL]";
@@ -178,28 +178,26 @@ proptest! {
 
     #[test]
     fn only_the_template_writes_control_tokens(contents in contents()) {
-        for (source, parts) in [(CHATML, byte_level()), (TURNS, byte_fallback(false)), (TURNS, byte_fallback(true))] {
-            let tokenizer = tokenizer(&parts);
+        for ((_, tokenizer, _), source) in fixtures::opened().iter().zip([CHATML, TURNS, TURNS]) {
             let with = |contents: &[String]| input(contents.iter().map(|content| Message::new("user", content.as_str())).collect());
-            let ids = template(source).encode(&tokenizer, &with(&contents)).unwrap();
+            let ids = template(source).encode(tokenizer, &with(&contents)).unwrap();
             let empty = vec![String::new(); contents.len()];
-            let bare = template(source).encode(&tokenizer, &with(&empty)).unwrap();
-            prop_assert_eq!(specials(&tokenizer, &ids), specials(&tokenizer, &bare), "{:?}", contents);
+            let bare = template(source).encode(tokenizer, &with(&empty)).unwrap();
+            prop_assert_eq!(specials(tokenizer, &ids), specials(tokenizer, &bare), "{:?}", contents);
         }
     }
 
     /// The promise that ties this to transformers, which encodes the rendered text as a whole.
     #[test]
     fn without_such_text_the_ids_are_those_of_the_rendered_prompt(contents in contents()) {
-        for (source, parts) in [(CHATML, byte_level()), (TURNS, byte_fallback(false)), (TURNS, byte_fallback(true))] {
-            let tokenizer = tokenizer(&parts);
+        for ((_, tokenizer, parts), source) in fixtures::opened().iter().zip([CHATML, TURNS, TURNS]) {
             let controls: Vec<Value> = parts.added_tokens.iter().map(|token| token["content"].clone()).collect();
             let clean = |content: &String| controls.iter().all(|control| !content.contains(control.as_str().unwrap()));
             prop_assume!(contents.iter().all(clean) && clean(&contents.concat()) && !contents.concat().contains('＜'));
             let input = input(contents.iter().map(|content| Message::new("user", content.as_str())).collect());
             let rendered = template(source).render(&input).unwrap();
             let expected = tokenizer.encode(&rendered, Specials::RENDERED).unwrap();
-            prop_assert_eq!(template(source).encode(&tokenizer, &input).unwrap(), expected, "{:?}", contents);
+            prop_assert_eq!(template(source).encode(tokenizer, &input).unwrap(), expected, "{:?}", contents);
         }
     }
 }

@@ -30,12 +30,11 @@ proptest! {
 
     #[test]
     fn pieces_together_are_the_whole(text in text(), ids in ids()) {
-        for (name, parts) in fixtures::all() {
-            let tokenizer = parts.folder(json!({})).tokenizer();
+        for (name, tokenizer, _) in fixtures::opened() {
             for ids in [tokenizer.encode(&text, Specials::RENDERED).unwrap(), ids.clone()] {
                 for show_special in [true, false] {
                     let whole = tokenizer.decode(&ids, !show_special).unwrap();
-                    let streamed = pieces(&tokenizer, &ids, show_special);
+                    let streamed = pieces(tokenizer, &ids, show_special);
                     prop_assert_eq!(streamed.concat(), whole, "{} {:?}", name, &ids);
                 }
             }
@@ -44,11 +43,10 @@ proptest! {
 
     #[test]
     fn text_never_shows_half_a_character(text in text()) {
-        for parts in [byte_level(), byte_fallback(false)] {
-            let tokenizer = parts.folder(json!({})).tokenizer();
+        for (_, tokenizer, _) in fixtures::opened() {
             let ids = tokenizer.encode(&text, Specials::RENDERED).unwrap();
             prop_assume!(!tokenizer.decode(&ids, false).unwrap().contains('\u{fffd}'));
-            for piece in pieces(&tokenizer, &ids, true) {
+            for piece in pieces(tokenizer, &ids, true) {
                 prop_assert!(!piece.contains('\u{fffd}'), "{:?} in {:?}", piece, text);
             }
         }
