@@ -123,9 +123,32 @@ impl<'g> Recogniser<'_, 'g> {
     fn slice_range(&self, node: &Node, n: usize) -> Option<std::ops::Range<usize>> {
         let one = |i: usize| node.input(i).and_then(|v| self.source.ints(v)).filter(|v| v.len() == 1).map(|v| v[0]);
         let clamp = |v: i64| (if v < 0 { v.saturating_add(n as i64) } else { v }).clamp(0, n as i64) as usize;
-        let range = clamp(one(1)?)..clamp(one(2)?);
+        let bound = |i: usize| self.column(node.input(i)?, node.input(0)?, n, 8);
+        let range = clamp(bound(1)?)..clamp(bound(2)?);
         let whole_steps = node.input(4).is_none() || one(4) == Some(1);
         (is_last_axis(one(3)?) && whole_steps && range.start < range.end).then_some(range)
+    }
+
+    /// A number of columns: a constant, or one computed from the width `n` of `sliced`.
+    fn column(&self, value: &str, sliced: &str, n: usize, depth: usize) -> Option<i64> {
+        if let Some(constant) = self.source.ints(value) {
+            return (constant.len() == 1).then(|| constant[0]);
+        }
+        let node = self.source.maker(value).filter(|_| depth > 0)?;
+        let arg = |i: usize| self.column(node.input(i)?, sliced, n, depth - 1);
+        match node.op_type.as_str() {
+            "Gather" => {
+                let shape = self.source.maker_of(node.input(0)?, &["Shape"])?;
+                let of_sliced = self.source.plain(shape.input(0)?) == self.source.plain(sliced);
+                (of_sliced && is_last_axis(arg(1)?)).then_some(n as i64)
+            }
+            "Add" => arg(0)?.checked_add(arg(1)?),
+            "Sub" => arg(0)?.checked_sub(arg(1)?),
+            "Mul" => arg(0)?.checked_mul(arg(1)?),
+            "Div" => arg(0)?.checked_div(arg(1)?),
+            "Cast" | "Unsqueeze" | "Squeeze" | "Reshape" => arg(0),
+            _ => None,
+        }
     }
 
     /// How many columns of `n` a slice keeps, if it keeps the first.

@@ -9,8 +9,8 @@ use std::collections::HashSet;
 /// ```
 /// let options = kinglet_tasks::SmartReplyOptions::default();
 /// assert_eq!((options.count, options.candidates, options.max_new_tokens, options.max_chars), (3, 8, 24, 160));
-/// assert_eq!((options.temperature, options.top_p, options.seed), (0.6, 0.9, 0));
-/// assert_eq!((options.diversity, options.min_token_logprob, options.min_score), (0.4, -4.0, f32::NEG_INFINITY));
+/// assert_eq!((options.temperature, options.top_p, options.seed), (0.3, 0.9, 0));
+/// assert_eq!((options.diversity, options.min_token_logprob, options.min_score), (0.4, -2.5, f32::NEG_INFINITY));
 /// assert!(options.bank.is_none() && options.languages.is_none());
 /// ```
 #[derive(Clone, Debug, PartialEq)]
@@ -48,11 +48,11 @@ impl Default for SmartReplyOptions {
             candidates: 8,
             max_new_tokens: 24,
             max_chars: 160,
-            temperature: 0.6,
+            temperature: 0.3,
             top_p: 0.9,
             seed: 0,
             diversity: 0.4,
-            min_token_logprob: -4.0,
+            min_token_logprob: -2.5,
             min_score: f32::NEG_INFINITY,
             bank: None,
             languages: None,
