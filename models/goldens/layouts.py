@@ -52,7 +52,7 @@ def builder(work: Workplace, checkpoint: str, folder: Path, precision: str, *opt
     place = (None, str(work.checkpoint(checkpoint)), str(empty(folder)), precision, provider, str(cache))
     log = work.scratch / "log" / f"builder-{folder.parent.name}-{folder.name}"
     log.parent.mkdir(parents=True, exist_ok=True)
-    logging.disable(logging.WARNING)
+    logging.disable(logging.ERROR)
     with log.open("w") as output, contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
         extra = tool.parse_extra_options(*place, list(options))
         tool.create_model(*place, **extra)

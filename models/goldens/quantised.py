@@ -38,7 +38,7 @@ RECIPES = [
     Recipe("int8-b32", "tied", "int8", ("block_size=32",)),
     Recipe("int8-b128-zp", "untied", "int8", ("block_size=128", "is_symmetric=false")),
     Recipe("int4-head8", "tied", "int4", ("block_size=32", "algo_config=rtn_last", "prune_lm_head=true")),
-    Recipe("int4-kquant-head8", "tied", "int4", ("block_size=32", "algo_config=k_quant_last")),
+    Recipe("int4-kquant-head8", "tied", "int4", ("block_size=16", "algo_config=k_quant_last")),
     Recipe("qdq-int4", "tied", "int4", ("block_size=32", "use_qdq=true", "shared_embeddings=false")),
     Recipe("qdq-int4-zp", "untied", "int4", ("block_size=64", "use_qdq=true", "is_symmetric=false")),
     Recipe("qdq-int8", "tied", "fp32"),

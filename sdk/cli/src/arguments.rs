@@ -105,7 +105,9 @@ impl std::str::FromStr for Ids {
 
     fn from_str(text: &str) -> Result<Ids, String> {
         let parts = text.split(|c: char| c == ',' || c.is_whitespace()).filter(|part| !part.is_empty());
-        let id = |part: &str| part.parse().map_err(|_| format!("`{}` is no token id; ids are whole numbers such as 1,2,3", beginning(part)));
+        let id = |part: &str| {
+            part.parse().map_err(|_| format!("`{}` is no token id; ids are whole numbers such as 1,2,3", beginning(part)))
+        };
         parts.map(id).collect::<Result<_, _>>().map(Ids)
     }
 }

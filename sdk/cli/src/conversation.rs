@@ -21,7 +21,9 @@ pub(crate) fn of_argument(argument: Option<&str>) -> Result<Conversation, Failur
         return read(Source::File(path));
     }
     if is_file_name(argument) {
-        return Err(Failure::failed(format!("there is no file `{argument}`; check the path, or write a message of several words")));
+        return Err(Failure::failed(format!(
+            "there is no file `{argument}`; check the path, or write a message of several words"
+        )));
     }
     parse(argument).map_err(|reason| Failure::failed(format!("the message is no conversation: {reason}")))
 }

@@ -66,7 +66,9 @@ impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Failure {
         match error.kind() {
             ErrorKind::BrokenPipe => Failure::ReaderGone,
-            _ => Failure::Failed(format!("the output could not be written ({error}); check the disk or the program that reads it")),
+            _ => {
+                Failure::Failed(format!("the output could not be written ({error}); check the disk or the program that reads it"))
+            }
         }
     }
 }

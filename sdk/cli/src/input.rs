@@ -110,12 +110,9 @@ mod tests {
     #[test]
     fn texts_are_whole_short_enough_and_utf8() {
         struct Case(&'static [u8], Result<&'static str, &'static str>);
-        for Case(bytes, expected) in [
-            Case(b"", Ok("")),
-            Case(b"abcd", Ok("abcd")),
-            Case(b"abcde", Err("more than")),
-            Case(b"ab\xff", Err("byte 2")),
-        ] {
+        for Case(bytes, expected) in
+            [Case(b"", Ok("")), Case(b"abcd", Ok("abcd")), Case(b"abcde", Err("more than")), Case(b"ab\xff", Err("byte 2"))]
+        {
             match (text_of(stream(bytes), Source::Stdin, 4), expected) {
                 (Ok(text), Ok(expected)) => assert_eq!(text, expected),
                 (Err(failure), Err(word)) => assert!(failure.to_string().contains(word), "{failure}"),

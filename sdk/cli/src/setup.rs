@@ -18,7 +18,9 @@ pub(crate) fn start_logging(common: &Common) {
     };
     let mut logger = env_logger::Builder::new();
     logger.filter_level(LevelFilter::Warn.min(level));
-    for room in ["kinglet", "kinglet_bundle", "kinglet_text", "kinglet_tract", "kinglet_generate", "kinglet_tasks", "kinglet_kernels"] {
+    for room in
+        ["kinglet", "kinglet_bundle", "kinglet_text", "kinglet_tract", "kinglet_generate", "kinglet_tasks", "kinglet_kernels"]
+    {
         logger.filter_module(room, level);
     }
     logger.format(|line, record| writeln!(line, "{}: {}", record.level().as_str().to_lowercase(), record.args()));
@@ -60,9 +62,11 @@ impl Common {
     /// The model of a verb that takes it as an argument as well.
     pub(crate) fn model_or(&self, argument: Option<&PathBuf>) -> Result<PathBuf, Failure> {
         match (argument, &self.model) {
-            (Some(argument), Some(option)) if argument != option => {
-                Err(Failure::usage(format!("two models are named, `{}` and `{}`; name one", argument.display(), option.display())))
-            }
+            (Some(argument), Some(option)) if argument != option => Err(Failure::usage(format!(
+                "two models are named, `{}` and `{}`; name one",
+                argument.display(),
+                option.display()
+            ))),
             (Some(argument), _) => Ok(argument.clone()),
             (None, _) => Ok(self.model().into()),
         }

@@ -62,7 +62,9 @@ impl FloatData {
         match tensor.data_type {
             DataType::Float16 if tensor.bytes.as_f16().is_some() => Ok(Self::F16(tensor.bytes.clone())),
             DataType::BFloat16 if tensor.bytes.as_bf16().is_some() => Ok(Self::BF16(tensor.bytes.clone())),
-            DataType::Float32 if tensor.as_f32().is_none() && tensor.bytes.is_mapped() => Ok(Self::F32Bytes(tensor.bytes.clone())),
+            DataType::Float32 if tensor.as_f32().is_none() && tensor.bytes.is_mapped() => {
+                Ok(Self::F32Bytes(tensor.bytes.clone()))
+            }
             _ => Vector::of(tensor).map(Self::F32),
         }
     }

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use half::f16;
 use kinglet_kernels::{
-    Activations, AttentionShape, BlockWeights, FloatWeights, Floats, GateActivation, Isa, KvArena, KvLayout, LayerKv, Layout, Linear,
-    Matrix, Pool, Run, Scratch, attention, gated, linear,
+    Activations, AttentionShape, BlockWeights, FloatWeights, Floats, GateActivation, Isa, KvArena, KvLayout, LayerKv, Layout,
+    Linear, Matrix, Pool, Run, Scratch, attention, gated, linear,
 };
 
 /// Weights of a shape are repeated until they fill this many bytes.

@@ -321,7 +321,8 @@ impl Call<'_> {
             }
             for query in 0..count {
                 let seen = self.seen(first + query / group);
-                let seen = seen.start.max(start).min(start + positions) - start..seen.end.max(start).min(start + positions) - start;
+                let seen =
+                    seen.start.max(start).min(start + positions) - start..seen.end.max(start).min(start + positions) - start;
                 self.softmax(s, working, query, seen);
             }
             // SAFETY: as above.

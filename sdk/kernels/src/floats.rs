@@ -15,7 +15,26 @@ pub enum Floats<'a> {
     BF16(&'a [bf16]),
 }
 
-impl Floats<'_> {
+impl<'a> Floats<'a> {
+    /// The values as they lie in memory.
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        match self {
+            Floats::F32(values) => bytemuck::cast_slice(values),
+            Floats::F32Bytes(values) => values.as_flattened(),
+            Floats::F16(values) => bytemuck::cast_slice(values),
+            Floats::BF16(values) => bytemuck::cast_slice(values),
+        }
+    }
+
+    /// Where single-precision values lie, on any alignment: for vector loads, which do not mind. `None` for other widths.
+    pub(crate) fn as_unaligned_f32(&self) -> Option<*const f32> {
+        match self {
+            Floats::F32(values) => Some(values.as_ptr()),
+            Floats::F32Bytes(values) if cfg!(target_endian = "little") => Some(values.as_ptr().cast()),
+            _ => None,
+        }
+    }
+
     /// How many values there are.
     pub fn len(&self) -> usize {
         match self {

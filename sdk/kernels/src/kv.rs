@@ -125,7 +125,8 @@ impl KvArena {
     /// [`ShapeError::TooLarge`] where the system refuses the memory.
     pub fn new(layout: KvLayout, pages: usize) -> Result<KvArena, ShapeError> {
         let len = elements("cache arena", &[pages, layout.page_floats])?;
-        let floats = bytemuck::allocation::try_zeroed_vec::<f32>(len.saturating_add(LINE_FLOATS)).map_err(|()| ShapeError::TooLarge { what: "cache arena" })?;
+        let floats = bytemuck::allocation::try_zeroed_vec::<f32>(len.saturating_add(LINE_FLOATS))
+            .map_err(|()| ShapeError::TooLarge { what: "cache arena" })?;
         let start = floats.as_ptr().align_offset(LINE_FLOATS * size_of::<f32>()).min(LINE_FLOATS);
         Ok(KvArena { layout, pages, floats, start })
     }

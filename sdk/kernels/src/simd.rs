@@ -132,8 +132,10 @@ pub(crate) trait Simd: Copy {
     /// The first `LANES` pointers of `rows` are valid for `4 * LANES` bytes of reads, `to` for `4 * LANES * LANES` of writes.
     unsafe fn transpose(self, rows: &[*const u8; MAX_LANES], to: *mut u8);
 
-    /// Asks for the cache line at `address`, which need not be valid.
+    /// Asks for the cache line at `address`, which need not be valid, into the first-level cache.
     fn prefetch(self, address: *const u8);
+    /// As [`Simd::prefetch`], into the second-level cache.
+    fn prefetch_second_level(self, address: *const u8);
 }
 
 /// The most lanes a vector has.

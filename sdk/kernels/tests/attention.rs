@@ -245,7 +245,9 @@ fn sequences_in_one_step_equal_sequences_alone() {
             &[(&[3, 5], 90, &left), (&[0], 20, &other[20 * width..]), (&[1], 0, &[]), (&[3, 6], 90, &right)],
         );
         let mut want = vec![];
-        for (rows, past) in [(&[&parent[..90 * width], &left].concat(), 90), (&other, 20), (&[&parent[..90 * width], &right].concat(), 90)] {
+        for (rows, past) in
+            [(&[&parent[..90 * width], &left].concat(), 90), (&other, 20), (&[&parent[..90 * width], &right].concat(), 90)]
+        {
             let whole = model.step(pool, &mut case.arena(2), &[(&[0, 1], 0, rows)]);
             want.extend_from_slice(&whole[past * case.q_heads * case.value_dim..]);
         }

@@ -11,7 +11,8 @@ fn normed(x: &[f32], weight: &[f32], offset: f32, eps: f32) -> Vec<Expected> {
             let mean = x.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / x.len() as f64;
             let factor = 1. / (mean + f64::from(eps)).sqrt();
             let value = move |(&x, &w): (&f32, &f32)| {
-                let [value, magnitude] = [f64::from(w), f64::from(w.abs())].map(|w| f64::from(x) * factor * (w + f64::from(offset)));
+                let [value, magnitude] =
+                    [f64::from(w), f64::from(w.abs())].map(|w| f64::from(x) * factor * (w + f64::from(offset)));
                 Expected { value, magnitude: magnitude.abs() }
             };
             x.iter().zip(weight).map(value).collect::<Vec<_>>()

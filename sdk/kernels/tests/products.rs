@@ -328,7 +328,8 @@ fn integer_sums_are_exact() {
                     *byte = [*byte, 0, 255][random.below(3)];
                 }
                 weights.values = (0..n * k).map(|index| weights.value(index / k, index % k)).collect();
-                let mut x: Vec<f32> = (0..m * k).map(|_| [random.below(255) as f32 - 127., -127., 127.][random.below(3)]).collect();
+                let mut x: Vec<f32> =
+                    (0..m * k).map(|_| [random.below(255) as f32 - 127., -127., 127.][random.below(3)]).collect();
                 x.iter_mut().step_by(32).for_each(|x| *x = -127.);
                 let want = product(&weights, None, &x, Activations::Exact);
                 each_isa(1, |pool| {
@@ -377,7 +378,8 @@ fn parts_lie_side_by_side_in_a_row() {
         Kind::Blocks { bits: 4, block: 64, zero_points: true, scales: Width::F32 },
         Kind::Blocks { bits: 4, block: 16, zero_points: true, scales: Width::F32 },
     ];
-    let weights: Vec<Weights> = kinds.iter().zip([70, 6, 33, 1, 18, 5]).map(|(&kind, n)| Weights::new(kind, n, k, &mut random)).collect();
+    let weights: Vec<Weights> =
+        kinds.iter().zip([70, 6, 33, 1, 18, 5]).map(|(&kind, n)| Weights::new(kind, n, k, &mut random)).collect();
     let biases: Vec<Vec<f32>> = weights.iter().map(|weights| random.floats(weights.n)).collect();
     for m in [1, 3, 7] {
         let x = random.floats(m * k);
@@ -501,9 +503,7 @@ fn activate(activation: GateActivation, x: f64) -> f64 {
     };
     match activation {
         GateActivation::Silu => x / (1. + (-x).exp()),
-        GateActivation::GeluTanh => {
-            x / 2. * (1. + ((2. / std::f64::consts::PI).sqrt() * (x + 0.044715 * x * x * x)).tanh())
-        }
+        GateActivation::GeluTanh => x / 2. * (1. + ((2. / std::f64::consts::PI).sqrt() * (x + 0.044715 * x * x * x)).tanh()),
         GateActivation::Gelu => x / 2. * (1. + erf(x / std::f64::consts::SQRT_2)),
         GateActivation::Relu => x.max(0.),
     }

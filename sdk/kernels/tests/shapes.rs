@@ -3,15 +3,8 @@
 use half::f16;
 use kinglet_kernels::{BlockWeights, FloatWeights, Floats, IntegerWeights, Layout, Matrix, NibbleWeights, ShapeError};
 
-const BLOCKS: BlockWeights<'static> = BlockWeights {
-    bits: 4,
-    n: 2,
-    k: 33,
-    block: 32,
-    packed: &[0; 64],
-    scales: Floats::F32(&[1.; 4]),
-    zero_points: Some(&[0; 2]),
-};
+const BLOCKS: BlockWeights<'static> =
+    BlockWeights { bits: 4, n: 2, k: 33, block: 32, packed: &[0; 64], scales: Floats::F32(&[1.; 4]), zero_points: Some(&[0; 2]) };
 
 #[test]
 fn the_sizes_in_the_documentation_are_accepted() {

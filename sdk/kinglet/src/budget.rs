@@ -29,7 +29,8 @@ pub(crate) struct Fit {
 /// # Errors
 /// [`Error::OutOfMemory`] where not even one sequence of the least context fits.
 pub(crate) fn fit(wanted: Room, budget: Option<Bytes>, estimate: impl Fn(Room) -> MemoryEstimate) -> Result<Fit, Error> {
-    let done = |room: Room| Fit { room, estimate: estimate(room), reduced: budget.and_then(|budget| sentence(wanted, room, budget)) };
+    let done =
+        |room: Room| Fit { room, estimate: estimate(room), reduced: budget.and_then(|budget| sentence(wanted, room, budget)) };
     let Some(budget) = budget else { return Ok(done(wanted)) };
     let fits = |room: Room| estimate(room).total() <= budget.0;
     let least = Room { context: wanted.context.min(LEAST_CONTEXT), sequences: wanted.sequences.min(1) };

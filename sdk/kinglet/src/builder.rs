@@ -132,12 +132,17 @@ impl Builder {
     /// that this build does not have.
     pub fn build(self) -> Result<Kinglet, Error> {
         let Settings { threads, context, parallel, engine, .. } = self.settings;
-        let zeros = [("context", context == Some(0)), ("number of threads", threads == Threads::Exactly(0)), ("number of parallel sequences", parallel == 0)];
+        let zeros = [
+            ("context", context == Some(0)),
+            ("number of threads", threads == Threads::Exactly(0)),
+            ("number of parallel sequences", parallel == 0),
+        ];
         if let Some((what, _)) = zeros.iter().find(|(_, zero)| *zero) {
             return Err(Error::invalid(format!("the {what} is 0; it must be at least 1")));
         }
         if engine == Engine::Ort {
-            let message = "the engine `ort` (ONNX Runtime) is not part of this build; use `tract`, or `auto` for the best there is";
+            let message =
+                "the engine `ort` (ONNX Runtime) is not part of this build; use `tract`, or `auto` for the best there is";
             return Err(Error::unsupported(message));
         }
         Ok(Kinglet { settings: Arc::new(self.settings) })

@@ -101,7 +101,9 @@ mod tests {
 
     #[test]
     fn sizes_as_people_read_them() {
-        for (bytes, text) in [(0, "0 bytes"), (999, "999 bytes"), (1_500, "1.5 kB"), (37_040_000, "37.0 MB"), (2_500_000_000, "2.50 GB")] {
+        for (bytes, text) in
+            [(0, "0 bytes"), (999, "999 bytes"), (1_500, "1.5 kB"), (37_040_000, "37.0 MB"), (2_500_000_000, "2.50 GB")]
+        {
             assert_eq!(Bytes(bytes).to_string(), text);
         }
     }

@@ -67,9 +67,10 @@ impl From<BundleError> for Error {
     fn from(error: BundleError) -> Error {
         use BundleError as E;
         match &error {
-            E::NotFound { folder } | E::EmptyFolder { folder } | E::NoModel { folder, .. } | E::NotAFolder { path: folder, .. } => {
-                Error::NotFound { looked: vec![folder.clone()], message: error.to_string() }
-            }
+            E::NotFound { folder }
+            | E::EmptyFolder { folder }
+            | E::NoModel { folder, .. }
+            | E::NotAFolder { path: folder, .. } => Error::NotFound { looked: vec![folder.clone()], message: error.to_string() },
             E::UnknownArchitecture { .. } | E::Pipeline { .. } | E::UnsupportedVariant { .. } => Error::Unsupported(error.into()),
             E::UnknownVariant { .. } => Error::InvalidRequest(error.into()),
             _ => Error::BadModel(error.into()),

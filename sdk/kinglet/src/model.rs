@@ -94,7 +94,8 @@ pub(crate) fn fit_of(engine: &TractModel, settings: &Settings) -> Result<Fit, Er
     let estimate = |room: Room| -> MemoryEstimate { engine.memory_estimate(&runner_options(room, settings)) };
     let mut fit = fit(wanted, settings.memory_budget, estimate)?;
     if fit.reduced.is_none() && settings.context.is_some_and(|asked| asked > wanted.context) {
-        fit.reduced = Some(format!("the model was made for {} positions, which is less than the {asked} asked for", wanted.context));
+        fit.reduced =
+            Some(format!("the model was made for {} positions, which is less than the {asked} asked for", wanted.context));
     }
     Ok(fit)
 }

@@ -66,7 +66,12 @@ mod tests {
         for Case(what, initializers, nodes, expected) in [
             Case("a float product", vec![tensor("w", Float32, &[64, 64])], vec![node("MatMul", &["x", "w"], &[])], 4096),
             Case("an unused constant", vec![tensor("w", Float32, &[64, 64])], vec![], 0),
-            Case("packed nibbles", packed, vec![node("MatMulNBits", &["x", "w", "s", "", "", "b"], &[("N", 64), ("K", 64)])], 4096 + 64),
+            Case(
+                "packed nibbles",
+                packed,
+                vec![node("MatMulNBits", &["x", "w", "s", "", "", "b"], &[("N", 64), ("K", 64)])],
+                4096 + 64,
+            ),
             Case(
                 "an embedding of nibbles that is also the head",
                 vec![tensor("w", UInt8, &[64, 2, 16]), tensor("s", Float32, &[64, 2])],
@@ -86,7 +91,11 @@ mod tests {
             Case(
                 "angles and shapes",
                 vec![tensor("cos", Float32, &[100, 32]), tensor("shape", Int64, &[4]), tensor("eps", Float32, &[])],
-                vec![node("RotaryEmbedding", &["x", "p", "cos", "cos"], &[]), node("Reshape", &["x", "shape"], &[]), node("Add", &["x", "eps"], &[])],
+                vec![
+                    node("RotaryEmbedding", &["x", "p", "cos", "cos"], &[]),
+                    node("Reshape", &["x", "shape"], &[]),
+                    node("Add", &["x", "eps"], &[]),
+                ],
                 0,
             ),
         ] {

@@ -19,7 +19,9 @@ const NO_TEMPLATE: &str = "{% for message in messages %}{{ message.content }}{% 
 /// What the folder's `kinglet.json` says, or nothing.
 pub(crate) fn read_extras(bundle: &Bundle) -> Result<ModelExtras, Error> {
     let Some(path) = bundle.extra_file(EXTRAS) else { return Ok(ModelExtras::default()) };
-    let unusable = |reason: String| Error::BadModel(format!("`{}` cannot be used: {reason}; correct it or download it again", path.display()).into());
+    let unusable = |reason: String| {
+        Error::BadModel(format!("`{}` cannot be used: {reason}; correct it or download it again", path.display()).into())
+    };
     let text = std::fs::read_to_string(&path).map_err(|error| unusable(error.to_string()))?;
     ModelExtras::from_json(&text).map_err(|error| unusable(error.to_string()))
 }

@@ -79,13 +79,15 @@ fn an_answer_that_is_cancelled_or_dropped_leaves_the_session_as_it_was() {
     let model = tiny();
     let mut session = session(&model, 200);
     let cancel = session.cancel_handle();
-    let mut response = session.respond("Hello").unwrap();
-    response.next().unwrap().unwrap();
-    std::thread::spawn(move || cancel.cancel()).join().unwrap();
-    let end = response.find_map(|event| match event.unwrap() {
-        Event::Text(_) => None,
-        Event::Done(usage) => Some(usage),
-    });
+    let end = {
+        let mut response = session.respond("Hello").unwrap();
+        response.next().unwrap().unwrap();
+        std::thread::spawn(move || cancel.cancel()).join().unwrap();
+        response.find_map(|event| match event.unwrap() {
+            Event::Text(_) => None,
+            Event::Done(usage) => Some(usage),
+        })
+    };
     assert_eq!(end.unwrap().finish, FinishReason::Cancelled);
     assert!(session.messages().is_empty());
     drop(session.respond("Hello").unwrap().next());

@@ -21,7 +21,9 @@ pub enum TaskError {
     #[error("the model's kinglet.json cannot be used: {0}")]
     Extras(#[from] ExtrasError),
     /// A reply to be ranked is so long that no conversation fits beside it: shorten it or open a larger context.
-    #[error("candidate {index} has {tokens} tokens, which leaves no room for a conversation in the context of {context}; shorten it")]
+    #[error(
+        "candidate {index} has {tokens} tokens, which leaves no room for a conversation in the context of {context}; shorten it"
+    )]
     CandidateTooLong {
         /// Its place in the list, from 0.
         index: usize,

@@ -81,7 +81,11 @@ impl ModelExtras {
         let range = |field, value: String, expected| Err(ExtrasError::Range { field, value, expected });
         let [first, last] = ranking.rank_tokens;
         if first == 0 || first > last {
-            return range("reply_ranking.rank_tokens", format!("[{first}, {last}]"), "the first and last of ids that follow those of text");
+            return range(
+                "reply_ranking.rank_tokens",
+                format!("[{first}, {last}]"),
+                "the first and last of ids that follow those of text",
+            );
         }
         if !(ranking.temperature > 0.0 && ranking.temperature.is_finite()) {
             return range("reply_ranking.temperature", ranking.temperature.to_string(), "above 0");
@@ -114,9 +118,18 @@ mod tests {
             says: &'static str,
         }
         let ranking = [
-            Case { json: r#""rank_tokens": [5, 4], "temperature": 1, "lm_weight": 0"#, says: "`reply_ranking.rank_tokens` is [5, 4]" },
-            Case { json: r#""rank_tokens": [0, 4], "temperature": 1, "lm_weight": 0"#, says: "`reply_ranking.rank_tokens` is [0, 4]" },
-            Case { json: r#""rank_tokens": [4, 4], "temperature": 0, "lm_weight": 0"#, says: "`reply_ranking.temperature` is 0; it must be above 0" },
+            Case {
+                json: r#""rank_tokens": [5, 4], "temperature": 1, "lm_weight": 0"#,
+                says: "`reply_ranking.rank_tokens` is [5, 4]",
+            },
+            Case {
+                json: r#""rank_tokens": [0, 4], "temperature": 1, "lm_weight": 0"#,
+                says: "`reply_ranking.rank_tokens` is [0, 4]",
+            },
+            Case {
+                json: r#""rank_tokens": [4, 4], "temperature": 0, "lm_weight": 0"#,
+                says: "`reply_ranking.temperature` is 0; it must be above 0",
+            },
             Case { json: r#""rank_tokens": [4, 4], "temperature": 1, "lm_weight": -1"#, says: "`reply_ranking.lm_weight` is -1" },
             Case { json: r#""rank_tokens": [4, -4], "temperature": 1, "lm_weight": 0"#, says: "line 1, column" },
             Case { json: r#""rank_tokens": [4], "temperature": 1, "lm_weight": 0"#, says: "line 1, column" },

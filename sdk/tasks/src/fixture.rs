@@ -81,7 +81,8 @@ pub(crate) fn bench(fake: FakeModel, template: &str, extras: &str, context: usiz
     let suppress = (BEGIN..VOCAB as TokenId).filter(|&token| token != END).collect();
     let extras = ModelExtras::from_json(extras).unwrap();
     let text_vocab = extras.reply_ranking.as_ref().map(|ranking| ranking.columns().start);
-    let generator = Generator::new(runner, GeneratorOptions { eos: vec![END], suppress, text_vocab, ..Default::default() }).unwrap();
+    let generator =
+        Generator::new(runner, GeneratorOptions { eos: vec![END], suppress, text_vocab, ..Default::default() }).unwrap();
     let model = ReplyModel::new(generator, tokenizer, template, extras).unwrap();
     Bench { model: Arc::new(model), control: fake.control(), fake }
 }

@@ -126,7 +126,9 @@ impl LanguageGate {
 /// The words that carry a language: no numbers, addresses, mentions, emoji or laughter.
 fn speaking_words(text: &str) -> Vec<String> {
     let plain = wording::plain(text);
-    let speaks = |token: &&str| !token.contains(['@', '/', '#', '_', '\\']) && !token.contains("www.") && !token.contains(char::is_numeric);
+    let speaks = |token: &&str| {
+        !token.contains(['@', '/', '#', '_', '\\']) && !token.contains("www.") && !token.contains(char::is_numeric)
+    };
     plain.split(' ').filter(speaks).flat_map(wording::words).filter(|w| w.chars().any(char::is_alphabetic)).collect()
 }
 

@@ -7,17 +7,79 @@ fn english() -> LanguageGate {
 #[test]
 fn english_and_what_has_no_language_pass() {
     let passing = [
-        "", "ok", "OK.", "k", "lol", "haha", "hahaha lol", "\u{1f44d}", "\u{1f602}\u{1f602}\u{1f602}", "yes", "yep!", "no", "nope", "hi", "thx", "ty", "np", "brb",
-        "42", "12:30", "3.5%", "$19.99", "2023-04-01", "+1 408 555 0137", "A113", "https://ejemplo.es/la-cuenta", "ana@correo.es", "#fiesta @juan",
-        "Wojciech Krzyzanowski", "Jos\u{e9} Garc\u{ed}a", "Nguy\u{1ec5}n V\u{103}n An", "S\u{e3}o Paulo", "Buenos Aires", "Los Angeles", "Las Vegas, Nevada",
-        "Cr\u{e8}me br\u{fb}l\u{e9}e", "una pizza", "Grande latte macchiato", "Sino in San Jose", "El Camino Real", "Le Petit Bistro", "Das Auto Haus",
-        "Can you call me tomorrow?", "What's up?", "Is it open?", "table for two", "That sounds great, see you at 7!", "idk tbh", "omw", "gr8",
-        "I'd like to book a table at La Taqueria de Los Altos", "Can I get a caff\u{e8} latte con panna", "We say gracias a lot here",
-        "Hola! I need help with my order please", "Merci for the help!", "Two cortados and one americano", "Vente iced americano no whip",
-        "window seat", "chocolate chip cookies", "Iron Maiden concert tickets", "San Francisco to Los Angeles", "aaaaaaa", "qwertyuiop asdfghjkl",
-        "Paris Hotel Montmartre check", "Definitely!", "Perfect", "Interesting fact about dolphins", "Really? Amazing", "Tyrannosaurus", "yesssss",
+        "",
+        "ok",
+        "OK.",
+        "k",
+        "lol",
+        "haha",
+        "hahaha lol",
+        "\u{1f44d}",
+        "\u{1f602}\u{1f602}\u{1f602}",
+        "yes",
+        "yep!",
+        "no",
+        "nope",
+        "hi",
+        "thx",
+        "ty",
+        "np",
+        "brb",
+        "42",
+        "12:30",
+        "3.5%",
+        "$19.99",
+        "2023-04-01",
+        "+1 408 555 0137",
+        "A113",
+        "https://ejemplo.es/la-cuenta",
+        "ana@correo.es",
+        "#fiesta @juan",
+        "Wojciech Krzyzanowski",
+        "Jos\u{e9} Garc\u{ed}a",
+        "Nguy\u{1ec5}n V\u{103}n An",
+        "S\u{e3}o Paulo",
+        "Buenos Aires",
+        "Los Angeles",
+        "Las Vegas, Nevada",
+        "Cr\u{e8}me br\u{fb}l\u{e9}e",
+        "una pizza",
+        "Grande latte macchiato",
+        "Sino in San Jose",
+        "El Camino Real",
+        "Le Petit Bistro",
+        "Das Auto Haus",
+        "Can you call me tomorrow?",
+        "What's up?",
+        "Is it open?",
+        "table for two",
+        "That sounds great, see you at 7!",
+        "idk tbh",
+        "omw",
+        "gr8",
+        "I'd like to book a table at La Taqueria de Los Altos",
+        "Can I get a caff\u{e8} latte con panna",
+        "We say gracias a lot here",
+        "Hola! I need help with my order please",
+        "Merci for the help!",
+        "Two cortados and one americano",
+        "Vente iced americano no whip",
+        "window seat",
+        "chocolate chip cookies",
+        "Iron Maiden concert tickets",
+        "San Francisco to Los Angeles",
+        "aaaaaaa",
+        "qwertyuiop asdfghjkl",
+        "Paris Hotel Montmartre check",
+        "Definitely!",
+        "Perfect",
+        "Interesting fact about dolphins",
+        "Really? Amazing",
+        "Tyrannosaurus",
+        "yesssss",
     ];
-    let refused: Vec<_> = passing.iter().filter_map(|text| english().refuses([*text].into_iter()).map(|lang| (text, lang))).collect();
+    let refused: Vec<_> =
+        passing.iter().filter_map(|text| english().refuses([*text].into_iter()).map(|lang| (text, lang))).collect();
     assert!(refused.is_empty(), "{refused:?}");
 }
 
@@ -48,14 +110,23 @@ fn other_languages_are_refused_by_name() {
         Case { text: "Bug\u{fc}n i\u{e7}in bir masa istiyorum", lang: "tr" },
         Case { text: "Saya ingin memesan meja untuk dua orang", lang: "id" },
         Case { text: "T\u{f4}i mu\u{1ed1}n \u{111}\u{1eb7}t b\u{e0}n cho hai ng\u{1b0}\u{1edd}i t\u{1ed1}i nay", lang: "vi" },
-        Case { text: "\u{e2a}\u{e27}\u{e31}\u{e2a}\u{e14}\u{e35}\u{e04}\u{e23}\u{e31}\u{e1a} \u{e23}\u{e49}\u{e32}\u{e19}\u{e40}\u{e1b}\u{e34}\u{e14}\u{e01}\u{e35}\u{e48}\u{e42}\u{e21}\u{e07}", lang: "th" },
+        Case {
+            text: "\u{e2a}\u{e27}\u{e31}\u{e2a}\u{e14}\u{e35}\u{e04}\u{e23}\u{e31}\u{e1a} \u{e23}\u{e49}\u{e32}\u{e19}\u{e40}\u{e1b}\u{e34}\u{e14}\u{e01}\u{e35}\u{e48}\u{e42}\u{e21}\u{e07}",
+            lang: "th",
+        },
         Case { text: "هل يمكنكم مساعدتي في إلغاء الطلب من فضلكم؟", lang: "ar" },
-        Case { text: "\u{421}\u{43f}\u{430}\u{441}\u{438}\u{431}\u{43e} \u{431}\u{43e}\u{43b}\u{44c}\u{448}\u{43e}\u{435}, \u{44f} \u{43f}\u{43e}\u{434}\u{43e}\u{436}\u{434}\u{443}", lang: "ru" },
+        Case {
+            text: "\u{421}\u{43f}\u{430}\u{441}\u{438}\u{431}\u{43e} \u{431}\u{43e}\u{43b}\u{44c}\u{448}\u{43e}\u{435}, \u{44f} \u{43f}\u{43e}\u{434}\u{43e}\u{436}\u{434}\u{443}",
+            lang: "ru",
+        },
         Case { text: "\u{8c22}\u{8c22}", lang: "zh" },
         Case { text: "\u{3053}\u{3093}\u{306b}\u{3061}\u{306f}", lang: "ja" },
         Case { text: "\u{c548}\u{b155}\u{d558}\u{c138}\u{c694}", lang: "ko" },
         Case { text: "\u{5ea}\u{5d5}\u{5d3}\u{5d4} \u{5e8}\u{5d1}\u{5d4}", lang: "he" },
-        Case { text: "\u{928}\u{92e}\u{938}\u{94d}\u{924}\u{947}, \u{92e}\u{941}\u{91d}\u{947} \u{92e}\u{926}\u{926} \u{91a}\u{93e}\u{939}\u{93f}\u{90f}", lang: "hi" },
+        Case {
+            text: "\u{928}\u{92e}\u{938}\u{94d}\u{924}\u{947}, \u{92e}\u{941}\u{91d}\u{947} \u{92e}\u{926}\u{926} \u{91a}\u{93e}\u{939}\u{93f}\u{90f}",
+            lang: "hi",
+        },
     ];
     for Case { text, lang } in cases {
         assert_eq!(english().refuses([text].into_iter()), Some(lang), "{text}");
@@ -65,7 +136,9 @@ fn other_languages_are_refused_by_name() {
 /// Detectors confuse languages of one script in a single word, so only the refusal is certain.
 #[test]
 fn a_word_in_a_foreign_script_is_refused() {
-    for text in ["\u{634}\u{643}\u{631}\u{627}", "\u{e02}\u{e2d}\u{e1a}\u{e04}\u{e38}\u{e13}", "\u{434}\u{430}", "\u{3bd}\u{3b1}\u{3b9}"] {
+    for text in
+        ["\u{634}\u{643}\u{631}\u{627}", "\u{e02}\u{e2d}\u{e1a}\u{e04}\u{e38}\u{e13}", "\u{434}\u{430}", "\u{3bd}\u{3b1}\u{3b9}"]
+    {
         assert!(english().refuses([text].into_iter()).is_some(), "{text}");
     }
 }

@@ -31,5 +31,6 @@ pub use ranking::{CandidateScore, ReplyRanker};
 pub use reply::Intent;
 pub use safety::CrisisKind;
 pub use smart_reply::{
-    Reason, Reply, ReplyTiming, ReplyUsage, SmartReplier, SmartReply, SmartReplyOptions, SmartReplyRequest, Status, ValidSmartReply,
+    Reason, Reply, ReplyTiming, ReplyUsage, SmartReplier, SmartReply, SmartReplyOptions, SmartReplyRequest, Status,
+    ValidSmartReply,
 };

@@ -158,8 +158,7 @@ impl ReplyModel {
     /// The last special token of a rendered reply, or the end token that the tokenizer names.
     fn end_token(&self, next: Speaker) -> Result<Option<TokenId>, TaskError> {
         let text = [Turn::new(next.other(), "a"), Turn::new(next, "a")];
-        let messages = messages(&text, next, self.extras.reply_format, None);
-        let rendered = self.encode_messages(messages, false)?;
+        let rendered = self.encode_messages(messages(&text, next, self.extras.reply_format), false)?;
         let opening = self.reply_opening(next)?;
         let special = rendered.iter().rev().copied().find(|&id| self.tokenizer.is_special(id) && !opening.contains(&id));
         Ok(special.or(self.tokenizer.eos()))
@@ -167,19 +166,21 @@ impl ReplyModel {
 
     fn render(&self, turns: &[Turn], instructions: Option<&str>, opens_reply: bool) -> Result<Vec<TokenId>, TaskError> {
         let next = turns.last().map_or(Speaker::Agent, |turn| turn.speaker.other());
-        let told = match self.extras.reply_format {
-            ReplyFormat::Assistant => Some(instructions.unwrap_or(INSTRUCTIONS)),
-            ReplyFormat::Speakers => None,
-        };
         let format = self.extras.reply_format;
-        match self.encode_messages(messages(turns, next, format, told), opens_reply) {
+        let mut turns = merged(turns, next, format);
+        if format == ReplyFormat::Speakers {
+            return self.encode_messages(messages(&turns, next, format), opens_reply);
+        }
+        let told = instructions.unwrap_or(INSTRUCTIONS);
+        let mut with_system = messages(&turns, next, format);
+        with_system.insert(0, Message::new("system", told));
+        match self.encode_messages(with_system, opens_reply) {
             // Some templates take no system message; the first message then carries the instructions.
-            Err(TaskError::Text(TextError::TemplateRefused { .. } | TextError::TemplateFailed { .. })) if told.is_some() => {
-                let mut carried = turns.to_vec();
-                if let (Some(first), Some(told)) = (carried.first_mut(), told) {
+            Err(TaskError::Text(TextError::TemplateRefused { .. } | TextError::TemplateFailed { .. })) => {
+                if let Some(first) = turns.first_mut() {
                     first.text = format!("{told}\n\n{}", first.text);
                 }
-                self.encode_messages(messages(&carried, next, format, None), opens_reply)
+                self.encode_messages(messages(&turns, next, format), opens_reply)
             }
             rendered => rendered,
         }
@@ -197,24 +198,28 @@ impl std::fmt::Debug for ReplyModel {
     }
 }
 
-/// The messages that a template is given. Messages of one side that follow each other are one, and in the assistant format
-/// the first is the user's, as many templates insist.
-fn messages(turns: &[Turn], next: Speaker, format: ReplyFormat, instructions: Option<&str>) -> Vec<Message> {
-    let mut merged: Vec<Turn> = vec![];
+/// Messages of one side that follow each other as one. In the assistant format the conversation begins with the user's
+/// first, as many templates insist.
+fn merged(turns: &[Turn], next: Speaker, format: ReplyFormat) -> Vec<Turn> {
     let skipped = turns.iter().take_while(|turn| format == ReplyFormat::Assistant && turn.speaker == next).count();
+    let mut merged: Vec<Turn> = vec![];
     for turn in &turns[skipped..] {
         match merged.last_mut() {
             Some(before) if before.speaker == turn.speaker => before.text = format!("{}\n{}", before.text, turn.text),
             _ => merged.push(turn.clone()),
         }
     }
+    merged
+}
+
+/// The turns under the roles of the format.
+fn messages(turns: &[Turn], next: Speaker, format: ReplyFormat) -> Vec<Message> {
     let role = |speaker: Speaker| match format {
         ReplyFormat::Speakers => speaker.name(),
         ReplyFormat::Assistant if speaker == next => "assistant",
         ReplyFormat::Assistant => "user",
     };
-    let told = instructions.map(|text| Message::new("system", text));
-    told.into_iter().chain(merged.into_iter().map(|turn| Message::new(role(turn.speaker), turn.text))).collect()
+    turns.iter().map(|turn| Message::new(role(turn.speaker), turn.text.as_str())).collect()
 }
 
 /// What `fits` gives for the longest end of `text` that it takes: cut before a word or, if not even the last word fits,

@@ -17,7 +17,10 @@ fn the_template_opens_the_turn_of_the_side_that_replies() {
     assert_eq!(found.tokens, tokens("<|begin|><|customer|>hi<|end|><|agent|>yes?<|end|><|customer|>a latte<|end|><|agent|>"));
     assert_eq!((found.opening, found.end, found.opens_reply), (vec![BEGIN, AGENT], Some(END), true));
     let other_side = prompt(&bench, "agent: hi", 24);
-    assert_eq!((other_side.tokens, other_side.opening), (tokens("<|begin|><|agent|>hi<|end|><|customer|>"), vec![BEGIN, CUSTOMER]));
+    assert_eq!(
+        (other_side.tokens, other_side.opening),
+        (tokens("<|begin|><|agent|>hi<|end|><|customer|>"), vec![BEGIN, CUSTOMER])
+    );
 }
 
 #[test]
@@ -57,7 +60,10 @@ fn the_oldest_messages_are_left_out_where_not_all_fit() {
     let talk = "customer: aaaaaaaaaaaaaaaa\nagent: bbbbbbbbbbbbbbbb\ncustomer: cccccccccccccccc";
     assert_eq!(prompt(&bench, talk, 4).tokens.len(), 56);
     assert_eq!(prompt(&bench, talk, 8).tokens.len(), 56);
-    assert_eq!(prompt(&bench, talk, 9).tokens, tokens("<|begin|><|agent|>bbbbbbbbbbbbbbbb<|end|><|customer|>cccccccccccccccc<|end|><|agent|>"));
+    assert_eq!(
+        prompt(&bench, talk, 9).tokens,
+        tokens("<|begin|><|agent|>bbbbbbbbbbbbbbbb<|end|><|customer|>cccccccccccccccc<|end|><|agent|>")
+    );
     assert_eq!(prompt(&bench, talk, 40).tokens, tokens("<|begin|><|customer|>cccccccccccccccc<|end|><|agent|>"));
 }
 

@@ -1,5 +1,7 @@
 use super::*;
-use crate::fixture::{AGENT, BEGIN, Bench, END, FIRST_RANK, PLAIN, RANKING, REPLY, SPEAKERS, bench, rank_logits, replying, tokens};
+use crate::fixture::{
+    AGENT, BEGIN, Bench, END, FIRST_RANK, PLAIN, RANKING, REPLY, SPEAKERS, bench, rank_logits, replying, tokens,
+};
 use kinglet_generate::log_sum_exp;
 
 const REPLIES: &[(&str, f32)] = &[("The bus is late.", 1.0), ("A coffee, sure.", 0.5), ("Hello!", 2.0)];
@@ -70,7 +72,8 @@ fn the_plain_score_takes_prior_and_length_out() {
     let scores = ranker.score(&talk("bus"), &candidates, &CancelToken::default()).unwrap();
     let prompt = tokens("<|begin|><|customer|>bus<|end|><|agent|>");
     for (text, found) in candidates.iter().zip(&scores) {
-        let gain = logprob(&bench, &prompt, text, crate::fixture::VOCAB) - logprob(&bench, &[BEGIN, AGENT], text, crate::fixture::VOCAB);
+        let gain =
+            logprob(&bench, &prompt, text, crate::fixture::VOCAB) - logprob(&bench, &[BEGIN, AGENT], text, crate::fixture::VOCAB);
         let expected = gain / ((text.len() + 1) as f64).sqrt();
         assert!((f64::from(found.score) - expected).abs() < 1e-5, "{text}: {} {expected}", found.score);
     }

@@ -6,7 +6,7 @@ mod content;
 mod crisis;
 mod secrets;
 
-pub use crisis::CrisisKind;
 pub(crate) use content::is_unfit;
+pub use crisis::CrisisKind;
 pub(crate) use crisis::crisis;
 pub(crate) use secrets::{Origin, Secrets};

@@ -149,7 +149,9 @@ impl SmartReplier {
         let likely = |logprob: f64, tokens: usize| {
             proposals.origin == Origin::Bank || logprob / tokens.max(1) as f64 >= f64::from(options.min_token_logprob)
         };
-        let good = scores.iter().filter(|s| s.score >= options.min_score && likely(s.logprob, s.tokens));
+        let likely_enough = || scores.iter().filter(|s| s.score >= options.min_score && likely(s.logprob, s.tokens));
+        let best = likely_enough().map(|s| s.score).fold(f32::NEG_INFINITY, f32::max);
+        let good = likely_enough().filter(|s| proposals.origin == Origin::Bank || best - s.score <= options.max_gap);
         let ranked = good.map(|s| (fit[s.index].to_owned(), s.score)).collect();
         let chosen = select(ranked, options.count, options.diversity);
         Ok((chosen.into_iter().map(|(text, score)| Reply { text, score }).collect(), fit.len()))

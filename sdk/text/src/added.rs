@@ -185,7 +185,8 @@ fn part(
 
 /// A `single_word` token counts only where no letter or digit touches it.
 fn stands_alone(token: &AddedToken, text: &str, range: ByteRange<usize>) -> bool {
-    let is_word = |c: Option<char>| c.is_some_and(|c| WORD.as_ref().is_some_and(|word| word.is_match(c.encode_utf8(&mut [0; 4]))));
+    let is_word =
+        |c: Option<char>| c.is_some_and(|c| WORD.as_ref().is_some_and(|word| word.is_match(c.encode_utf8(&mut [0; 4]))));
     !token.single_word || !(is_word(text[..range.start].chars().next_back()) || is_word(text[range.end..].chars().next()))
 }
 

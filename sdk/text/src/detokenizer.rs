@@ -89,7 +89,9 @@ impl State {
 pub(crate) fn stages(decoder: Option<&DecoderWrapper>) -> Vec<&DecoderWrapper> {
     match decoder {
         None => Vec::new(),
-        Some(DecoderWrapper::Sequence(sequence)) => sequence.get_decoders().iter().flat_map(|inner| stages(Some(inner))).collect(),
+        Some(DecoderWrapper::Sequence(sequence)) => {
+            sequence.get_decoders().iter().flat_map(|inner| stages(Some(inner))).collect()
+        }
         Some(single) => vec![single],
     }
 }

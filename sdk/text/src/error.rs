@@ -112,7 +112,9 @@ pub enum TextError {
     )]
     Unmarkable,
     /// A message is not an object with a `role`. Correct the conversation.
-    #[error("Message {index} of the conversation cannot be used: {reason}. Each message is an object with a `role` and a `content`.")]
+    #[error(
+        "Message {index} of the conversation cannot be used: {reason}. Each message is an object with a `role` and a `content`."
+    )]
     Message {
         /// Position in the conversation, from 0.
         index: usize,

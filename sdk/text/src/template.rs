@@ -208,7 +208,8 @@ fn template_message(index: usize, message: &Message) -> Result<Value, TextError>
         let reason = format!("its `role` must be a string, {found} was found");
         return Err(TextError::Message { index, reason });
     }
-    let given: Map<String, Value> = fields.iter().filter(|(_, value)| !value.is_null()).map(|(k, v)| (k.clone(), v.clone())).collect();
+    let given: Map<String, Value> =
+        fields.iter().filter(|(_, value)| !value.is_null()).map(|(k, v)| (k.clone(), v.clone())).collect();
     let names = ["reasoning_content", "thinking", "reasoning"];
     let Some(reasoning) = names.iter().find_map(|&name| given.get(name)).cloned() else { return Ok(Value::Object(given)) };
     let mut aliased = Map::new();

@@ -52,16 +52,15 @@ impl Tokenizer {
     pub fn from_files(files: &TextFiles) -> Result<Tokenizer, TextError> {
         let config = TokenizerConfig::from_files(files)?;
         let mut inner = open(files)?;
-        let unusable = |error: tokenizers::Error| TextError::Tokenizer {
-            path: files.tokenizer_json.clone(),
-            reason: error.to_string(),
-        };
+        let unusable =
+            |error: tokenizers::Error| TextError::Tokenizer { path: files.tokenizer_json.clone(), reason: error.to_string() };
         inner.with_truncation(None).map_err(unusable)?;
         inner.with_padding(None);
         add_listed(&mut inner, &config).map_err(unusable)?;
         let special = named_special(&inner, &config);
         inner.add_special_tokens(special).map_err(unusable)?;
-        let added = AddedTokens::of(&inner).map_err(|reason| TextError::Tokenizer { path: files.tokenizer_json.clone(), reason })?;
+        let added =
+            AddedTokens::of(&inner).map_err(|reason| TextError::Tokenizer { path: files.tokenizer_json.clone(), reason })?;
         Ok(Tokenizer { inner, added, config })
     }
 

@@ -72,7 +72,8 @@ fn talk(common: &Common, session: &mut Session, interrupt: &Interrupt, out: &mut
             break;
         }
         interrupt.user_spoke();
-        let text = std::str::from_utf8(&line).map_err(|_| Failure::failed(format!("line {number} of stdin is no UTF-8 text; convert it to UTF-8")))?;
+        let text = std::str::from_utf8(&line)
+            .map_err(|_| Failure::failed(format!("line {number} of stdin is no UTF-8 text; convert it to UTF-8")))?;
         match parse(text) {
             Line::Nothing => {}
             Line::Reset => session.reset()?,

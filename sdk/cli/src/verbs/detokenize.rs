@@ -61,7 +61,9 @@ fn parse(text: &str) -> Result<Vec<u32>, Failure> {
             Ok(Given::List(ids) | Given::Object { ids }) => Ok(ids),
             Err(_) => {
                 let found = beginning(text);
-                Err(Failure::failed(format!("stdin begins like JSON, but is no list of token ids: `{found}`; write [1,2,3] or {{\"ids\":[1,2,3]}}")))
+                Err(Failure::failed(format!(
+                    "stdin begins like JSON, but is no list of token ids: `{found}`; write [1,2,3] or {{\"ids\":[1,2,3]}}"
+                )))
             }
         };
     }

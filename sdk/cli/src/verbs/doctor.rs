@@ -144,7 +144,10 @@ fn step(model: &Model) -> Result<(Vec<f32>, String), Failure> {
     let logits = model.logits(&tokens, Positions::Last, &CancelHandle::default())?.values;
     let time = started.elapsed().as_secs_f64() * 1e3;
     if let Some(odd) = logits.iter().position(|logit| !logit.is_finite()) {
-        return Err(Failure::failed(format!("the logit of token {odd} is {}; the model or its precision is at fault", logits[odd])));
+        return Err(Failure::failed(format!(
+            "the logit of token {odd} is {}; the model or its precision is at fault",
+            logits[odd]
+        )));
     }
     let detail = format!("{} tokens in {time:.1} ms, {} finite logits", tokens.len(), logits.len());
     Ok((logits, detail))
@@ -157,7 +160,9 @@ fn agreement(model: &Model, last: &[f32]) -> Result<String, Failure> {
     let largest = last.iter().fold(0f32, |largest, logit| largest.max(logit.abs()));
     let difference = last.iter().zip(row).fold(0f32, |worst, (a, b)| worst.max((a - b).abs()));
     if difference > TOLERANCE * largest {
-        return Err(Failure::failed(format!("logits of the same tokens differ by {difference} of {largest}; report this with the model's name")));
+        return Err(Failure::failed(format!(
+            "logits of the same tokens differ by {difference} of {largest}; report this with the model's name"
+        )));
     }
     Ok(format!("logits of the last position, alone and among all, differ by {difference:.1e} of {largest:.1}"))
 }

@@ -74,7 +74,11 @@ fn tokenizer(report: &ModelReport) -> String {
     match (&text.unusable, text.vocabulary) {
         (Some(reason), _) => format!("unusable: {reason}"),
         (None, vocabulary) => {
-            let templates = if text.templates.is_empty() { "no chat template".into() } else { format!("chat templates: {}", text.templates.join(", ")) };
+            let templates = if text.templates.is_empty() {
+                "no chat template".into()
+            } else {
+                format!("chat templates: {}", text.templates.join(", "))
+            };
             format!("{} tokens, {templates}", vocabulary.unwrap_or(0))
         }
     }

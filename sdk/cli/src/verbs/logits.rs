@@ -68,5 +68,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> R
 
 fn save(path: &Path, shape: [usize; 2], values: &[f32]) -> Result<(), Failure> {
     let written = File::create(path).and_then(|file| npy::write(&mut BufWriter::new(file), shape, values));
-    written.map_err(|error| Failure::failed(format!("`{}` cannot be written ({error}); check the path and the disk", path.display())))
+    written.map_err(|error| {
+        Failure::failed(format!("`{}` cannot be written ({error}); check the path and the disk", path.display()))
+    })
 }

@@ -153,11 +153,7 @@ fn end(common: &Common, text: &str, tokens: &[u32], usage: &Usage, out: &mut Out
         tokens,
         finish: usage.finish.as_str(),
         stop,
-        usage: Counts {
-            prompt_tokens: usage.prompt_tokens,
-            cached_tokens: usage.cached_tokens,
-            new_tokens: usage.new_tokens,
-        },
+        usage: Counts { prompt_tokens: usage.prompt_tokens, cached_tokens: usage.cached_tokens, new_tokens: usage.new_tokens },
         timing: Times {
             first_token_ms: usage.timing.first_token.map(milliseconds),
             prefill_ms: milliseconds(usage.timing.prefill),

@@ -56,8 +56,9 @@ pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> R
 }
 
 fn parse(text: &str) -> Result<PromptRequest, String> {
-    let request: Request = serde_json::from_str(text)
-        .map_err(|error| format!("does not hold {{\"messages\": [..], \"add_generation_prompt\": true, \"tools\": [..]}}: {error}"))?;
+    let request: Request = serde_json::from_str(text).map_err(|error| {
+        format!("does not hold {{\"messages\": [..], \"add_generation_prompt\": true, \"tools\": [..]}}: {error}")
+    })?;
     let Request { messages, add_generation_prompt, tools, documents, variables } = request;
     Ok(PromptRequest { messages, add_generation_prompt, tools, documents, variables, template: None })
 }
@@ -68,7 +69,8 @@ mod tests {
 
     #[test]
     fn fields_without_a_meaning_of_their_own_are_variables() {
-        let text = r#"{"messages":[{"role":"user","content":"a"}],"add_generation_prompt":true,"tools":[{}],"enable_thinking":false}"#;
+        let text =
+            r#"{"messages":[{"role":"user","content":"a"}],"add_generation_prompt":true,"tools":[{}],"enable_thinking":false}"#;
         let request = parse(text).unwrap();
         assert_eq!(request.messages, [Message::new("user", "a")]);
         assert!(request.add_generation_prompt);

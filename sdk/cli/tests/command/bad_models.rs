@@ -47,7 +47,10 @@ fn paths_and_names_that_lead_nowhere() {
 fn damaged_models() {
     type Damage = fn(&Path);
     for (damage, words) in [
-        ((|folder| fs::remove_file(folder.join("model.onnx.data")).unwrap()) as Damage, &["model.onnx.data", "missing"] as &[&str]),
+        (
+            (|folder| fs::remove_file(folder.join("model.onnx.data")).unwrap()) as Damage,
+            &["model.onnx.data", "missing"] as &[&str],
+        ),
         (|folder| fs::write(folder.join("model.onnx"), "no protobuf at all").unwrap(), &["model.onnx", "ONNX"]),
         (|folder| fs::write(folder.join("model.onnx"), "").unwrap(), &["model.onnx", "empty"]),
         (|folder| fs::write(folder.join("genai_config.json"), "{").unwrap(), &["genai_config.json"]),

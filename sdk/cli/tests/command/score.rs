@@ -99,7 +99,10 @@ fn people_see_the_candidates_beside_their_scores() {
     let out = kinglet(&["score", "-p", "a", "--candidates", &file, "-m", TINY]).done().out;
     let lines: Vec<&str> = out.lines().collect();
     assert_eq!(lines.len(), 3);
-    assert!(lines[0].trim_start().starts_with("score") && lines[1].ends_with("  Yes.") && lines[2].ends_with("  Not today."), "{out}");
+    assert!(
+        lines[0].trim_start().starts_with("score") && lines[1].ends_with("  Yes.") && lines[2].ends_with("  Not today."),
+        "{out}"
+    );
 }
 
 fn cases(answers: bool) -> String {

@@ -65,7 +65,9 @@ fn every_verb_has_help_with_examples() {
         assert!(overview.contains(&format!("  {verb} ")), "{verb} is not in:\n{overview}");
         let help = kinglet(&[verb, "--help"]).done().out;
         assert!(help.contains("Examples:") && help.contains(&format!("kinglet {verb}")), "{help}");
-        for option in ["--model", "--threads", "--context", "--engine", "--memory-budget", "--seed", "--quiet", "--verbose", "--json"] {
+        for option in
+            ["--model", "--threads", "--context", "--engine", "--memory-budget", "--seed", "--quiet", "--verbose", "--json"]
+        {
             assert!(help.contains(option), "{option} is not in the help of {verb}");
         }
         assert!(!help.contains('\x1b'), "colours without a terminal");

@@ -236,4 +236,6 @@ impl Simd for Scalar {
 
     #[inline(always)]
     fn prefetch(self, _address: *const u8) {}
+    #[inline(always)]
+    fn prefetch_second_level(self, _address: *const u8) {}
 }

@@ -79,7 +79,9 @@ impl NibbleWeights<'_> {
                 while !rest.is_empty() {
                     let (run, after) = rest.split_at_mut((self.block - k % self.block).min(rest.len()));
                     let (scale, zero_point) = self.parameters(line, k / self.block);
-                    unpack_nibbles(self.data, line * self.k + k, run, |q| (i32::from(q ^ flip) - bias - zero_point) as f32 * scale);
+                    unpack_nibbles(self.data, line * self.k + k, run, |q| {
+                        (i32::from(q ^ flip) - bias - zero_point) as f32 * scale
+                    });
                     k += run.len();
                     rest = after;
                 }

@@ -16,7 +16,7 @@
 
 use std::ops::Range;
 
-use super::parameters::{AnyBlock, EachBlock, FourRows, StepParameters};
+use super::parameters::{AnyBlock, EachBlock, FourRows, PaddedParameters, StepParameters};
 use super::quantise::{BLOCK, QuantisedRows};
 use crate::float_product::Rows;
 use crate::floats::Floats;
@@ -47,14 +47,6 @@ impl Kernel for FewRows<'_> {
             _ => self.with(s, AnyBlock::new(weights)),
         }
     }
-}
-
-/// A place in each of four weight rows.
-#[derive(Clone, Copy)]
-struct FourPointers {
-    at: *const u8,
-    /// Bytes from one row to the next.
-    stride: usize,
 }
 
 impl FewRows<'_> {
@@ -106,24 +98,32 @@ impl FewRows<'_> {
         let step_bytes = S::LANES * BITS;
         let row_bytes = self.weights.row_bytes();
         let blocks = self.weights.k / BLOCK;
-        let whole_steps = blocks / (S::LANES / 4);
+        let (whole, left) = (blocks / (S::LANES / 4), blocks % (S::LANES / 4));
         let mut sums = [s.splat(0.); M];
-        // SAFETY: the rows exist: four times `row_bytes` bytes, of which `whole_steps` steps lie within the row. Only prefetches
-        // reach further, which may.
+        let mut padded;
+        // SAFETY: the rows exist: `row_bytes` bytes each, of which `whole` steps lie within the row; what is left is copied to a
+        // padded buffer. Only prefetches reach further, which may.
         unsafe {
-            let at = self.weights.packed.as_ptr().add(rows.first * row_bytes);
-            let stride = rows.stride * row_bytes;
-            for step in 0..whole_steps {
-                for line in (0..4 * step_bytes).step_by(64) {
-                    s.prefetch(at.wrapping_add(4 * step_bytes * step + line + AHEAD));
+            let stream = self.weights.packed.as_ptr().add(rows.first * row_bytes);
+            let mut source = Source { at: stream, stride: rows.stride * row_bytes, parameters, rows, step: 0 };
+            let mut steps = 0..whole;
+            // Once for the whole steps, once more if a step is left: the one place where `step` is compiled.
+            loop {
+                for step in steps.clone() {
+                    for line in (0..4 * step_bytes).step_by(64) {
+                        s.prefetch(stream.wrapping_add(4 * step_bytes * step + line + AHEAD));
+                    }
+                    source.parameters.prefetch::<S, BITS>(s, source.rows, step, AHEAD);
+                    self.step::<S, M, BITS>(s, source, step, &mut sums);
+                    source.at = source.at.add(step_bytes);
+                    source.step += 1;
                 }
-                parameters.prefetch::<S, BITS>(s, rows, step, AHEAD);
-                let weights = FourPointers { at: at.add(step * step_bytes), stride };
-                self.step::<S, M, BITS>(s, weights, parameters, rows, step, &mut sums);
-            }
-            if whole_steps * (S::LANES / 4) < blocks {
-                let used = whole_steps * step_bytes;
-                self.last_step::<S, M, BITS>(s, FourPointers { at: at.add(used), stride }, rows, whole_steps, &mut sums);
+                if left == 0 || steps.end > whole {
+                    break;
+                }
+                padded = Padded::default();
+                source = source.last_step::<S, BITS>(left, &mut padded);
+                steps = whole..whole + 1;
             }
         }
         let mut folded = [[0.; 4]; M];
@@ -133,54 +133,27 @@ impl FewRows<'_> {
         folded
     }
 
-    /// The step that a row does not fill: the weights are copied to a padded buffer first.
-    ///
-    /// # Safety
-    /// The rows exist, and each is valid for reads of what is left of it.
-    #[inline(always)]
-    unsafe fn last_step<S: Simd, const M: usize, const BITS: usize>(
-        &self,
-        s: S,
-        weights: FourPointers,
-        rows: FourRows,
-        step: usize,
-        sums: &mut [S::F; M],
-    ) {
-        let mut padded = [[0u8; MAX_LANES * 8]; 4];
-        let left = self.weights.row_bytes() - step * S::LANES * BITS;
-        // SAFETY: `left` bytes, less than a step, remain in each row.
-        unsafe {
-            for (i, padded) in padded.iter_mut().enumerate() {
-                std::ptr::copy_nonoverlapping(weights.at.add(i * weights.stride), padded.as_mut_ptr(), left);
-            }
-            let weights = FourPointers { at: padded.as_ptr().cast(), stride: padded[0].len() };
-            self.step::<S, M, BITS>(s, weights, AnyBlock::new(self.weights), rows, step, sums);
-        }
-    }
-
     /// One step.
     ///
     /// # Safety
-    /// The weights are valid for reads of a step, `LANES * BITS` bytes, of each row, and the parameters have the step.
+    /// The source has a step where it stands.
     #[inline(always)]
     unsafe fn step<S: Simd, const M: usize, const BITS: usize>(
         &self,
         s: S,
-        weights: FourPointers,
-        parameters: impl StepParameters,
-        rows: FourRows,
+        source: Source<impl StepParameters>,
         step: usize,
         sums: &mut [S::F; M],
     ) {
         let vector = 4 * S::LANES;
         // SAFETY: the caller's promise for the weights. The quantised rows have `blocks` blocks, a multiple of every step's.
         unsafe {
-            let scales = parameters.scales(s, rows, step);
-            let zero_points = parameters.zero_points::<S, BITS>(s, rows, step);
+            let scales = source.parameters.scales(s, source.rows, source.step);
+            let zero_points = source.parameters.zero_points::<S, BITS>(s, source.rows, source.step);
             // A step of 4 bits is one vector of bytes, split into even and odd values; a step of 8 bits is two vectors.
             let mut bytes = [[s.splat_int(0); 2]; 4];
             for i in 0..4 {
-                let at = weights.at.add(i * weights.stride);
+                let at = source.at.add(i * source.stride);
                 bytes[i] = if BITS == 4 {
                     s.split_nibbles(s.load_bytes(at)).into()
                 } else {
@@ -216,6 +189,46 @@ impl FewRows<'_> {
                 let scale = s.mul(scales, s.load(self.x.scales.as_ptr().add(quads)));
                 sums[m] = s.mul_add(s.to_float(s.add_int(dot, correction)), scale, sums[m]);
             }
+        }
+    }
+}
+
+/// Where the weights of a step are, and their parameters.
+#[derive(Clone, Copy)]
+struct Source<P> {
+    at: *const u8,
+    /// Bytes from one row to the next.
+    stride: usize,
+    parameters: P,
+    /// The rows and the step by which the parameters know them.
+    rows: FourRows,
+    step: usize,
+}
+
+/// Room for one step of four rows.
+#[derive(Default)]
+struct Padded {
+    weights: [[[u8; 32]; MAX_LANES / 4]; 4],
+    parameters: PaddedParameters,
+}
+
+impl<P: StepParameters> Source<P> {
+    /// The step that the rows do not fill, of `left` blocks, padded.
+    ///
+    /// # Safety
+    /// This source stands behind the last whole step of rows that exist, and `left` blocks follow.
+    #[inline(always)]
+    unsafe fn last_step<S: Simd, const BITS: usize>(self, left: usize, padded: &mut Padded) -> Source<P> {
+        let stride = size_of_val(&padded.weights[0]);
+        let at = padded.weights.as_mut_ptr().cast::<u8>();
+        // SAFETY: the caller's promise; each of four rows of `padded` has room for a step.
+        unsafe {
+            for i in 0..4 {
+                at.add(i * stride).copy_from_nonoverlapping(self.at.add(i * self.stride), left * BLOCK * BITS / 8);
+            }
+            let (parameters, rows, step) =
+                self.parameters.last_step::<S, BITS>(self.rows, self.step, left, &mut padded.parameters);
+            Source { at, stride, parameters, rows, step }
         }
     }
 }

@@ -42,8 +42,27 @@ pub(super) trait StepParameters: Copy {
     /// As for [`StepParameters::scales`].
     unsafe fn zero_points<S: Simd, const BITS: usize>(&self, s: S, rows: FourRows, step: usize) -> Option<S::I>;
 
+    /// Parameters for the step after the last whole one, of which the rows have `left` blocks: a source, and where in it to look.
+    ///
+    /// # Safety
+    /// The rows exist, and have so many blocks left.
+    unsafe fn last_step<S: Simd, const BITS: usize>(
+        &self,
+        rows: FourRows,
+        step: usize,
+        left: usize,
+        padded: &mut PaddedParameters,
+    ) -> (Self, FourRows, usize);
+
     /// Asks for the scales of the weights that lie `weight_bytes` further on.
     fn prefetch<S: Simd, const BITS: usize>(&self, s: S, rows: FourRows, step: usize, weight_bytes: usize);
+}
+
+/// Room for the parameters of one step of four rows.
+#[derive(Default)]
+pub(super) struct PaddedParameters {
+    scales: [[f32; 4]; 4],
+    zero_points: [[u8; 4]; 4],
 }
 
 /// Scales of type `T`, `f32` or `f16`, for each block of 32, with zero points where `STORED`.
@@ -81,7 +100,35 @@ impl<T: Scale, const STORED: bool> StepParameters for EachBlock<T, STORED> {
     #[inline(always)]
     unsafe fn zero_points<S: Simd, const BITS: usize>(&self, s: S, rows: FourRows, step: usize) -> Option<S::I> {
         // SAFETY: the caller's promise.
-        if STORED { Some(unsafe { load_zero_points::<S, BITS>(s, self.zero_points, self.zero_point_stride, rows, step) }) } else { None }
+        if STORED {
+            Some(unsafe { load_zero_points::<S, BITS>(s, self.zero_points, self.zero_point_stride, rows, step) })
+        } else {
+            None
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn last_step<S: Simd, const BITS: usize>(
+        &self,
+        rows: FourRows,
+        step: usize,
+        left: usize,
+        padded: &mut PaddedParameters,
+    ) -> (Self, FourRows, usize) {
+        let first = step * (S::LANES / 4);
+        let scales = padded.scales.as_mut_ptr().cast::<T>();
+        for i in 0..4 {
+            // SAFETY: the caller's promise: `left` (at most three) blocks from `first`; a row of `padded` has room for four.
+            unsafe {
+                scales.add(4 * i).copy_from_nonoverlapping(self.scales.add(rows.row(i) * self.stride + first), left);
+                if STORED {
+                    let from = self.zero_points.add(rows.row(i) * self.zero_point_stride + first * BITS / 8);
+                    padded.zero_points[i].as_mut_ptr().copy_from_nonoverlapping(from, (left * BITS).div_ceil(8));
+                }
+            }
+        }
+        let source = EachBlock { scales, stride: 4, zero_points: padded.zero_points.as_ptr().cast(), zero_point_stride: 4 };
+        (source, FourRows { first: 0, stride: 1 }, 0)
     }
 
     #[inline(always)]
@@ -136,7 +183,13 @@ impl Scale for f16 {
 /// # Safety
 /// The rows exist, and the step lies within them.
 #[inline(always)]
-unsafe fn load_zero_points<S: Simd, const BITS: usize>(s: S, from: *const u8, stride: usize, rows: FourRows, step: usize) -> S::I {
+unsafe fn load_zero_points<S: Simd, const BITS: usize>(
+    s: S,
+    from: *const u8,
+    stride: usize,
+    rows: FourRows,
+    step: usize,
+) -> S::I {
     let bit = step * (S::LANES / 4) * BITS;
     let mut words = [0u32; 4];
     for (i, word) in words.iter_mut().enumerate() {
@@ -242,6 +295,17 @@ impl StepParameters for AnyBlock<'_> {
             }
         }
         Some(zero_points::<S, BITS>(s, words))
+    }
+
+    #[inline(always)]
+    unsafe fn last_step<S: Simd, const BITS: usize>(
+        &self,
+        rows: FourRows,
+        step: usize,
+        _: usize,
+        _: &mut PaddedParameters,
+    ) -> (Self, FourRows, usize) {
+        (*self, rows, step)
     }
 
     #[inline(always)]

@@ -179,7 +179,8 @@ impl QuantiseRows<'_> {
         unsafe {
             if self.few {
                 let row_values = values.at.add(row * blocks * BLOCK);
-                let halves = if self.form.bits == 4 { [block * 16, (blocks + block) * 16] } else { [block * 32, block * 32 + 16] };
+                let halves =
+                    if self.form.bits == 4 { [block * 16, (blocks + block) * 16] } else { [block * 32, block * 32 + 16] };
                 row_values.add(halves[0]).cast::<[i8; 16]>().write(first);
                 row_values.add(halves[1]).cast::<[i8; 16]>().write(second);
                 scales.at.add((row * blocks + block) * 4).cast::<[f32; 4]>().write([quantised.scale; 4]);

@@ -46,17 +46,47 @@ struct Tile {
     zero_points: *mut i32,
     /// How many blocks, padded; in phase-major order.
     blocks: usize,
+    /// The weights and the scales that come after the tile's: the first rows of x ask for them while they compute.
+    next: [Stream; 2],
+}
+
+/// Bytes in the weights, so many of them for each block of a tile.
+#[derive(Clone, Copy)]
+struct Stream {
+    at: *const u8,
+    block_bytes: usize,
+}
+
+impl Stream {
+    /// What follows `rows` rows from `first` of a buffer with rows of `stride` bytes for `blocks` blocks.
+    fn after(buffer: *const u8, first: usize, rows: usize, stride: usize, blocks: usize) -> Stream {
+        Stream { at: buffer.wrapping_add((first + rows) * stride), block_bytes: rows * stride / blocks }
+    }
+
+    /// Asks for the part that lies in place of `block`.
+    #[inline(always)]
+    fn prefetch<S: Simd>(self, s: S, block: usize) {
+        for line in (0..self.block_bytes).step_by(64) {
+            s.prefetch_second_level(self.at.wrapping_add(block * self.block_bytes + line));
+        }
+    }
 }
 
 impl Tile {
-    /// A tile in `buffer`.
+    /// A tile in `buffer`, to be filled.
     #[inline(always)]
     fn new<S: Simd>(buffer: &mut Buffer, blocks: usize) -> Tile {
         let parameters = blocks * S::LANES;
         let floats: &mut [f32] = buffer.get(parameters * (VECTORS + 2));
         let (values, parameter_floats) = floats.split_at_mut(parameters * VECTORS);
         let (scales, zero_points) = parameter_floats.split_at_mut(parameters);
-        Tile { values: values.as_mut_ptr().cast(), scales: scales.as_mut_ptr(), zero_points: zero_points.as_mut_ptr().cast(), blocks }
+        Tile {
+            values: values.as_mut_ptr().cast(),
+            scales: scales.as_mut_ptr(),
+            zero_points: zero_points.as_mut_ptr().cast(),
+            blocks,
+            next: [Stream { at: std::ptr::null(), block_bytes: 0 }; 2],
+        }
     }
 }
 
@@ -70,9 +100,14 @@ impl Kernel for Tiles<'_> {
 impl Tiles<'_> {
     #[inline(always)]
     fn all<S: Simd, const BITS: usize>(self, s: S) {
-        let tile = Tile::new::<S>(self.buffer, self.x.blocks);
+        let mut tile = Tile::new::<S>(self.buffer, self.x.blocks);
+        let (weights, scales) = (self.weights.packed.as_ptr(), self.weights.scales.bytes());
         for first in self.rows.clone().step_by(S::LANES) {
             let held = (self.rows.end - first).min(S::LANES);
+            tile.next = [
+                Stream::after(weights, first, S::LANES, self.weights.row_bytes(), tile.blocks),
+                Stream::after(scales.as_ptr(), first, S::LANES, scales.len() / self.weights.n, tile.blocks),
+            ];
             // SAFETY: `held` weight rows exist from `first`; the tile was made for this instruction set and number of blocks; `y`
             // is `[m, rows]`, and this item alone writes it.
             unsafe {
@@ -262,6 +297,10 @@ unsafe fn phase_over_tile<S: Simd, const M: usize, const BITS: usize, const ZERO
     let mut sums = [s.splat(0.); M];
     let vector = 4 * S::LANES;
     for block in blocks {
+        if row == 0 {
+            tile.next[0].prefetch(s, block);
+            tile.next[1].prefetch(s, block);
+        }
         // SAFETY: `block` lies within the tile, and row + M within the padded rows of x.
         unsafe {
             let mut weights = [s.splat_int(0); VECTORS];

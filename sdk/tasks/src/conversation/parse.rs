@@ -32,7 +32,9 @@ pub enum ConversationError {
         second: String,
     },
     /// Text that begins like JSON and is none.
-    #[error("line {line}, column {column}: expected JSON messages such as [{{\"role\": \"customer\", \"content\": \"..\"}}]: {reason}")]
+    #[error(
+        "line {line}, column {column}: expected JSON messages such as [{{\"role\": \"customer\", \"content\": \"..\"}}]: {reason}"
+    )]
     Json {
         /// Number of the line, from 1.
         line: usize,
@@ -173,7 +175,11 @@ fn json_message(place: Place, message: &Value) -> Result<Said, ConversationError
         Some(Value::Null) => String::new(),
         Some(Value::Array(parts)) => parts
             .iter()
-            .map(|part| part.get("text").and_then(Value::as_str).ok_or_else(|| wrong("parts of the form {\"type\": \"text\", \"text\": \"..\"}", part)))
+            .map(|part| {
+                part.get("text")
+                    .and_then(Value::as_str)
+                    .ok_or_else(|| wrong("parts of the form {\"type\": \"text\", \"text\": \"..\"}", part))
+            })
             .collect::<Result<Vec<_>, _>>()?
             .join("\n"),
         Some(other) => return Err(wrong("a string under `content` or `text`", other)),
@@ -187,7 +193,10 @@ fn describe(value: &Value) -> String {
     match value {
         Value::Object(fields) if fields.is_empty() => "an empty object".into(),
         Value::Object(fields) => {
-            format!("an object with {}", fields.keys().take(4).map(|k| format!("`{}`", beginning(k))).collect::<Vec<_>>().join(", "))
+            format!(
+                "an object with {}",
+                fields.keys().take(4).map(|k| format!("`{}`", beginning(k))).collect::<Vec<_>>().join(", ")
+            )
         }
         Value::Array(_) => "an array".into(),
         Value::String(text) => format!("the string \"{}\"", beginning(text)),
@@ -208,7 +217,9 @@ fn beginning(text: &str) -> String {
 fn usual_role(lower_case: &str) -> Option<Speaker> {
     match lower_case {
         "customer" | "user" | "client" | "guest" | "patient" | "caller" | "buyer" | "human" => Some(Speaker::Customer),
-        "agent" | "assistant" | "bot" | "support" | "operator" | "staff" | "seller" | "doctor" | "model" | "ai" => Some(Speaker::Agent),
+        "agent" | "assistant" | "bot" | "support" | "operator" | "staff" | "seller" | "doctor" | "model" | "ai" => {
+            Some(Speaker::Agent)
+        }
         _ => None,
     }
 }

@@ -35,7 +35,10 @@ fn forms_that_are_read() {
         Case { input: r#"[{"role":"user","content":"hi"},{"role":"assistant","content":"hello"}]"#, turns: &["C hi", "A hello"] },
         Case { input: r#"[{"speaker":"agent","text":"hi"},{"speaker":"customer","text":"hello"}]"#, turns: &["A hi", "C hello"] },
         Case { input: r#"{"turns":[{"speaker":"customer","text":"hi"}]}"#, turns: &["C hi"] },
-        Case { input: r#" {"messages":[{"role":"user","content":[{"type":"text","text":"a"},{"text":"b"}]}]}"#, turns: &["C a\nb"] },
+        Case {
+            input: r#" {"messages":[{"role":"user","content":[{"type":"text","text":"a"},{"text":"b"}]}]}"#,
+            turns: &["C a\nb"],
+        },
         Case { input: r#"[{"role":"user","content":null}]"#, turns: &["C "] },
     ];
     for case in cases {
@@ -46,7 +49,8 @@ fn forms_that_are_read() {
 
 #[test]
 fn system_messages_become_instructions() {
-    let json = r#"[{"role":"system","content":"Be brief."},{"role":"user","content":"hi"},{"role":"developer","content":"Be kind."}]"#;
+    let json =
+        r#"[{"role":"system","content":"Be brief."},{"role":"user","content":"hi"},{"role":"developer","content":"Be kind."}]"#;
     let read = Conversation::parse(json).unwrap();
     assert_eq!(shown(&read), ["C hi"]);
     assert_eq!(read.instructions.as_deref(), Some("Be brief.\nBe kind."));
@@ -61,7 +65,10 @@ fn errors_say_the_place_and_what_was_expected() {
     let cases = [
         Case { input: "hello there\nagent: hi", says: &["line 1", "`speaker: text`", "hello there"] },
         Case { input: "customer: hi\n\nso what", says: &["line 3", "`customer: ..`", "so what"] },
-        Case { input: "customer: hi\nagent: hello\nBob: me too", says: &["line 3", "third speaker, `Bob`", "`customer` or `agent`"] },
+        Case {
+            input: "customer: hi\nagent: hello\nBob: me too",
+            says: &["line 3", "third speaker, `Bob`", "`customer` or `agent`"],
+        },
         Case { input: "[{\"role\":\"user\",\n \"content\": }]", says: &["line 2, column 13", "\"role\": \"customer\""] },
         Case { input: "[ok] fine", says: &["line 1, column 2"] },
         Case { input: "{\"text\":\"hi\"}", says: &["the conversation", "`messages` or `turns`", "an object with `text`"] },

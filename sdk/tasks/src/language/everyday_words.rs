@@ -137,7 +137,8 @@ mod tests {
     #[test]
     fn languages_other_than_english_share_no_word_with_it() {
         let english: Vec<&str> = ENGLISH.split_whitespace().collect();
-        let shared: Vec<_> = EVERYDAY_WORDS[1..].iter().flat_map(|(_, words)| words.split_whitespace()).filter(|w| english.contains(w)).collect();
+        let shared: Vec<_> =
+            EVERYDAY_WORDS[1..].iter().flat_map(|(_, words)| words.split_whitespace()).filter(|w| english.contains(w)).collect();
         assert!(shared.is_empty(), "{shared:?}");
     }
 }

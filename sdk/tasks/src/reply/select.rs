@@ -34,7 +34,8 @@ pub(crate) fn select(mut ranked: Vec<(String, f32)>, count: usize, diversity: f3
             (1.0 - diversity) * (1.0 - r.place as f32 / size) - diversity * like
         };
         let better = |a: &Entry, b: &Entry| value(a).total_cmp(&value(b)).then(b.place.cmp(&a.place));
-        let best = pool.iter().enumerate().max_by(|(_, a), (_, b)| if chosen.is_empty() { b.place.cmp(&a.place) } else { better(a, b) });
+        let best =
+            pool.iter().enumerate().max_by(|(_, a), (_, b)| if chosen.is_empty() { b.place.cmp(&a.place) } else { better(a, b) });
         let Some((index, _)) = best else { break };
         chosen.push(pool.remove(index));
     }
@@ -82,7 +83,8 @@ mod tests {
 
     #[test]
     fn without_diversity_the_best_are_chosen_in_order() {
-        let replies = [("It costs $3.", -2.0), ("We open at nine.", -1.0), ("The bus is late.", -3.0), ("Mondays are quiet.", -0.5)];
+        let replies =
+            [("It costs $3.", -2.0), ("We open at nine.", -1.0), ("The bus is late.", -3.0), ("Mondays are quiet.", -0.5)];
         assert_eq!(chosen(&replies, 3, 0.0), ["Mondays are quiet.", "We open at nine.", "It costs $3."]);
     }
 

@@ -5,8 +5,10 @@ use std::borrow::Cow;
 use unicode_segmentation::UnicodeSegmentation;
 
 /// Abbreviations after which a full stop ends no sentence.
-const ABBREVIATIONS: &[&str] =
-    &["mr", "mrs", "ms", "dr", "prof", "st", "ave", "blvd", "rd", "no", "vs", "etc", "e.g", "i.e", "a.m", "p.m", "u.s", "jr", "sr", "inc", "approx"];
+const ABBREVIATIONS: &[&str] = &[
+    "mr", "mrs", "ms", "dr", "prof", "st", "ave", "blvd", "rd", "no", "vs", "etc", "e.g", "i.e", "a.m", "p.m", "u.s", "jr", "sr",
+    "inc", "approx",
+];
 
 /// A reply as it can be shown: its first line that says anything, white space single, quotes and a speaker's name around it
 /// removed, sentences that repeat themselves said once. `finished` tells whether the model ended it; otherwise, and beyond
@@ -77,7 +79,8 @@ fn sentences(text: &str) -> Vec<&str> {
     let mut end = 0;
     for bound in text.split_sentence_bounds() {
         end += bound.len();
-        let last = text[start..end].trim_end().strip_suffix('.').and_then(|s| s.split_whitespace().next_back()).unwrap_or_default();
+        let last =
+            text[start..end].trim_end().strip_suffix('.').and_then(|s| s.split_whitespace().next_back()).unwrap_or_default();
         let initial = last.chars().count() == 1 && last.chars().all(char::is_uppercase) && last != "I";
         if !initial && !ABBREVIATIONS.contains(&last.to_lowercase().as_str()) {
             found.push(&text[start..end]);

@@ -21,7 +21,9 @@ fn listed() -> impl Iterator<Item = &'static str> {
 pub(crate) fn is_unfit(reply: &str) -> bool {
     let words = wording::words(&undisguised(reply));
     let joined = format!(" {} ", words.join(" "));
-    words.iter().any(|word| is_unfit_word(word)) || PHRASES.iter().any(|p| joined.contains(&format!(" {p} "))) || crisis(reply).is_some()
+    words.iter().any(|word| is_unfit_word(word))
+        || PHRASES.iter().any(|p| joined.contains(&format!(" {p} ")))
+        || crisis(reply).is_some()
 }
 
 /// A listed word, also in the plural or with letters drawn out.
@@ -62,9 +64,26 @@ mod tests {
     #[test]
     fn unfit_replies() {
         let unfit = [
-            "Fuck that.", "what the f*ck", "This is sh1t!", "You b!tch", "FUUUUCK", "Go to hell.", "Shut up!", "You are an idiot.",
-            "you're stupid", "Send nudes", "I want to have sex with you", "That is so gay lol", "He is a retard", "kill yourself",
-            "I want to die", "Show me your tits", "You people are all the same.", "Go back to your country", "I hate you", "a$$hole",
+            "Fuck that.",
+            "what the f*ck",
+            "This is sh1t!",
+            "You b!tch",
+            "FUUUUCK",
+            "Go to hell.",
+            "Shut up!",
+            "You are an idiot.",
+            "you're stupid",
+            "Send nudes",
+            "I want to have sex with you",
+            "That is so gay lol",
+            "He is a retard",
+            "kill yourself",
+            "I want to die",
+            "Show me your tits",
+            "You people are all the same.",
+            "Go back to your country",
+            "I hate you",
+            "a$$hole",
         ];
         let missed: Vec<_> = unfit.iter().filter(|text| !is_unfit(text)).collect();
         assert!(missed.is_empty(), "{missed:#?}");
@@ -73,10 +92,27 @@ mod tests {
     #[test]
     fn fit_replies() {
         let fit = [
-            "Sure, I can help with that.", "I'd love a class in Scunthorpe.", "The cocktail bar opens at 6.", "Assess the assignment, please.",
-            "It is a classic.", "That stupid printer again, sorry!", "The analysis is done.", "Pass me the bass guitar.", "It was a hell of a game!",
-            "Dick Van Dyke was great.", "The title is Essex Road.", "See you at 7pm!", "B2B sales are up 3%.", "Good, well, see you soon!", "Gay pride is on Sunday.",
-            "My dog had puppies.", "They sell grape juice.", "No, I hate rain.", "The coffee is to die for!", "Penalty shots win games.", "",
+            "Sure, I can help with that.",
+            "I'd love a class in Scunthorpe.",
+            "The cocktail bar opens at 6.",
+            "Assess the assignment, please.",
+            "It is a classic.",
+            "That stupid printer again, sorry!",
+            "The analysis is done.",
+            "Pass me the bass guitar.",
+            "It was a hell of a game!",
+            "Dick Van Dyke was great.",
+            "The title is Essex Road.",
+            "See you at 7pm!",
+            "B2B sales are up 3%.",
+            "Good, well, see you soon!",
+            "Gay pride is on Sunday.",
+            "My dog had puppies.",
+            "They sell grape juice.",
+            "No, I hate rain.",
+            "The coffee is to die for!",
+            "Penalty shots win games.",
+            "",
         ];
         let dropped: Vec<_> = fit.iter().filter(|text| is_unfit(text)).collect();
         assert!(dropped.is_empty(), "{dropped:#?}");

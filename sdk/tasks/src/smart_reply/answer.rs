@@ -172,8 +172,16 @@ mod tests {
             says: &'static str,
         }
         let cases = [
-            Case { reason: Reason::Crisis(CrisisKind::SelfHarm), json: r#"["unsafe","self_harm"]"#, says: "self-harm or suicide" },
-            Case { reason: Reason::Crisis(CrisisKind::Emergency), json: r#"["unsafe","emergency"]"#, says: "a person should answer" },
+            Case {
+                reason: Reason::Crisis(CrisisKind::SelfHarm),
+                json: r#"["unsafe","self_harm"]"#,
+                says: "self-harm or suicide",
+            },
+            Case {
+                reason: Reason::Crisis(CrisisKind::Emergency),
+                json: r#"["unsafe","emergency"]"#,
+                says: "a person should answer",
+            },
             Case { reason: Reason::Language("es"), json: r#"["unsupported_language","es"]"#, says: "`es`" },
             Case { reason: Reason::NothingToAnswer, json: r#"["no_reply","nothing_to_answer"]"#, says: "nothing to answer" },
             Case { reason: Reason::NoGoodCandidate, json: r#"["no_reply","no_good_candidate"]"#, says: "good enough" },

@@ -11,6 +11,7 @@ use std::collections::HashSet;
 /// assert_eq!((options.count, options.candidates, options.max_new_tokens, options.max_chars), (3, 8, 24, 160));
 /// assert_eq!((options.temperature, options.top_p, options.seed), (0.3, 0.9, 0));
 /// assert_eq!((options.diversity, options.min_token_logprob, options.min_score), (0.4, -2.5, f32::NEG_INFINITY));
+/// assert_eq!(options.max_gap, 3.0);
 /// assert!(options.bank.is_none() && options.languages.is_none());
 /// ```
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +36,9 @@ pub struct SmartReplyOptions {
     pub min_token_logprob: f32,
     /// Replies that rank below this are not good enough. Scores of different models have different scales.
     pub min_score: f32,
+    /// A generated reply whose score lies further below the best one's is not shown: better one reply than a bad second.
+    /// A bank's replies are all shown in their order.
+    pub max_gap: f32,
     /// Replies to choose from. With a bank the model writes nothing: it ranks these in one batch.
     pub bank: Option<Vec<String>>,
     /// Languages to answer in, as ISO 639-1 codes; by default those that the model's `kinglet.json` names.
@@ -54,6 +58,7 @@ impl Default for SmartReplyOptions {
             diversity: 0.4,
             min_token_logprob: -2.5,
             min_score: f32::NEG_INFINITY,
+            max_gap: 3.0,
             bank: None,
             languages: None,
         }
@@ -100,6 +105,7 @@ impl SmartReplyRequest {
             ("diversity", options.diversity, 0.0..=1.0, "from 0 to 1"),
             ("min_token_logprob", options.min_token_logprob, f32::NEG_INFINITY..=0.0, "0 or less"),
             ("min_score", options.min_score, f32::NEG_INFINITY..=f32::MAX, "a number"),
+            ("max_gap", options.max_gap, 0.0..=f32::INFINITY, "0 or more"),
         ];
         for (field, value, range, expected) in reals {
             if !range.contains(&value) {
@@ -109,7 +115,11 @@ impl SmartReplyRequest {
         options.candidates = options.candidates.max(options.count);
         if let Some(bank) = &mut options.bank {
             let mut seen = HashSet::new();
-            *bank = bank.iter().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty() && seen.insert(line.clone())).collect();
+            *bank = bank
+                .iter()
+                .map(|line| line.trim().to_owned())
+                .filter(|line| !line.is_empty() && seen.insert(line.clone()))
+                .collect();
         }
         Ok(ValidSmartReply { conversation: conversation.counted(), options })
     }
@@ -148,6 +158,7 @@ mod tests {
         assert_eq!(refused(|o| o.diversity = -0.1), "diversity is -0.1; it must be from 0 to 1");
         assert_eq!(refused(|o| o.min_token_logprob = 0.5), "min_token_logprob is 0.5; it must be 0 or less");
         assert_eq!(refused(|o| o.min_score = f32::NAN), "min_score is NaN; it must be a number");
+        assert_eq!(refused(|o| o.max_gap = -1.0), "max_gap is -1; it must be 0 or more");
     }
 
     #[test]

@@ -45,7 +45,14 @@ fn the_reply_that_fits_comes_first() {
 
 #[test]
 fn the_same_seed_gives_the_same_replies() {
-    let bench = speaking(&[("Hey you.", 1.0), ("Hey there.", 1.0), ("Hello to you.", 1.0), ("Hello there.", 1.0), ("Hi.", 0.4), ("Ho.", 0.3)]);
+    let bench = speaking(&[
+        ("Hey you.", 1.0),
+        ("Hey there.", 1.0),
+        ("Hello to you.", 1.0),
+        ("Hello there.", 1.0),
+        ("Hi.", 0.4),
+        ("Ho.", 0.3),
+    ]);
     let with = |seed| answer(&bench, request("agent: hi", |o| (o.seed, o.temperature, o.top_p) = (seed, 1.0, 1.0)));
     let same = |a: &SmartReply, b: &SmartReply| (a.status, &a.replies, a.usage) == (b.status, &b.replies, b.usage);
     assert!((0..20).all(|seed| same(&with(seed), &with(seed))));
@@ -63,7 +70,11 @@ fn nothing_is_generated_where_nothing_may_be_answered() {
         Case { talk: "", status: Status::NoReply, code: "nothing_to_answer" },
         Case { talk: "?!", status: Status::NoReply, code: "nothing_to_answer" },
         Case { talk: "I want to kill myself", status: Status::Unsafe, code: "self_harm" },
-        Case { talk: "customer: my dad is having a heart attack\nagent: I am calling help", status: Status::Unsafe, code: "emergency" },
+        Case {
+            talk: "customer: my dad is having a heart attack\nagent: I am calling help",
+            status: Status::Unsafe,
+            code: "emergency",
+        },
         Case { talk: "\u{bf}D\u{f3}nde est\u{e1} mi pedido?", status: Status::UnsupportedLanguage, code: "es" },
     ];
     let bench = speaking(ABOUT);
@@ -115,8 +126,14 @@ fn no_good_candidate_is_an_answer() {
 #[test]
 fn a_candidate_that_did_not_end_is_cut_to_its_sentences_or_dropped() {
     let bench = speaking(&[("It is late. We are on our way to", 1.0), ("Without an end this goes on and on", 0.9)]);
-    let found = answer(&bench, request("agent: hi", |o| (o.max_new_tokens, o.candidates, o.count) = (25, 2, 2)));
-    assert_eq!(texts(&found), ["It is late."]);
+    let found = answer(
+        &bench,
+        request("agent: hi", |o| {
+            (o.max_new_tokens, o.candidates, o.count) = (25, 2, 2);
+            o.min_token_logprob = f32::NEG_INFINITY;
+        }),
+    );
+    assert_eq!(texts(&found), ["It is late."], "{found:?}");
 }
 
 #[test]
@@ -138,12 +155,23 @@ fn the_replies_shown_differ() {
 #[test]
 fn a_bank_is_ranked_and_nothing_is_written() {
     let bench = speaking(ABOUT);
-    let bank = ["Call 0800 123 4567 about the bus.", "The coffee is ready.", " The coffee is ready.", "", "You are an idiot.", "The film was long."];
+    let bank = [
+        "Call 0800 123 4567 about the bus.",
+        "The coffee is ready.",
+        " The coffee is ready.",
+        "",
+        "You are an idiot.",
+        "The film was long.",
+    ];
     let ask = |talk: &str| answer(&bench, request(talk, |o| o.bank = Some(bank.map(str::to_owned).to_vec())));
     let found = ask("My coffee?");
     assert_eq!(found.replies[0].text, "The coffee is ready.");
     assert_eq!((found.usage.prompt_tokens, found.usage.new_tokens, found.usage.candidates, found.usage.ranked), (0, 0, 4, 3));
-    assert_eq!(ask("The bus?").replies[0].text, "Call 0800 123 4567 about the bus.", "contact data of a bank is meant to be told");
+    assert_eq!(
+        ask("The bus?").replies[0].text,
+        "Call 0800 123 4567 about the bus.",
+        "contact data of a bank is meant to be told"
+    );
     assert_eq!(ask("My coffee?").replies, found.replies);
     let empty = answer(&bench, request("My coffee?", |o| o.bank = Some(vec![" ".into()])));
     assert_eq!(empty.reason, Some(Reason::NoGoodCandidate));
@@ -151,14 +179,17 @@ fn a_bank_is_ranked_and_nothing_is_written() {
 
 #[test]
 fn a_model_without_rank_tokens_replies_as_well() {
-    let found = answer(&bench(replying(ABOUT), SPEAKERS, PLAIN, 1024), request("agent: hi", |o| o.min_token_logprob = f32::NEG_INFINITY));
+    let found =
+        answer(&bench(replying(ABOUT), SPEAKERS, PLAIN, 1024), request("agent: hi", |o| o.min_token_logprob = f32::NEG_INFINITY));
     assert_eq!((found.status, found.replies.len()), (Status::Ok, 3));
 }
 
 #[test]
 fn usage_and_timing_are_told() {
     let ticks = AtomicU64::new(0);
-    let replier = SmartReplier::with_clock(speaking(ABOUT).model, move || Duration::from_millis(ticks.fetch_add(1, Ordering::SeqCst).pow(2)));
+    let replier = SmartReplier::with_clock(speaking(ABOUT).model, move || {
+        Duration::from_millis(ticks.fetch_add(1, Ordering::SeqCst).pow(2))
+    });
     let found = replier.reply(request("Where is the bus?", |_| {}), &CancelToken::default()).unwrap();
     let ms = Duration::from_millis;
     assert_eq!(found.timing, ReplyTiming { generate: ms(4 - 1), rank: ms(9 - 4), total: ms(9) });
@@ -175,7 +206,10 @@ fn failures_are_errors_and_leave_the_replier_usable() {
     assert!(matches!(replier.reply(request("hi", |_| {}), &raised), Err(TaskError::Cancelled)));
     bench.control.fail_at(bench.control.steps() + 2);
     assert!(matches!(replier.reply(request("hi", |_| {}), &CancelToken::default()), Err(TaskError::Generate(_))));
-    assert!(matches!(replier.reply(request("hi", |o| o.count = 0), &CancelToken::default()), Err(TaskError::InvalidOption { .. })));
+    assert!(matches!(
+        replier.reply(request("hi", |o| o.count = 0), &CancelToken::default()),
+        Err(TaskError::InvalidOption { .. })
+    ));
     assert_eq!(replier.reply(request("hi", |_| {}), &CancelToken::default()).unwrap().status, Status::Ok);
     assert_eq!(bench.model.generator().kv_bytes(), 0, "all caches were given back");
 }

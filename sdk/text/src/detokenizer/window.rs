@@ -91,7 +91,11 @@ fn after(prefix: &str, text: &str) -> String {
     if let Some(rest) = text.strip_prefix(prefix) {
         return rest.to_owned();
     }
-    let common = prefix.char_indices().zip(text.chars()).find(|((_, a), b)| a != b).map_or(prefix.len().min(text.len()), |((at, _), _)| at);
+    let common = prefix
+        .char_indices()
+        .zip(text.chars())
+        .find(|((_, a), b)| a != b)
+        .map_or(prefix.len().min(text.len()), |((at, _), _)| at);
     text[common..].to_owned()
 }
 

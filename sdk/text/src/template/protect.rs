@@ -68,11 +68,13 @@ impl ControlTokens {
     /// Marks the control tokens in a caller's strings. Gives the mark, if there was anything to mark.
     pub(super) fn mark(&self, variables: &mut Variables) -> Result<Option<char>, TextError> {
         let all_of_it = [&variables.messages, &variables.tools, &variables.documents];
-        let found = all_of_it.iter().any(|value| self.all.in_value(value)) || variables.extra.values().any(|v| self.all.in_value(v));
+        let found =
+            all_of_it.iter().any(|value| self.all.in_value(value)) || variables.extra.values().any(|v| self.all.in_value(v));
         if !found {
             return Ok(None);
         }
-        let used = |mark: char| all_of_it.iter().any(|value| holds(value, mark)) || variables.extra.values().any(|v| holds(v, mark));
+        let used =
+            |mark: char| all_of_it.iter().any(|value| holds(value, mark)) || variables.extra.values().any(|v| holds(v, mark));
         let mark = MARKS.into_iter().find(|&mark| !used(mark)).ok_or(TextError::Unmarkable)?;
         for message in variables.messages.as_array_mut().into_iter().flatten() {
             self.mark_message(message, mark);

@@ -90,7 +90,14 @@ pub(super) fn number(value: &Value) -> String {
 /// The shortest form that reads back as the same number, with an exponent where Python uses one.
 fn python_float(float: f64) -> String {
     if !float.is_finite() {
-        return if float.is_nan() { "nan" } else if float > 0.0 { "inf" } else { "-inf" }.to_owned();
+        return if float.is_nan() {
+            "nan"
+        } else if float > 0.0 {
+            "inf"
+        } else {
+            "-inf"
+        }
+        .to_owned();
     }
     let scientific = format!("{float:e}");
     let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));

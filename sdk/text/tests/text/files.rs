@@ -95,24 +95,88 @@ fn each_unusable_file_is_named_with_what_is_wrong() {
     cut_in_decoder.truncate(cut_in_decoder.find("\"decoder\"").unwrap() + 20);
     let cases = [
         Case { name: "no tokenizer", files: vec![], says: &["tokenizer.json", "could not be read"] },
-        Case { name: "an empty file", files: vec![("tokenizer.json", String::new())], says: &["tokenizer.json", "line 1, column 0"] },
-        Case { name: "half a file", files: vec![("tokenizer.json", good[..good.len() / 2].to_owned())], says: &["tokenizer.json", "line 1, column"] },
-        Case { name: "a file that ends in the decoder", files: vec![("tokenizer.json", cut_in_decoder)], says: &["tokenizer.json", "line 1"] },
-        Case { name: "not an object", files: vec![("tokenizer.json", "[]".to_owned())], says: &["tokenizer.json", "no tokenizer"] },
-        Case { name: "no model", files: vec![("tokenizer.json", "{\"version\": \"1.0\"}".to_owned())], says: &["no tokenizer", "odel"] },
-        Case { name: "an unknown model", files: vec![("tokenizer.json", unknown_model.json().to_string())], says: &["no tokenizer"] },
+        Case {
+            name: "an empty file",
+            files: vec![("tokenizer.json", String::new())],
+            says: &["tokenizer.json", "line 1, column 0"],
+        },
+        Case {
+            name: "half a file",
+            files: vec![("tokenizer.json", good[..good.len() / 2].to_owned())],
+            says: &["tokenizer.json", "line 1, column"],
+        },
+        Case {
+            name: "a file that ends in the decoder",
+            files: vec![("tokenizer.json", cut_in_decoder)],
+            says: &["tokenizer.json", "line 1"],
+        },
+        Case {
+            name: "not an object",
+            files: vec![("tokenizer.json", "[]".to_owned())],
+            says: &["tokenizer.json", "no tokenizer"],
+        },
+        Case {
+            name: "no model",
+            files: vec![("tokenizer.json", "{\"version\": \"1.0\"}".to_owned())],
+            says: &["no tokenizer", "odel"],
+        },
+        Case {
+            name: "an unknown model",
+            files: vec![("tokenizer.json", unknown_model.json().to_string())],
+            says: &["no tokenizer"],
+        },
         Case { name: "an unknown version", files: vec![("tokenizer.json", "{\"version\": \"9.0\"}".to_owned())], says: &["9.0"] },
         Case { name: "a bad pattern", files: vec![("tokenizer.json", bad_pattern.json().to_string())], says: &["no tokenizer"] },
-        Case { name: "a decoder that strips ends", files: vec![("tokenizer.json", trailing_strip.json().to_string())], says: &["strips the end"] },
-        Case { name: "a configuration that is no JSON", files: config("{\n  \"a\": ,\n}"), says: &["tokenizer_config.json", "line 2, column 8"] },
-        Case { name: "a configuration that is a list", files: config("[]"), says: &["tokenizer_config.json", "a list was found"] },
-        Case { name: "a token that is a number", files: config("{\"eos_token\": 3}"), says: &["`eos_token`", "a number was found"] },
-        Case { name: "a listed token without text", files: config("{\"added_tokens_decoder\": {\"5\": {}}}"), says: &["`added_tokens_decoder.5`"] },
-        Case { name: "a listed token without a number", files: config("{\"added_tokens_decoder\": {\"x\": {}}}"), says: &["`added_tokens_decoder.x`", "not a token id"] },
-        Case { name: "a template that is a number", files: config("{\"chat_template\": 1}"), says: &["`chat_template`", "a number was found"] },
-        Case { name: "a list of bare templates", files: config("{\"chat_template\": [\"x\"]}"), says: &["`chat_template`", "a string was found"] },
-        Case { name: "a template that is no Jinja", files: config("{\"chat_template\": \"a\\n{% if %}\"}"), says: &["`default`", "line 2"] },
-        Case { name: "an unknown tag", files: config("{\"chat_template\": \"{% frobnicate %}\"}"), says: &["line 1", "frobnicate"] },
+        Case {
+            name: "a decoder that strips ends",
+            files: vec![("tokenizer.json", trailing_strip.json().to_string())],
+            says: &["strips the end"],
+        },
+        Case {
+            name: "a configuration that is no JSON",
+            files: config("{\n  \"a\": ,\n}"),
+            says: &["tokenizer_config.json", "line 2, column 8"],
+        },
+        Case {
+            name: "a configuration that is a list",
+            files: config("[]"),
+            says: &["tokenizer_config.json", "a list was found"],
+        },
+        Case {
+            name: "a token that is a number",
+            files: config("{\"eos_token\": 3}"),
+            says: &["`eos_token`", "a number was found"],
+        },
+        Case {
+            name: "a listed token without text",
+            files: config("{\"added_tokens_decoder\": {\"5\": {}}}"),
+            says: &["`added_tokens_decoder.5`"],
+        },
+        Case {
+            name: "a listed token without a number",
+            files: config("{\"added_tokens_decoder\": {\"x\": {}}}"),
+            says: &["`added_tokens_decoder.x`", "not a token id"],
+        },
+        Case {
+            name: "a template that is a number",
+            files: config("{\"chat_template\": 1}"),
+            says: &["`chat_template`", "a number was found"],
+        },
+        Case {
+            name: "a list of bare templates",
+            files: config("{\"chat_template\": [\"x\"]}"),
+            says: &["`chat_template`", "a string was found"],
+        },
+        Case {
+            name: "a template that is no Jinja",
+            files: config("{\"chat_template\": \"a\\n{% if %}\"}"),
+            says: &["`default`", "line 2"],
+        },
+        Case {
+            name: "an unknown tag",
+            files: config("{\"chat_template\": \"{% frobnicate %}\"}"),
+            says: &["line 1", "frobnicate"],
+        },
     ];
     for case in cases {
         let message = render(&Folder::new(&case.files), None).unwrap_err().to_string();

@@ -73,7 +73,9 @@ fn chat_input(golden: &Value, talk: &Value) -> TemplateInput {
 fn agrees(rendered: &Result<String, TextError>, expected: &Value) -> bool {
     match (rendered, expected.get("rendered"), expected["error_kind"].as_str()) {
         (Ok(text), Some(expected), _) => text == expected.as_str().unwrap(),
-        (Err(TextError::TemplateRefused { message }), None, Some("TemplateError")) => *message == expected["error"].as_str().unwrap(),
+        (Err(TextError::TemplateRefused { message }), None, Some("TemplateError")) => {
+            *message == expected["error"].as_str().unwrap()
+        }
         (Err(TextError::TemplateRefused { .. }) | Ok(_), _, _) => false,
         (Err(_), None, Some(kind)) => kind != "TemplateError",
         (Err(_), _, _) => false,
@@ -110,7 +112,8 @@ fn chats_of_each_folder_render_as_in_transformers() {
             continue;
         };
         for expected in list(&about["chats"], "chats") {
-            let talk = list(&golden["conversations"], "conversations").iter().find(|talk| talk["name"] == expected["conversation"]);
+            let talk =
+                list(&golden["conversations"], "conversations").iter().find(|talk| talk["name"] == expected["conversation"]);
             let input = chat_input(&golden, talk.unwrap());
             let rendered = template.render(&input);
             count += 1;
@@ -137,7 +140,8 @@ fn features_render_as_in_transformers() {
     let files = TextFiles::in_folder(&folder().join(golden["features_tokenizer"].as_str().unwrap()));
     let tokenizer = Tokenizer::from_files(&files).unwrap();
     let names = ["bos_token", "eos_token"].into_iter().zip([tokenizer.bos(), tokenizer.eos()]);
-    let specials: Vec<(String, String)> = names.map(|(name, id)| (name.to_owned(), tokenizer.token(id.unwrap()).unwrap())).collect();
+    let specials: Vec<(String, String)> =
+        names.map(|(name, id)| (name.to_owned(), tokenizer.token(id.unwrap()).unwrap())).collect();
     let mut differences = Vec::new();
     for case in list(&golden["features"], "features") {
         let source = case["template"].as_str().unwrap().to_owned();

@@ -82,7 +82,11 @@ fn templates_that_take_strings_apart_and_join_them_let_nothing_through() {
             let input = input(vec![Message::new("user", first), Message::new("user", second)]);
             let ids = template(source).encode(&tokenizer, &input).unwrap();
             assert_eq!(specials(&tokenizer, &ids), Vec::<String>::new(), "{source} with {first:?} and {second:?}");
-            assert_eq!(tokenizer.decode(&ids, false).unwrap(), template(source).render(&input).unwrap(), "{source} with {first:?}");
+            assert_eq!(
+                tokenizer.decode(&ids, false).unwrap(),
+                template(source).render(&input).unwrap(),
+                "{source} with {first:?}"
+            );
         }
     }
 }
@@ -119,7 +123,8 @@ fn the_assistants_own_marks_stay_tokens_and_a_users_do_not() {
     let tokenizer = tokenizer(&byte_level());
     let think = tokenizer.token_id("<think>").unwrap();
     let close = tokenizer.token_id("</think>").unwrap();
-    let encode = |role: &str, content: &str| template(source).encode(&tokenizer, &input(vec![Message::new(role, content)])).unwrap();
+    let encode =
+        |role: &str, content: &str| template(source).encode(&tokenizer, &input(vec![Message::new(role, content)])).unwrap();
 
     let ids = encode("assistant", "<think>\nhm\n</think>\n\nhello");
     let text = tokenizer.decode(&ids, false).unwrap();

@@ -35,7 +35,12 @@ fn stops_are_found_wherever_they_are_cut() {
     ];
     for case in cases {
         let (emitted, rest, stopped) = run(case.stops, case.pieces);
-        assert_eq!((emitted, rest.as_str(), stopped), (case.emitted.iter().map(|&s| s.to_owned()).collect(), case.rest, case.stopped), "{:?}", case.pieces);
+        assert_eq!(
+            (emitted, rest.as_str(), stopped),
+            (case.emitted.iter().map(|&s| s.to_owned()).collect(), case.rest, case.stopped),
+            "{:?}",
+            case.pieces
+        );
     }
 }
 

@@ -93,8 +93,18 @@ fn characters_and_spaces_come_at_the_right_token() {
             tokens: &["<s>", "▁hello", "<|end|>", "▁hello"],
             pieces: &["", "hello", "", " hello", ""],
         },
-        Case { name: "words and their ends", parts: fixtures::word_piece(), tokens: &["hello", "##s", "world", "."], pieces: &["hello", "s", " world", ".", ""] },
-        Case { name: "Metaspace", parts: fixtures::unigram(), tokens: &["▁he", "llo", "▁wor", "ld"], pieces: &["he", "llo", " wor", "ld", ""] },
+        Case {
+            name: "words and their ends",
+            parts: fixtures::word_piece(),
+            tokens: &["hello", "##s", "world", "."],
+            pieces: &["hello", "s", " world", ".", ""],
+        },
+        Case {
+            name: "Metaspace",
+            parts: fixtures::unigram(),
+            tokens: &["▁he", "llo", "▁wor", "ld"],
+            pieces: &["he", "llo", " wor", "ld", ""],
+        },
     ];
     for case in cases {
         let tokenizer = case.parts.folder(json!({})).tokenizer();

@@ -298,4 +298,8 @@ impl Simd for Avx512 {
     fn prefetch(self, address: *const u8) {
         present!(_mm_prefetch::<_MM_HINT_T0>(address.cast()))
     }
+    #[inline(always)]
+    fn prefetch_second_level(self, address: *const u8) {
+        present!(_mm_prefetch::<_MM_HINT_T1>(address.cast()))
+    }
 }

@@ -6,9 +6,18 @@ use super::CrisisKind;
 pub(super) const ABBREVIATIONS: &[(&str, &str)] = &[
     ("<i>", r"\b(?:i|i'?m|i am|i'?ve|i have|i'?ll|i will|i'?d|ima|imma)\b"),
     ("<self>", r"(?:myself|himself|herself|themself|themselves)"),
-    ("<intent>", r"\b(?:want(?:s|ed|ing)?(?: to)?|wanna|(?:'m|am|is|was|'s|'re|are) (?:going to|about to)|gonna|need to|feel(?:s|ing)? like|think(?:s|ing)? (?:of|about)|thoughts? (?:of|about)|urges? to|plan(?:s|ning)?(?: to| on)?|tempted to|keep(?:s)?|start(?:ed)?(?: to)?|might|will|i'll|tried to|tr(?:y|ies|ying) to|been|stop|threatens? to|threaten(?:ed|ing) to|afraid (?:i|he|she|they)(?:'ll| will| might))"),
-    ("<relative>", r"(?:husband|wife|boyfriend|girlfriend|bf|gf|fianc(?:e|ee|\x{e9}|\x{e9}e)|partner|spouse|ex|ex-?husband|ex-?wife|ex-?boyfriend|ex-?girlfriend|dad|daddy|father|mom|mum|mommy|mummy|mother|step-?dad|step-?father|step-?mom|step-?mother|brother|sister|son|daughter|kid|child|baby|toddler|uncle|aunt|cousin|grandpa|grandma|grandfather|grandmother|(?:best )?friend|roommate|flatmate|neighbou?r|boss|teacher|coach|colleague|co-?worker|student|patient|parents)"),
-    ("<someone>", r"(?:he|she|they|someone|somebody|(?:my|the|her|his|our) (?:\w+ )?<relative>|(?:a|this|that|some|the) (?:man|guy|woman|person|stranger|intruder|customer)|people)"),
+    (
+        "<intent>",
+        r"\b(?:want(?:s|ed|ing)?(?: to)?|wanna|(?:'m|am|is|was|'s|'re|are) (?:going to|about to)|gonna|need to|feel(?:s|ing)? like|think(?:s|ing)? (?:of|about)|thoughts? (?:of|about)|urges? to|plan(?:s|ning)?(?: to| on)?|tempted to|keep(?:s)?|start(?:ed)?(?: to)?|might|will|i'll|tried to|tr(?:y|ies|ying) to|been|stop|threatens? to|threaten(?:ed|ing) to|afraid (?:i|he|she|they)(?:'ll| will| might))",
+    ),
+    (
+        "<relative>",
+        r"(?:husband|wife|boyfriend|girlfriend|bf|gf|fianc(?:e|ee|\x{e9}|\x{e9}e)|partner|spouse|ex|ex-?husband|ex-?wife|ex-?boyfriend|ex-?girlfriend|dad|daddy|father|mom|mum|mommy|mummy|mother|step-?dad|step-?father|step-?mom|step-?mother|brother|sister|son|daughter|kid|child|baby|toddler|uncle|aunt|cousin|grandpa|grandma|grandfather|grandmother|(?:best )?friend|roommate|flatmate|neighbou?r|boss|teacher|coach|colleague|co-?worker|student|patient|parents)",
+    ),
+    (
+        "<someone>",
+        r"(?:he|she|they|someone|somebody|(?:my|the|her|his|our) (?:\w+ )?<relative>|(?:a|this|that|some|the) (?:man|guy|woman|person|stranger|intruder|customer)|people)",
+    ),
     ("<is>", r"(?:'?s|'re| is| are| was| were)(?: (?:just|still|literally|really|now))?"),
     ("<me>", r"(?:me|us|her|him|my (?:mom|mum|mother|sister|brother|son|daughter|kids?|child|children|friend))"),
     ("<not>", r"(?:n'?t|n?o?t| not| never)"),

@@ -18,7 +18,8 @@ pub(super) fn luhn(digits: &str) -> bool {
 /// the end and letters count from 10).
 pub(super) fn iban(text: &str) -> bool {
     let bytes = text.as_bytes();
-    let begins_well = bytes.len() >= 15 && bytes[..2].iter().all(u8::is_ascii_alphabetic) && bytes[2..4].iter().all(u8::is_ascii_digit);
+    let begins_well =
+        bytes.len() >= 15 && bytes[..2].iter().all(u8::is_ascii_alphabetic) && bytes[2..4].iter().all(u8::is_ascii_digit);
     begins_well
         && bytes[4..].iter().chain(&bytes[..4]).try_fold(0_u32, |rest, &b| {
             let value = (b as char).to_digit(36)?;

@@ -67,7 +67,8 @@ static FINDERS: LazyLock<Vec<Finder>> = LazyLock::new(|| {
 const IBAN: &str = r"(?i)(?-u:\b)[a-z]{2}[0-9]{2}(?: ?[a-z0-9]{4}){2,7}(?: ?[a-z0-9]{1,4})?(?-u:\b)";
 
 /// Keys by the prefixes that their issuers give them.
-const KEY: &str = r"(?-u:\b)(?:sk|pk|rk|ghp|gho|ghs|ghu|glpat|github_pat|xox[abprs]|AKIA|ASIA|AIza|eyJ)[_\-A-Za-z0-9][A-Za-z0-9_.\-]{11,}";
+const KEY: &str =
+    r"(?-u:\b)(?:sk|pk|rk|ghp|gho|ghs|ghu|glpat|github_pat|xox[abprs]|AKIA|ASIA|AIza|eyJ)[_\-A-Za-z0-9][A-Za-z0-9_.\-]{11,}";
 
 const LONG_WORD: &str = r"[A-Za-z0-9_+/=\-]{20,}|-----BEGIN [A-Z ]*PRIVATE KEY";
 
@@ -125,7 +126,8 @@ pub(super) fn find(text: &str) -> impl Iterator<Item = Found> {
 
 /// The digits of each number in a text; single separators inside a number are left out.
 pub(super) fn digit_runs(text: &str) -> impl Iterator<Item = String> {
-    static RUNS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"[0-9](?:[ \-.()]{0,2}[0-9])*").unwrap_or_else(|e| unreachable!("{e}")));
+    static RUNS: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"[0-9](?:[ \-.()]{0,2}[0-9])*").unwrap_or_else(|e| unreachable!("{e}")));
     RUNS.find_iter(text).map(|run| digits(run.as_str()))
 }
 
