@@ -44,6 +44,8 @@
 //! # Ok::<(), kinglet_kernels::ShapeError>(())
 //! ```
 
+#![allow(clippy::needless_range_loop, reason = "closures around vector operations are not inlined; see simd.rs")]
+
 mod arch;
 mod attention;
 pub mod cpu;

@@ -71,7 +71,7 @@ pub(crate) fn gate<S: Simd>(s: S, activation: GateActivation, x: S::F) -> S::F {
         // (1 + tanh u) / 2 is the sigmoid of 2 u, with u = sqrt(2 / pi) (x + 0.044715 x^3).
         GateActivation::GeluTanh => {
             let cubic = s.mul_add(s.mul(s.mul(x, x), s.splat(0.044_715)), x, x);
-            s.mul(x, sigmoid(s, s.mul(cubic, s.splat(1.595_769_1))))
+            s.mul(x, sigmoid(s, s.mul(cubic, s.splat(1.595_769))))
         }
         GateActivation::Gelu => s.mul(x, normal(s, x)),
         GateActivation::Relu => s.max(s.splat(0.), x),

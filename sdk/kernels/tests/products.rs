@@ -78,7 +78,7 @@ fn layout_index(layout: Layout, n: usize, k: usize, size: (usize, usize)) -> usi
 }
 
 fn nibble(bytes: &[u8], index: usize) -> u8 {
-    if index % 2 == 0 { bytes[index / 2] & 15 } else { bytes[index / 2] >> 4 }
+    if index.is_multiple_of(2) { bytes[index / 2] & 15 } else { bytes[index / 2] >> 4 }
 }
 
 fn signed_nibble(nibble: u8) -> f64 {
@@ -164,7 +164,7 @@ impl Weights {
 
     /// Whether [`Activations::Int8`] has a meaning for them.
     fn has_integer_kernel(&self) -> bool {
-        matches!(self.kind, Kind::Blocks { block, .. } if block % 32 == 0 && self.k % 32 == 0)
+        matches!(self.kind, Kind::Blocks { block, .. } if block.is_multiple_of(32) && self.k.is_multiple_of(32))
     }
 }
 

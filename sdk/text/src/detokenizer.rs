@@ -80,7 +80,7 @@ impl State {
         let stages = stages(tokenizer.decoder());
         let is_byte_level = |stage: &&DecoderWrapper| matches!(stage, DecoderWrapper::ByteLevel(_));
         let is_fuse = |stage: &&DecoderWrapper| matches!(stage, DecoderWrapper::Fuse(_));
-        let bytes_alone = stages.iter().filter(|stage| !is_fuse(stage)).count() == 1 && stages.iter().any(|s| is_byte_level(&s));
+        let bytes_alone = stages.iter().filter(|stage| !is_fuse(stage)).count() == 1 && stages.iter().any(is_byte_level);
         if bytes_alone { State::Bytes(ByteStream::default()) } else { State::Window(Window::new(&stages)) }
     }
 }

@@ -166,7 +166,7 @@ fn open(files: &TextFiles) -> Result<tokenizers::Tokenizer, TextError> {
     let unusable = |reason: String| TextError::Tokenizer { path: path.clone(), reason };
     let tokenizer = tokenizers::Tokenizer::from_str(&text).map_err(|error| unusable(error.to_string()))?;
     let cuts_the_end = |stage: &&DecoderWrapper| matches!(stage, DecoderWrapper::Strip(strip) if strip.stop > 0);
-    if stages(tokenizer.get_decoder()).iter().any(|stage| cuts_the_end(&stage)) {
+    if stages(tokenizer.get_decoder()).iter().any(cuts_the_end) {
         return Err(unusable("its decoder strips the end of each text, so that text cannot be shown as it comes".to_owned()));
     }
     Ok(tokenizer)

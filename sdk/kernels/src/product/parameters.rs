@@ -99,8 +99,8 @@ impl<T: Scale, const STORED: bool> StepParameters for EachBlock<T, STORED> {
 
     #[inline(always)]
     unsafe fn zero_points<S: Simd, const BITS: usize>(&self, s: S, rows: FourRows, step: usize) -> Option<S::I> {
-        // SAFETY: the caller's promise.
         if STORED {
+            // SAFETY: the caller's promise.
             Some(unsafe { load_zero_points::<S, BITS>(s, self.zero_points, self.zero_point_stride, rows, step) })
         } else {
             None

@@ -1,4 +1,6 @@
 //! What the suites share: every instruction set of the machine, random values, and the comparator.
+
+#![allow(clippy::print_stdout, reason = "a skipped instruction set must be seen")]
 #![allow(dead_code, unreachable_pub)] // each suite uses its part
 
 use kinglet_kernels::{Isa, Pool};
