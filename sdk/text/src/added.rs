@@ -12,7 +12,8 @@ use aho_corasick::{AhoCorasick, Input, MatchKind};
 use regex::Regex;
 use tokenizers::normalizer::Range;
 use tokenizers::{
-    AddedToken, Encoding, Model, NormalizedString, Normalizer, OffsetType, PreTokenizedString, PreTokenizer, Token,
+    AddedToken, Encoding, Model, NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer,
+    Token,
 };
 
 /// Which added tokens an encoding parses.
@@ -20,14 +21,31 @@ use tokenizers::{
 pub(crate) enum Admission<'a> {
     /// Special ones nowhere, other added tokens everywhere.
     NoSpecials,
-    /// All of them, except that a token of `controls` must stand in the text letter for letter and must not span one of
-    /// the byte offsets `cuts`, which are in ascending order.
+    /// All of them, except that a token of `controls` must stand in the text letter for letter, with none of the byte
+    /// offsets `cuts` behind its first letter or at its end. They are in ascending order.
     Cuts {
         /// Ids of the tokens that steer the model.
         controls: &'a [u32],
         /// Byte offsets into the text.
         cuts: &'a [usize],
     },
+}
+
+impl Admission<'_> {
+    /// A piece of text in parts that end at the cuts.
+    fn cut(&self, piece: NormalizedString) -> Vec<NormalizedString> {
+        let Admission::Cuts { cuts, .. } = self else { return vec![piece] };
+        let (from, to) = piece.offsets_original();
+        let inside = cuts.iter().filter(|&&cut| from < cut && cut < to);
+        let ends = inside.filter_map(|cut| Some(piece.convert_offsets(Range::Original(0..cut - from))?.end));
+        let mut parts = Vec::new();
+        let mut done = 0;
+        for end in ends.chain([piece.len()]).collect::<Vec<_>>() {
+            parts.extend(piece.slice(Range::Normalized(done..end)));
+            done = end;
+        }
+        parts
+    }
 }
 
 /// A character of a word, for `single_word` tokens.
@@ -75,6 +93,9 @@ impl AddedTokens {
     }
 
     /// Encodes `text`, parsing those added tokens that `admission` lets in.
+    ///
+    /// Where the model itself makes a control token out of text that was not admitted, as Unigram models do, that text is
+    /// encoded in parts; if even these are control tokens, it fails.
     pub(crate) fn encode(
         &self,
         tokenizer: &tokenizers::Tokenizer,
@@ -93,8 +114,20 @@ impl AddedTokens {
         if let Some(pre_tokenizer) = tokenizer.get_pre_tokenizer() {
             pre_tokenizer.pre_tokenize(&mut pieces)?;
         }
-        tokenizer.get_model().tokenize_in_pretokenized(&mut pieces, None)?;
-        let encoding = pieces.into_encoding(None, 0, OffsetType::None)?;
+        let tokenized = |mut pieces: PreTokenizedString| -> tokenizers::Result<_> {
+            let admitted = self.controls_in(&pieces, admission);
+            tokenizer.get_model().tokenize_in_pretokenized(&mut pieces, None)?;
+            Ok((self.controls_in(&pieces, admission) == admitted, pieces))
+        };
+        let (mut guarded, mut done) = tokenized(pieces.clone())?;
+        if !guarded {
+            pieces.split(|_, piece| Ok(admission.cut(piece)))?;
+            (guarded, done) = tokenized(pieces)?;
+        }
+        if !guarded {
+            return Err("the vocabulary has a control token that also stands for ordinary text, and the text has it".into());
+        }
+        let encoding = done.into_encoding(None, 0, OffsetType::None)?;
         tokenizer.post_process(encoding, None, add)
     }
 
@@ -130,6 +163,21 @@ impl AddedTokens {
         parts.into_iter().map(|(id, range)| part(&piece, id, range)).collect()
     }
 
+    /// Number of control tokens that `pieces` has so far for their own text. A token for unknown text, which may be a control
+    /// token as well, stands for other text.
+    fn controls_in(&self, pieces: &PreTokenizedString, admission: &Admission<'_>) -> usize {
+        let Admission::Cuts { controls, .. } = admission else { return 0 };
+        let stands_for_itself = |text: &str, token: &Token| {
+            let content = self.tokens.get(&token.id).map(|added| added.content.as_str());
+            controls.contains(&token.id) && text.get(token.offsets.0..token.offsets.1) == content
+        };
+        let splits = pieces.get_splits(OffsetReferential::Normalized, OffsetType::None);
+        splits
+            .iter()
+            .map(|(text, _, tokens)| tokens.iter().flatten().filter(|token| stands_for_itself(text, token)).count())
+            .sum()
+    }
+
     /// Whether the token `id`, found at `range` of the normalized `piece`, may be parsed there.
     fn admits(&self, admission: &Admission<'_>, id: u32, piece: &NormalizedString, range: ByteRange<usize>) -> bool {
         match admission {
@@ -142,7 +190,7 @@ impl AddedTokens {
                 let start = piece.offsets_original().0 + inner.start + at;
                 let end = start + self.tokens[&id].content.len();
                 let next_cut = cuts.partition_point(|&cut| cut <= start);
-                cuts.get(next_cut).is_none_or(|&cut| cut >= end)
+                cuts.get(next_cut).is_none_or(|&cut| cut > end)
             }
         }
     }

@@ -78,9 +78,8 @@ impl Detokenizer {
 impl State {
     fn new(tokenizer: &Tokenizer) -> State {
         let stages = stages(tokenizer.decoder());
-        let is_byte_level = |stage: &&DecoderWrapper| matches!(stage, DecoderWrapper::ByteLevel(_));
-        let is_fuse = |stage: &&DecoderWrapper| matches!(stage, DecoderWrapper::Fuse(_));
-        let bytes_alone = stages.iter().filter(|stage| !is_fuse(stage)).count() == 1 && stages.iter().any(is_byte_level);
+        let mut working = stages.iter().filter(|stage| !matches!(stage, DecoderWrapper::Fuse(_)));
+        let bytes_alone = matches!((working.next(), working.next()), (Some(DecoderWrapper::ByteLevel(_)), None));
         if bytes_alone { State::Bytes(ByteStream::default()) } else { State::Window(Window::new(&stages)) }
     }
 }

@@ -4,7 +4,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::string::FromUtf8Error;
 
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::TextError;
@@ -68,19 +67,19 @@ pub(crate) fn read_text(path: &Path) -> Result<String, TextError> {
     })
 }
 
-/// Parses what was read from `path`.
-pub(crate) fn parse_json<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, TextError> {
-    serde_json::from_str(text).map_err(|error| TextError::Json {
+/// The error for text of `path` that is no JSON.
+pub(crate) fn json_error(path: &Path, error: &serde_json::Error) -> TextError {
+    TextError::Json {
         path: path.to_owned(),
         line: error.line(),
         column: error.column(),
         reason: without_position(&error.to_string()),
-    })
+    }
 }
 
 /// Reads a file that must hold a JSON object.
 pub(crate) fn read_object(path: &Path) -> Result<Map<String, Value>, TextError> {
-    match parse_json(path, &read_text(path)?)? {
+    match serde_json::from_str(&read_text(path)?).map_err(|error| json_error(path, &error))? {
         Value::Object(object) => Ok(object),
         other => Err(field_error(path, "(the whole file)", &format!("an object is needed, {} was found", kind(&other)))),
     }

@@ -3,6 +3,11 @@
 //! The engine is minijinja; the modules below bring it to what templates expect of Jinja2 inside Python. Messages are not
 //! altered except as transformers does it: fields without a value are dropped, and a message's reasoning is found under
 //! each of the names that templates use for it.
+//!
+//! What Jinja2 does otherwise: it fails on a loop over `none`, on JSON of what `map` and `select` give, and on comparisons
+//! between kinds, where this renders; it knows the `%` operator on strings, `varargs`, a leading `+`, `cycler`, `joiner` and
+//! a few filters for web pages, which fail here; `loop.last` counts the characters of a string there; and what is joined
+//! to a string marked `safe` is escaped there.
 
 mod clock;
 mod environment;
@@ -120,7 +125,8 @@ impl ChatTemplate {
     /// Where no message contains such text, the tokens are those that transformers' `apply_chat_template` gives.
     ///
     /// # Errors
-    /// Those of [`ChatTemplate::render`] and [`Tokenizer::encode`].
+    /// Those of [`ChatTemplate::render`] and [`Tokenizer::encode`]; [`TextError::Encode`] also where the vocabulary turns a
+    /// user's text into a control token by itself, and [`TextError::Unmarkable`].
     pub fn encode(&self, tokenizer: &Tokenizer, input: &TemplateInput) -> Result<Vec<u32>, TextError> {
         let (_, source) = self.choose(input)?;
         let controls = protect::ControlTokens::of(tokenizer, source);

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::de::IgnoredAny;
+use serde::Deserialize;
+use serde_json::Value;
 use tokenizers::{AddedToken, DecoderWrapper};
 
 use crate::added::{AddedTokens, Admission};
 use crate::config::TokenizerConfig;
 use crate::detokenizer::stages;
-use crate::files::{parse_json, read_text};
+use crate::files::{field_error, json_error, read_text};
 use crate::{TextError, TextFiles};
 
 /// How an encoding treats special tokens. The default treats the text as text alone.
@@ -87,6 +88,10 @@ impl Tokenizer {
     /// # Errors
     /// [`TextError::Decode`] if the tokenizer's decoder refuses them.
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String, TextError> {
+        if !ids.iter().any(|&id| self.visible_token(id, skip_special).is_some()) {
+            // Not every decoder of the library can decode nothing.
+            return Ok(String::new());
+        }
         self.inner.decode(ids, skip_special).map_err(|error| TextError::Decode { reason: error.to_string() })
     }
 
@@ -158,11 +163,36 @@ impl fmt::Debug for Tokenizer {
     }
 }
 
-/// Opens `tokenizer.json`. The syntax is checked first, because the library takes it for granted in places.
+/// The part of `tokenizer.json` that the library takes on trust.
+#[derive(Default, Deserialize)]
+struct Outline {
+    #[serde(default)]
+    post_processor: Value,
+}
+
+/// A token that a template processor puts around texts without saying which ids it has.
+fn undefined_token(processor: &Value) -> Option<&str> {
+    if let Some(inner) = processor["processors"].as_array() {
+        return inner.iter().find_map(undefined_token);
+    }
+    let pieces = [&processor["single"], &processor["pair"]].into_iter().flat_map(Value::as_array).flatten();
+    let mut tokens = pieces.filter_map(|piece| piece["SpecialToken"]["id"].as_str());
+    tokens.find(|&token| processor["special_tokens"].get(token).is_none())
+}
+
+/// Opens `tokenizer.json`. Its syntax is checked first, because the library takes it for granted in places.
 fn open(files: &TextFiles) -> Result<tokenizers::Tokenizer, TextError> {
     let path = &files.tokenizer_json;
     let text = read_text(path)?;
-    parse_json::<IgnoredAny>(path, &text)?;
+    let outline = match serde_json::from_str::<Outline>(&text) {
+        Ok(outline) => outline,
+        Err(error) if error.is_data() => Outline::default(),
+        Err(error) => return Err(json_error(path, &error)),
+    };
+    if let Some(token) = undefined_token(&outline.post_processor) {
+        let reason = format!("`{token}` is not among its `special_tokens`");
+        return Err(field_error(path, "post_processor", &reason));
+    }
     let unusable = |reason: String| TextError::Tokenizer { path: path.clone(), reason };
     let tokenizer = tokenizers::Tokenizer::from_str(&text).map_err(|error| unusable(error.to_string()))?;
     let cuts_the_end = |stage: &&DecoderWrapper| matches!(stage, DecoderWrapper::Strip(strip) if strip.stop > 0);

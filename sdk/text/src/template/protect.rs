@@ -4,7 +4,7 @@
 //! apart. So each control token's text in the caller's strings gets a mark behind its first character before the template
 //! sees it. The mark breaks the token for every search, whatever the template then does to the string (trim, split, cut,
 //! join), and leaves white space and everything else as it was. After rendering the marks are taken out, and their places
-//! are handed to the tokenizer as cuts that no control token may span: the words around them are encoded in their context,
+//! are handed to the tokenizer as cuts that no control token may hold: the words around them are encoded in their context,
 //! as in a vocabulary without control tokens.
 //!
 //! A string whose end could be the beginning of a control token gets a mark there too, because a template may join it with

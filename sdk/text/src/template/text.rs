@@ -18,7 +18,7 @@ static UNPRINTABLE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"[\p{
 /// `str(value)`.
 pub(super) fn of(value: &Value) -> Result<String, Error> {
     match value.kind() {
-        ValueKind::Number | ValueKind::Seq | ValueKind::Map => {
+        ValueKind::Number | ValueKind::Seq | ValueKind::Iterable | ValueKind::Map => {
             let mut out = String::new();
             write_repr(&mut out, value, 0)?;
             Ok(out)
@@ -44,7 +44,7 @@ fn write_repr(out: &mut String, value: &Value, depth: usize) -> Result<(), Error
         ValueKind::Number => out.push_str(&number(value)),
         ValueKind::String => out.push_str(&quoted(value.as_str().unwrap_or_default())),
         ValueKind::Undefined => out.push_str("Undefined"),
-        ValueKind::Seq => write_items(out, value, depth)?,
+        ValueKind::Seq | ValueKind::Iterable => write_items(out, value, depth)?,
         ValueKind::Map => write_pairs(out, value, depth)?,
         _ => out.push_str(&value.to_string()),
     }

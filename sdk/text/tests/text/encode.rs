@@ -162,6 +162,20 @@ fn invalid_utf8_cannot_come_in_and_replacement_characters_pass_through() {
 }
 
 #[test]
+fn nothing_decodes_to_nothing_with_every_decoder() {
+    let mut suffixed = byte_level();
+    suffixed.decoder = json!({ "type": "BPEDecoder", "suffix": "</w>" });
+    let tokenizer = suffixed.folder(json!({})).tokenizer();
+    let end = tokenizer.token_id("<|im_end|>").unwrap();
+    for ids in [&[][..], &[end], &[99_999]] {
+        assert_eq!(tokenizer.decode(ids, true).unwrap(), "");
+        let mut detokenizer = kinglet_text::Detokenizer::new(tokenizer.clone());
+        assert!(ids.iter().all(|&id| detokenizer.push(id).unwrap().is_empty()));
+        assert_eq!(detokenizer.finish().unwrap(), "");
+    }
+}
+
+#[test]
 fn tokenizers_are_shared_between_threads() {
     fn shared<T: Send + Sync>() {}
     shared::<Tokenizer>();

@@ -87,6 +87,9 @@ fn each_unusable_file_is_named_with_what_is_wrong() {
     let config = |text: &str| vec![("tokenizer.json", good.clone()), ("tokenizer_config.json", text.to_owned())];
     let mut trailing_strip = byte_fallback(false);
     trailing_strip.decoder["decoders"][3]["stop"] = json!(2);
+    let mut undefined = byte_level();
+    undefined.post_processor = json!({ "type": "Sequence", "processors": [undefined.post_processor] });
+    undefined.post_processor["processors"][0]["special_tokens"] = json!({});
     let mut unknown_model = byte_level();
     unknown_model.model["type"] = json!("Telepathy");
     let mut bad_pattern = byte_level();
@@ -127,6 +130,11 @@ fn each_unusable_file_is_named_with_what_is_wrong() {
         },
         Case { name: "an unknown version", files: vec![("tokenizer.json", "{\"version\": \"9.0\"}".to_owned())], says: &["9.0"] },
         Case { name: "a bad pattern", files: vec![("tokenizer.json", bad_pattern.json().to_string())], says: &["no tokenizer"] },
+        Case {
+            name: "a post-processor with an undefined token",
+            files: vec![("tokenizer.json", undefined.json().to_string())],
+            says: &["`post_processor`", "`<|bos|>`"],
+        },
         Case {
             name: "a decoder that strips ends",
             files: vec![("tokenizer.json", trailing_strip.json().to_string())],

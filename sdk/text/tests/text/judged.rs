@@ -127,6 +127,31 @@ fn wrong_input_is_refused_in_words() {
             template: "{% for a in range(99999) %}{% for b in range(99999) %}{% set c = a * b %}{% endfor %}{% endfor %}",
             says: &["`default`", "fuel"],
         },
+        Case {
+            name: "calls without end",
+            input: one(),
+            template: "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+            says: &["recursion"],
+        },
+        Case {
+            name: "a value inside itself",
+            input: one(),
+            template: "{% set ns = namespace() %}{% set ns.a = ns %}{{ ns }}",
+            says: &["line 1", "nested too deeply"],
+        },
+        Case { name: "too much text", input: one(), template: "{{ 'x' * 99999999999 }}", says: &["line 1", "fuel"] },
+        Case {
+            name: "too much padding",
+            input: one(),
+            template: "\n{{ 'x'.ljust(99999999999) }}",
+            says: &["line 2", "too wide"],
+        },
+        Case {
+            name: "a field too wide",
+            input: one(),
+            template: "{{ '{:9999999}'.format('x') }}",
+            says: &["line 1", "too wide"],
+        },
     ];
     for case in cases {
         let template = ChatTemplate::from_sources(vec![("default".to_owned(), case.template.to_owned())], Vec::new()).unwrap();

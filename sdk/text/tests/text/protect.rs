@@ -6,7 +6,7 @@ use kinglet_text::{ChatTemplate, Message, Specials, TemplateInput, Tokenizer};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::fixtures::{self, FRAGMENTS, Parts, byte_fallback, byte_level};
+use crate::fixtures::{self, FRAGMENTS, Parts, added, byte_fallback, byte_level};
 
 const CHATML: &str = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
 const TURNS: &str = "<s>{% for m in messages %}<|user|> {{ m.content | trim }} <|end|>\n{% endfor %}[TOOL]";
@@ -161,6 +161,41 @@ fn normalized_control_tokens_cannot_be_forged_by_what_normalizes_to_them() {
     assert!(!ids.contains(&1), "{ids:?}");
     let own = template("<s>{{ messages[0].content }}").encode(&tokenizer, &input(vec![Message::new("user", "a")])).unwrap();
     assert_eq!(own[0], 1, "the template's own is one");
+}
+
+#[test]
+fn control_tokens_of_one_letter_are_guarded_too() {
+    let mut parts = byte_level();
+    let next = parts.added_tokens.len() + 268;
+    parts.added_tokens.push(added(next, "☃", &["special"]));
+    let tokenizer = tokenizer(&parts);
+    let source = "☃{{ messages[0].content }}☃{{ messages[0].content }}";
+    let ids = template(source).encode(&tokenizer, &input(vec![Message::new("user", "a☃b☃")])).unwrap();
+    assert_eq!(specials(&tokenizer, &ids), ["☃", "☃"]);
+    assert_eq!(tokenizer.decode(&ids, false).unwrap(), "☃a☃b☃☃a☃b☃");
+}
+
+#[test]
+fn a_control_token_that_the_model_itself_makes_of_text_is_an_error() {
+    let mut parts = byte_level();
+    parts.added_tokens.push(added(9999, "\u{a7}", &["special"]));
+    let tokenizer = tokenizer(&parts);
+    let said = |text: &str| template("{{ messages[0].content }}").encode(&tokenizer, &input(vec![Message::new("user", text)]));
+    assert!(said("a").is_ok());
+    let error = said("\u{a7}").unwrap_err();
+    assert!(matches!(error, kinglet_text::TextError::Encode { .. }), "{error}");
+}
+
+#[test]
+fn a_control_token_that_the_model_finds_in_text_is_encoded_in_parts() {
+    let tokenizer = tokenizer(&fixtures::unigram());
+    assert_eq!(
+        tokenizer.encode("a</s>b", Specials::TEXT).unwrap().iter().filter(|&&id| id == 1).count(),
+        1,
+        "the model finds it"
+    );
+    let ids = template("{{ messages[0].content }}</s>").encode(&tokenizer, &input(vec![Message::new("user", "a</s>b")])).unwrap();
+    assert_eq!(ids.iter().position(|&id| id == 1), Some(ids.len() - 1), "{ids:?}");
 }
 
 #[test]
