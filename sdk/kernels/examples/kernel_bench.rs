@@ -1,4 +1,4 @@
-//! How fast the kernels are on this machine: `cargo run --release -p kinglet-kernels --example kernel_bench [THREADS ..]`.
+//! How fast the kernels are on this machine: `cargo run --release -p kinglet-kernels --example kernel_bench [ISA] [THREADS ..]`.
 //!
 //! The products are those of a model of half a billion parameters (896 wide, feed-forward 4864, vocabulary 151,936), with weights
 //! quantised to 4 bits in blocks of 32 unless the line says otherwise. Each shape's weights are repeated until they exceed the
@@ -155,11 +155,14 @@ fn attentions(pool: &Pool, scratch: &mut Scratch) {
 }
 
 fn main() {
-    let asked: Vec<usize> = std::env::args().skip(1).filter_map(|argument| argument.parse().ok()).collect();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let named = Isa::available().into_iter().find(|isa| arguments.iter().any(|argument| argument == isa.name()));
+    let isa = named.unwrap_or(Isa::best());
+    let asked: Vec<usize> = arguments.iter().filter_map(|argument| argument.parse().ok()).collect();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    println!("{cores} cores, {}", Isa::best());
+    println!("{cores} cores, {isa}");
     for threads in if asked.is_empty() { vec![1, cores.min(2)] } else { asked } {
-        let (pool, mut scratch) = (Pool::new(threads), Scratch::new());
+        let (pool, mut scratch) = (Pool::with_isa(threads, isa), Scratch::new());
         products(&pool, &mut scratch);
         feed_forward(&pool, &mut scratch);
         floats(&pool, &mut scratch);

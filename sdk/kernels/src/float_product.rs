@@ -69,6 +69,9 @@ pub(crate) struct Dims {
 /// Lines of `b` that `columns` asks for ahead of use when only a few rows share them, in rows of b.
 const ROWS_AHEAD: usize = 12;
 
+/// How far ahead `dots` asks for `b` when a row has it for itself, in floats.
+const FLOATS_AHEAD: usize = 1024;
+
 /// `c[m, n] (+)= a[m, inner] * b[inner, n]`; adds to c where `add`.
 ///
 /// # Safety
@@ -218,6 +221,12 @@ unsafe fn dots_tile<S: Simd, const M: usize>(
         let b: [*const f32; 4] = std::array::from_fn(|j| b.row(j.min(held - 1), 0).cast_const());
         for d in (0..inner).step_by(S::LANES) {
             let lanes = inner - d;
+            if M == 1 {
+                // Rows usually follow one another: then the four are one stream.
+                for line in (0..4 * S::LANES).step_by(16) {
+                    s.prefetch(b[0].wrapping_add(4 * d + line + FLOATS_AHEAD).cast());
+                }
+            }
             let mut weights = [s.splat(0.); 4];
             for j in 0..4 {
                 weights[j] = load(s, b[j].add(d), lanes);

@@ -26,6 +26,15 @@ impl<'a> Floats<'a> {
         }
     }
 
+    /// Where single-precision values lie, on any alignment: for vector loads, which do not mind. `None` for other widths.
+    pub(crate) fn as_unaligned_f32(&self) -> Option<*const f32> {
+        match self {
+            Floats::F32(values) => Some(values.as_ptr()),
+            Floats::F32Bytes(values) if cfg!(target_endian = "little") => Some(values.as_ptr().cast()),
+            _ => None,
+        }
+    }
+
     /// How many values there are.
     pub fn len(&self) -> usize {
         match self {

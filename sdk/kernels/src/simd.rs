@@ -32,6 +32,7 @@ pub(crate) trait Simd: Copy {
 
     /// All lanes `x`.
     fn splat(self, x: f32) -> Self::F;
+    /// From any alignment, as all loads here.
     /// # Safety
     /// `from` is valid for `LANES` reads.
     unsafe fn load(self, from: *const f32) -> Self::F;
@@ -77,6 +78,14 @@ pub(crate) trait Simd: Copy {
     fn fold_quads(self, x: Self::F) -> [f32; 4];
     /// The same quad everywhere.
     fn repeat_quad(self, quad: [f32; 4]) -> Self::F;
+    /// All lanes of quad j are `from[j]`.
+    /// # Safety
+    /// `from` is valid for `LANES / 4` reads.
+    unsafe fn load_to_quads(self, from: *const f32) -> Self::F;
+    /// As [`Simd::load_to_quads`].
+    /// # Safety
+    /// `from` is valid for `LANES / 4` reads.
+    unsafe fn load_int_to_quads(self, from: *const i32) -> Self::I;
     /// Lane `4 * j + i` is `from[i][j]`: the first `LANES / 4` values of four runs.
     /// # Safety
     /// Each pointer is valid for `LANES / 4` reads.
@@ -98,10 +107,11 @@ pub(crate) trait Simd: Copy {
     /// # Safety
     /// `from` is valid for 4 bytes of reads.
     unsafe fn repeat_4_bytes(self, from: *const i8) -> Self::I;
-    /// The low byte of each lane.
+    /// Stores 32 integers from -127 to 127, the lanes of the first `32 / LANES` vectors, as bytes: the first and the second 16, or
+    /// with `pairs_apart` the even and the odd ones.
     /// # Safety
-    /// `to` is valid for `LANES` bytes of writes.
-    unsafe fn store_low_bytes(self, to: *mut i8, x: Self::I);
+    /// Each place is valid for 16 bytes of writes.
+    unsafe fn store_block(self, x: [Self::I; 8], pairs_apart: bool, to: [*mut i8; 2]);
     fn add_int(self, a: Self::I, b: Self::I) -> Self::I;
     fn mul_int(self, a: Self::I, b: Self::I) -> Self::I;
     /// The sum of the lanes, wrapping.

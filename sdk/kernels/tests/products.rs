@@ -14,6 +14,8 @@ use support::{Expected, Random, assert_close, each_isa, sum_units};
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Width {
     F32,
+    /// Single precision at an odd address.
+    F32Bytes,
     F16,
     BF16,
 }
@@ -30,6 +32,8 @@ enum Kind {
 /// Floats of a width, owned.
 enum Owned {
     F32(Vec<f32>),
+    /// One byte, then the floats.
+    F32Bytes(Vec<u8>),
     F16(Vec<f16>),
     BF16(Vec<bf16>),
 }
@@ -38,6 +42,7 @@ impl Owned {
     fn new(width: Width, values: Vec<f32>) -> Owned {
         match width {
             Width::F32 => Owned::F32(values),
+            Width::F32Bytes => Owned::F32Bytes([0].into_iter().chain(values.into_iter().flat_map(f32::to_le_bytes)).collect()),
             Width::F16 => Owned::F16(values.into_iter().map(f16::from_f32).collect()),
             Width::BF16 => Owned::BF16(values.into_iter().map(bf16::from_f32).collect()),
         }
@@ -46,6 +51,7 @@ impl Owned {
     fn get(&self, index: usize) -> f64 {
         match self {
             Owned::F32(values) => values[index].into(),
+            Owned::F32Bytes(bytes) => f32::from_le_bytes(bytes[1 + 4 * index..][..4].try_into().unwrap()).into(),
             Owned::F16(values) => values[index].into(),
             Owned::BF16(values) => values[index].into(),
         }
@@ -54,6 +60,7 @@ impl Owned {
     fn borrow(&self) -> Floats<'_> {
         match self {
             Owned::F32(values) => Floats::F32(values),
+            Owned::F32Bytes(bytes) => Floats::F32Bytes(bytes[1..].as_chunks().0),
             Owned::F16(values) => Floats::F16(values),
             Owned::BF16(values) => Floats::BF16(values),
         }
@@ -214,7 +221,7 @@ fn plain(weight: Matrix<'_>) -> Linear<'_> {
 }
 
 const LAYOUTS: [Layout; 2] = [Layout::Kn, Layout::Nk];
-const WIDTHS: [Width; 3] = [Width::F32, Width::F16, Width::BF16];
+const WIDTHS: [Width; 4] = [Width::F32, Width::F32Bytes, Width::F16, Width::BF16];
 
 fn all_kinds() -> Vec<Kind> {
     let mut kinds = vec![];

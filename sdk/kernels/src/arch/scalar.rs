@@ -46,7 +46,7 @@ impl Simd for Scalar {
     #[inline(always)]
     unsafe fn load_partial(self, from: *const f32, lanes: usize) -> F {
         // SAFETY: the caller's promise for the first `lanes`.
-        from_fn(|i| if i < lanes { unsafe { *from.add(i) } } else { 0. })
+        from_fn(|i| if i < lanes { unsafe { from.add(i).read_unaligned() } } else { 0. })
     }
     #[inline(always)]
     unsafe fn load_f16(self, from: *const f16) -> F {
@@ -131,9 +131,19 @@ impl Simd for Scalar {
         quad
     }
     #[inline(always)]
+    unsafe fn load_to_quads(self, from: *const f32) -> F {
+        // SAFETY: the caller's promise.
+        [unsafe { *from }; 4]
+    }
+    #[inline(always)]
+    unsafe fn load_int_to_quads(self, from: *const i32) -> I {
+        // SAFETY: the caller's promise.
+        [unsafe { *from }; 4]
+    }
+    #[inline(always)]
     unsafe fn load_columns(self, from: [*const f32; 4]) -> F {
         // SAFETY: the caller's promise.
-        from.map(|from| unsafe { *from })
+        from.map(|from| unsafe { from.read_unaligned() })
     }
     #[inline(always)]
     unsafe fn load_columns_f16(self, from: [*const f16; 4]) -> F {
@@ -161,9 +171,12 @@ impl Simd for Scalar {
         [i32::from_le_bytes(unsafe { from.cast::<[u8; 4]>().read() }); 4]
     }
     #[inline(always)]
-    unsafe fn store_low_bytes(self, to: *mut i8, x: I) {
-        // SAFETY: the caller's promise.
-        unsafe { to.cast::<[i8; 4]>().write(x.map(|x| x as i8)) }
+    unsafe fn store_block(self, x: [I; 8], pairs_apart: bool, to: [*mut i8; 2]) {
+        for (i, x) in x.as_flattened().iter().enumerate() {
+            let [half, place] = if pairs_apart { [i % 2, i / 2] } else { [i / 16, i % 16] };
+            // SAFETY: the caller's promise.
+            unsafe { *to[half].add(place) = *x as i8 };
+        }
     }
     #[inline(always)]
     fn add_int(self, a: I, b: I) -> I {

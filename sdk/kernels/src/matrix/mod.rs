@@ -95,6 +95,14 @@ impl<'a> Matrix<'a> {
         Ok(Matrix { storage: Storage::Nibbles(weights), first: 0, n: weights.n, k: weights.k })
     }
 
+    /// Single-precision weights as they lie, at any alignment; `None` for other storages.
+    pub(crate) fn in_place(&self) -> Option<*const f32> {
+        match &self.storage {
+            Storage::Float(weights) => weights.data.as_unaligned_f32(),
+            _ => None,
+        }
+    }
+
     /// Output features.
     pub fn n(&self) -> usize {
         self.n
@@ -164,6 +172,36 @@ impl Storage<'_> {
             Storage::Blocks(_) => Layout::Nk,
             Storage::Integers(weights) => weights.layout,
             Storage::Nibbles(weights) => weights.layout,
+        }
+    }
+
+    /// Output features.
+    pub(crate) fn n(&self) -> usize {
+        match self {
+            Storage::Float(weights) => weights.n,
+            Storage::Blocks(weights) => weights.n,
+            Storage::Integers(weights) => weights.n,
+            Storage::Nibbles(weights) => weights.n,
+        }
+    }
+
+    /// The weights as they lie, and how many bits each has.
+    fn packed(&self) -> (&[u8], usize) {
+        match self {
+            Storage::Float(weights) => (weights.data.bytes(), weights.data.bytes().len() / weights.data.len() * 8),
+            Storage::Blocks(weights) => (weights.packed, weights.bits),
+            Storage::Integers(weights) => (weights.data, 8),
+            Storage::Nibbles(weights) => (weights.data, 4),
+        }
+    }
+
+    /// Asks for the weights of a run, see [`Storage::unpack`], of which `stride` make a line; they need not exist.
+    #[inline(always)]
+    pub(crate) fn prefetch<S: Simd>(&self, s: S, stride: usize, line: usize, start: usize, len: usize) {
+        let (packed, bits) = self.packed();
+        let first = packed.as_ptr().wrapping_add((line * stride + start) * bits / 8);
+        for byte in (0..len * bits / 8).step_by(64) {
+            s.prefetch(first.wrapping_add(byte));
         }
     }
 

@@ -7,19 +7,20 @@
 use std::ops::Range;
 
 use crate::float_product::{Dims, Rows, columns, dots};
-use crate::floats::Floats;
 use crate::lines::Buffer;
-use crate::matrix::{FloatWeights, Layout, Matrix, Storage};
+use crate::matrix::{Layout, Matrix};
 use crate::simd::{Kernel, Simd};
 
 /// Input features of a panel where k lies together: long, because each stretch ends in sums across lanes.
-const DOTS_INNER: usize = 1024;
-/// Output features of a panel where k lies together.
-const DOTS_COLUMNS: usize = 16;
+const DOTS_INNER: usize = 2048;
+/// Output features of a panel where k lies together: few, so that a panel of usual length stays in the first-level cache.
+const DOTS_COLUMNS: usize = 8;
 /// Input features of a panel where n lies together.
 const COLUMNS_INNER: usize = 128;
 /// Vectors of output features in a panel where n lies together.
 const COLUMNS_VECTORS: usize = 4;
+/// Lines that are asked for ahead of unpacking where n lies together: the next one is far away, where no hardware looks.
+const LINES_AHEAD: usize = 16;
 /// Up to this many rows of x, float32 weights `[k, n]` are read where they lie; more rows are worth a compact copy.
 const IN_PLACE_ROWS: usize = 8;
 
@@ -56,11 +57,11 @@ impl Exact<'_> {
             let stored = self.weights.first + n;
             for start in (0..k).step_by(DOTS_INNER) {
                 let inner = (k - start).min(DOTS_INNER);
-                let weights = match self.weights.storage {
-                    Storage::Float(FloatWeights { data: Floats::F32(data), .. }) => Rows::of(&data[stored * k + start..], k),
-                    storage => {
+                let weights = match self.weights.in_place() {
+                    Some(data) => Rows { at: data.wrapping_add(stored * k + start).cast_mut(), stride: k },
+                    None => {
                         for (i, row) in tile.chunks_exact_mut(inner).take(count).enumerate() {
-                            storage.unpack(s, stored + i, start, row);
+                            self.weights.storage.unpack(s, stored + i, start, row);
                         }
                         Rows::of(tile, inner)
                     }
@@ -79,17 +80,19 @@ impl Exact<'_> {
         let x = Rows::of(self.x, k);
         let panel = COLUMNS_VECTORS * S::LANES;
         let tile: &mut [f32] = self.buffer.get(panel * COLUMNS_INNER);
+        let (storage, stride) = (&self.weights.storage, self.weights.storage.n());
         for n in self.columns.clone().step_by(panel) {
             let count = (self.columns.end - n).min(panel);
             let stored = self.weights.first + n;
             for start in (0..k).step_by(COLUMNS_INNER) {
                 let inner = (k - start).min(COLUMNS_INNER);
-                let weights = match self.weights.storage {
-                    Storage::Float(FloatWeights { data: Floats::F32(data), n, .. }) if m <= IN_PLACE_ROWS => {
-                        Rows::of(&data[start * n + stored..], n)
+                let weights = match self.weights.in_place() {
+                    Some(data) if m <= IN_PLACE_ROWS => {
+                        Rows { at: data.wrapping_add(start * stride + stored).cast_mut(), stride }
                     }
-                    storage => {
+                    _ => {
                         for (i, row) in tile.chunks_exact_mut(count).take(inner).enumerate() {
+                            storage.prefetch(s, stride, start + i + LINES_AHEAD, stored, count);
                             storage.unpack(s, start + i, stored, row);
                         }
                         Rows::of(tile, count)

@@ -39,11 +39,12 @@ impl Kernel for FewRows<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let weights = self.weights;
-        match (weights.scales, weights.zero_points) {
-            (Floats::F32(scales), None) if weights.block == BLOCK => self.with(s, EachBlock::<_, false>::new(weights, scales)),
-            (Floats::F32(scales), Some(_)) if weights.block == BLOCK => self.with(s, EachBlock::<_, true>::new(weights, scales)),
-            (Floats::F16(scales), None) if weights.block == BLOCK => self.with(s, EachBlock::<_, false>::new(weights, scales)),
-            (Floats::F16(scales), Some(_)) if weights.block == BLOCK => self.with(s, EachBlock::<_, true>::new(weights, scales)),
+        match (weights.scales, weights.scales.as_unaligned_f32(), weights.zero_points) {
+            _ if weights.block != BLOCK => self.with(s, AnyBlock::new(weights)),
+            (_, Some(scales), None) => self.with(s, EachBlock::<_, false>::new(weights, scales)),
+            (_, Some(scales), Some(_)) => self.with(s, EachBlock::<_, true>::new(weights, scales)),
+            (Floats::F16(scales), _, None) => self.with(s, EachBlock::<_, false>::new(weights, scales.as_ptr())),
+            (Floats::F16(scales), _, Some(_)) => self.with(s, EachBlock::<_, true>::new(weights, scales.as_ptr())),
             _ => self.with(s, AnyBlock::new(weights)),
         }
     }
@@ -181,12 +182,12 @@ impl FewRows<'_> {
                 if BITS == 8 {
                     dot = s.add_neighbour_quads(dot, s.sum_within_quads(dots[1]));
                 }
-                let quads = (m * self.x.blocks + step * (S::LANES / 4)) * 4;
-                let mut correction = s.load_bytes(self.x.corrections.as_ptr().add(quads).cast());
+                let block = m * self.x.blocks + step * (S::LANES / 4);
+                let mut correction = s.load_int_to_quads(self.x.corrections.as_ptr().add(block));
                 if let Some(zero_points) = zero_points {
                     correction = s.mul_int(correction, zero_points);
                 }
-                let scale = s.mul(scales, s.load(self.x.scales.as_ptr().add(quads)));
+                let scale = s.mul(scales, s.load_to_quads(self.x.scales.as_ptr().add(block)));
                 sums[m] = s.mul_add(s.to_float(s.add_int(dot, correction)), scale, sums[m]);
             }
         }

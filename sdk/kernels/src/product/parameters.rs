@@ -68,7 +68,7 @@ pub(super) struct PaddedParameters {
 /// Scales of type `T`, `f32` or `f16`, for each block of 32, with zero points where `STORED`.
 #[derive(Clone, Copy)]
 pub(super) struct EachBlock<T, const STORED: bool> {
-    /// `[n, stride]`
+    /// `[n, stride]`, at any alignment
     scales: *const T,
     /// Blocks a row.
     stride: usize,
@@ -80,9 +80,9 @@ pub(super) struct EachBlock<T, const STORED: bool> {
 impl<T, const STORED: bool> EachBlock<T, STORED> {
     /// The parameters of `weights`, whose scales these are.
     #[inline(always)]
-    pub(super) fn new(weights: &BlockWeights<'_>, scales: &[T]) -> EachBlock<T, STORED> {
+    pub(super) fn new(weights: &BlockWeights<'_>, scales: *const T) -> EachBlock<T, STORED> {
         EachBlock {
-            scales: scales.as_ptr(),
+            scales,
             stride: weights.blocks(),
             zero_points: weights.zero_points.map_or(std::ptr::null(), <[u8]>::as_ptr),
             zero_point_stride: weights.zero_point_row_bytes(),
@@ -118,9 +118,11 @@ impl<T: Scale, const STORED: bool> StepParameters for EachBlock<T, STORED> {
         let first = step * (S::LANES / 4);
         let scales = padded.scales.as_mut_ptr().cast::<T>();
         for i in 0..4 {
-            // SAFETY: the caller's promise: `left` (at most three) blocks from `first`; a row of `padded` has room for four.
+            // SAFETY: the caller's promise: `left` (at most three) blocks from `first`; a row of `padded` has room for four. Bytes
+            // are copied, because the scales may lie on any alignment.
             unsafe {
-                scales.add(4 * i).copy_from_nonoverlapping(self.scales.add(rows.row(i) * self.stride + first), left);
+                let from = self.scales.add(rows.row(i) * self.stride + first).cast::<u8>();
+                scales.add(4 * i).cast::<u8>().copy_from_nonoverlapping(from, left * size_of::<T>());
                 if STORED {
                     let from = self.zero_points.add(rows.row(i) * self.zero_point_stride + first * BITS / 8);
                     padded.zero_points[i].as_mut_ptr().copy_from_nonoverlapping(from, (left * BITS).div_ceil(8));
@@ -252,20 +254,18 @@ impl StepParameters for AnyBlock<'_> {
     #[inline(always)]
     unsafe fn scales<S: Simd>(&self, s: S, rows: FourRows, step: usize) -> S::F {
         let (blocks, whole) = self.blocks::<S>(step);
-        match self.weights.scales {
+        match (self.weights.scales, self.weights.scales.as_unaligned_f32()) {
             // SAFETY: the rows exist by the caller's promise; the step is `whole`.
-            Floats::F32(scales) if whole && self.shared == 1 => unsafe {
-                f32::load_step(s, scales.as_ptr(), self.stride, rows, step)
-            },
+            (_, Some(scales)) if whole && self.shared == 1 => unsafe { f32::load_step(s, scales, self.stride, rows, step) },
             // SAFETY: as above.
-            Floats::F16(scales) if whole && self.shared == 1 => unsafe {
+            (Floats::F16(scales), _) if whole && self.shared == 1 => unsafe {
                 f16::load_step(s, scales.as_ptr(), self.stride, rows, step)
             },
-            scales if whole && self.shared >= S::LANES / 4 => {
+            (scales, _) if whole && self.shared >= S::LANES / 4 => {
                 let at = |i: usize| rows.row(i) * self.stride + blocks.start / self.shared;
                 s.repeat_quad([scales.get(at(0)), scales.get(at(1)), scales.get(at(2)), scales.get(at(3))])
             }
-            scales => {
+            (scales, _) => {
                 let mut lanes = [0.; MAX_LANES];
                 for block in blocks.clone() {
                     for i in 0..4 {

@@ -12,7 +12,7 @@
 //!
 //! ```text
 //! few rows (product/few_rows.rs):  4 bits  [m][even values | odd values]      8 bits  [m][values]
-//!                                  scales, corrections: [m][block][4 times the same]
+//!                                  scales, corrections: [m][block]
 //! many rows (product/tiles.rs):    [group of 16 rows][block % P][block / P][row][32 values: 4 bits even | odd, 8 bits in order]
 //!                                  scales, corrections: [group][block % P][block / P][row]
 //! ```
@@ -68,10 +68,9 @@ impl QuantisedRows {
         self.blocks = (k / BLOCK).next_multiple_of(4);
         let few = self.m <= FEW;
         let rows = if few { self.m } else { self.m.next_multiple_of(GROUP) };
-        let parameters = self.blocks * if few { 4 } else { 1 };
         self.values.resize(rows * self.blocks * BLOCK, 0);
-        self.scales.resize(rows * parameters, 0.);
-        self.corrections.resize(rows * parameters, 0);
+        self.scales.resize(rows * self.blocks, 0.);
+        self.corrections.resize(rows * self.blocks, 0);
         let place = Place {
             blocks: self.blocks,
             values: Rows { at: self.values.as_mut_ptr(), stride: 0 },
@@ -106,13 +105,6 @@ struct QuantiseRows<'a> {
     place: Place,
 }
 
-/// A block: its values in order, `max |x| / 127`, and the sum of its values.
-struct Block {
-    values: [i8; BLOCK],
-    scale: f32,
-    sum: i32,
-}
-
 impl Kernel for QuantiseRows<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
@@ -121,78 +113,97 @@ impl Kernel for QuantiseRows<'_> {
             Form { bits: 4, .. } => 8,
             Form { .. } => 128 - S::BYTE_BIAS,
         };
+        let pairs_apart = self.form.bits == 4;
         for row in self.rows.clone() {
             let x = self.x.get(row * self.k..(row + 1) * self.k).unwrap_or(&[]);
-            for block in 0..self.place.blocks {
-                let quantised = match x.get(block * BLOCK..(block + 1) * BLOCK) {
-                    Some(x) => quantise(s, x),
-                    None => Block { values: [0; BLOCK], scale: 0., sum: 0 },
-                };
-                self.place(s, row, block, &quantised, -zero_point * quantised.sum);
+            let held = x.len() / BLOCK;
+            for block in 0..held {
+                // SAFETY: x holds the block; `halves` and `parameters` are this item's alone.
+                unsafe {
+                    let (scale, sum) = quantise(s, x.as_ptr().add(block * BLOCK), pairs_apart, self.halves::<S>(row, block));
+                    self.parameters::<S>(row, block, scale, -zero_point * sum);
+                }
+            }
+            for block in held..self.place.blocks {
+                // SAFETY: as above; each half has room for 16 values.
+                unsafe {
+                    for half in self.halves::<S>(row, block) {
+                        half.cast::<[i8; 16]>().write([0; 16]);
+                    }
+                    self.parameters::<S>(row, block, 0., 0);
+                }
             }
         }
     }
 }
 
-/// Quantises the 32 values of `x`.
+/// Quantises the 32 values at `x` into two halves of 16: in order, or even ones and odd ones. Returns the scale and the sum.
+///
+/// # Safety
+/// `x` is valid for 32 reads, each half for 16 writes.
 #[inline(always)]
-fn quantise<S: Simd>(s: S, x: &[f32]) -> Block {
-    assert!(x.len() == BLOCK);
-    let mut values = [0i8; BLOCK];
+unsafe fn quantise<S: Simd>(s: S, x: *const f32, pairs_apart: bool, halves: [*mut i8; 2]) -> (f32, i32) {
     let mut top = s.splat_int(0);
     for i in (0..BLOCK).step_by(S::LANES) {
-        // SAFETY: `x` holds 32 values, a multiple of LANES.
-        top = s.max_int(top, s.magnitude_bits(unsafe { s.load(x.as_ptr().add(i)) }));
+        // SAFETY: the caller's promise.
+        top = s.max_int(top, s.magnitude_bits(unsafe { s.load(x.add(i)) }));
     }
     let top = f32::from_bits(s.maximum_int(top).cast_unsigned());
-    if !top.is_finite() {
-        return Block { values, scale: f32::NAN, sum: 0 };
-    }
-    let (inverse, scale) = if top > SMALLEST { (127. / top, top / 127.) } else { (0., 0.) };
+    // What is not finite times zero is NaN, which becomes some whole number or other: with the scale NaN that is all the same.
+    let finite = top < f32::INFINITY;
+    let inverse = if finite && top > SMALLEST { 127. / top } else { 0. };
+    let scale = if finite { top / 127. } else { f32::NAN };
+    let mut whole = [s.splat_int(0); BLOCK / 4];
     let mut sum = s.splat_int(0);
-    for i in (0..BLOCK).step_by(S::LANES) {
-        // SAFETY: `x` and `values` hold 32 values, a multiple of LANES.
-        unsafe {
-            let whole = s.to_int(s.mul(s.load(x.as_ptr().add(i)), s.splat(inverse)));
-            s.store_low_bytes(values.as_mut_ptr().add(i), whole);
-            sum = s.add_int(sum, whole);
-        }
+    for i in 0..BLOCK / S::LANES {
+        // SAFETY: the caller's promise.
+        whole[i] = s.to_int(s.mul(unsafe { s.load(x.add(i * S::LANES)) }, s.splat(inverse)));
+        sum = s.add_int(sum, whole[i]);
     }
-    Block { values, scale, sum: s.sum_int(sum) }
+    // SAFETY: the caller's promise.
+    unsafe { s.store_block(whole, pairs_apart, halves) };
+    (scale, if finite { s.sum_int(sum) } else { 0 })
 }
 
 impl QuantiseRows<'_> {
-    /// Stores a block where its reader looks for it.
+    /// Where the two halves of a block's values go.
     #[inline(always)]
-    fn place<S: Simd>(&self, _: S, row: usize, block: usize, quantised: &Block, correction: i32) {
-        let Place { blocks, values, scales, corrections } = self.place;
-        let [mut first, mut second]: [[i8; 16]; 2] = bytemuck::cast(quantised.values);
-        if self.form.bits == 4 {
-            // A pair of values as one number is what vector units can take apart.
-            let pairs: [[u8; 2]; 16] = bytemuck::cast(quantised.values);
-            for i in 0..16 {
-                let pair = u16::from_le_bytes(pairs[i]);
-                (first[i], second[i]) = (pair as i8, (pair >> 8) as i8);
-            }
-        }
-        // SAFETY: `fill` made room for `rows` padded to a group, `blocks` blocks each; this item alone writes these rows.
-        unsafe {
-            if self.few {
-                let row_values = values.at.add(row * blocks * BLOCK);
-                let halves =
-                    if self.form.bits == 4 { [block * 16, (blocks + block) * 16] } else { [block * 32, block * 32 + 16] };
-                row_values.add(halves[0]).cast::<[i8; 16]>().write(first);
-                row_values.add(halves[1]).cast::<[i8; 16]>().write(second);
-                scales.at.add((row * blocks + block) * 4).cast::<[f32; 4]>().write([quantised.scale; 4]);
-                corrections.at.add((row * blocks + block) * 4).cast::<[i32; 4]>().write([correction; 4]);
+    fn halves<S: Simd>(&self, row: usize, block: usize) -> [*mut i8; 2] {
+        let Place { blocks, values, .. } = self.place;
+        let [first, second] = if self.few {
+            let row = row * blocks * BLOCK;
+            if self.form.bits == 4 {
+                [row + block * 16, row + (blocks + block) * 16]
             } else {
-                let index = (row / GROUP * blocks + phase_major::<S>(block, blocks)) * GROUP + row % GROUP;
-                values.at.add(index * BLOCK).cast::<[[i8; 16]; 2]>().write([first, second]);
-                *scales.at.add(index) = quantised.scale;
-                *corrections.at.add(index) = correction;
+                [row + block * BLOCK, row + block * BLOCK + 16]
             }
+        } else {
+            let index = grouped::<S>(row, block, blocks) * BLOCK;
+            [index, index + 16]
+        };
+        [values.at.wrapping_add(first), values.at.wrapping_add(second)]
+    }
+
+    /// Stores what belongs to a block.
+    ///
+    /// # Safety
+    /// The row and the block exist, and nobody else uses them.
+    #[inline(always)]
+    unsafe fn parameters<S: Simd>(&self, row: usize, block: usize, scale: f32, correction: i32) {
+        let Place { blocks, scales, corrections, .. } = self.place;
+        let index = if self.few { row * blocks + block } else { grouped::<S>(row, block, blocks) };
+        // SAFETY: the caller's promise; `fill` made room.
+        unsafe {
+            *scales.at.add(index) = scale;
+            *corrections.at.add(index) = correction;
         }
     }
+}
+
+/// The number of a row's block where rows are grouped.
+#[inline(always)]
+fn grouped<S: Simd>(row: usize, block: usize, blocks: usize) -> usize {
+    (row / GROUP * blocks + phase_major::<S>(block, blocks)) * GROUP + row % GROUP
 }
 
 /// Where block `block` of `blocks` lies when blocks are sorted by their place within a vector: see product/tiles.rs.

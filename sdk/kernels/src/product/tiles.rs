@@ -270,7 +270,12 @@ unsafe fn rows_over_tile<S: Simd, const M: usize, const BITS: usize, const ZERO_
     // SAFETY: the caller's promise.
     unsafe {
         for first in (0..tile.blocks).step_by(steps) {
-            let sums = phase_over_tile::<S, M, BITS, ZERO_POINTS>(s, tile, x, row, first..first + steps);
+            let blocks = first..first + steps;
+            let sums = if row == 0 {
+                phase_over_tile::<S, M, BITS, ZERO_POINTS, true>(s, tile, x, row, blocks)
+            } else {
+                phase_over_tile::<S, M, BITS, ZERO_POINTS, false>(s, tile, x, row, blocks)
+            };
             for m in 0..M {
                 totals[m] = if first == 0 { sums[m] } else { s.add(totals[m], sums[m]) };
             }
@@ -282,12 +287,12 @@ unsafe fn rows_over_tile<S: Simd, const M: usize, const BITS: usize, const ZERO_
     M
 }
 
-/// The sums of `M` rows over some blocks of the tile.
+/// The sums of `M` rows over some blocks of the tile, while what comes after the tile is asked for where `AHEAD`.
 ///
 /// # Safety
 /// As for [`pass`].
 #[inline(always)]
-unsafe fn phase_over_tile<S: Simd, const M: usize, const BITS: usize, const ZERO_POINTS: bool>(
+unsafe fn phase_over_tile<S: Simd, const M: usize, const BITS: usize, const ZERO_POINTS: bool, const AHEAD: bool>(
     s: S,
     tile: Tile,
     x: &QuantisedRows,
@@ -297,7 +302,7 @@ unsafe fn phase_over_tile<S: Simd, const M: usize, const BITS: usize, const ZERO
     let mut sums = [s.splat(0.); M];
     let vector = 4 * S::LANES;
     for block in blocks {
-        if row == 0 {
+        if AHEAD {
             tile.next[0].prefetch(s, block);
             tile.next[1].prefetch(s, block);
         }

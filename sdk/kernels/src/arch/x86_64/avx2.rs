@@ -4,6 +4,7 @@ use std::arch::x86_64::*;
 
 use half::f16;
 
+use super::store_halves;
 use crate::simd::{Kernel, MAX_LANES, Simd};
 
 /// AVX2, FMA and F16C are present.
@@ -156,6 +157,16 @@ impl Simd for Avx2 {
         present!(_mm256_broadcast_ps(&_mm_loadu_ps(quad.as_ptr())))
     }
     #[inline(always)]
+    unsafe fn load_to_quads(self, from: *const f32) -> __m256 {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_set_m128(_mm_broadcast_ss(&*from.add(1)), _mm_broadcast_ss(&*from)) }
+    }
+    #[inline(always)]
+    unsafe fn load_int_to_quads(self, from: *const i32) -> __m256i {
+        // SAFETY: the caller's promise; as `load_to_quads`.
+        unsafe { _mm256_castps_si256(self.load_to_quads(from.cast())) }
+    }
+    #[inline(always)]
     unsafe fn load_columns(self, from: [*const f32; 4]) -> __m256 {
         // SAFETY: the caller's promise: two floats, eight bytes, behind each pointer.
         let rows = from.map(|from| unsafe { from.cast::<i64>().read_unaligned() });
@@ -190,12 +201,12 @@ impl Simd for Avx2 {
         unsafe { _mm256_set1_epi32(from.cast::<i32>().read_unaligned()) }
     }
     #[inline(always)]
-    unsafe fn store_low_bytes(self, to: *mut i8, x: __m256i) {
-        // SAFETY: the caller's promise for the eight bytes; `self` is the proof of presence.
+    unsafe fn store_block(self, x: [__m256i; 8], pairs_apart: bool, to: [*mut i8; 2]) {
+        // SAFETY: the caller's promise for the stores; `self` is the proof of presence.
         unsafe {
-            let low = _mm256_shuffle_epi8(x, _mm256_set1_epi32(0x0c08_0400));
-            let pair = _mm256_permutevar8x32_epi32(low, _mm256_setr_epi32(0, 4, 0, 4, 0, 4, 0, 4));
-            _mm_storel_epi64(to.cast(), _mm256_castsi256_si128(pair));
+            // Packing works within quads and leaves four bytes of each vector's quad together.
+            let bytes = _mm256_packs_epi16(_mm256_packs_epi32(x[0], x[1]), _mm256_packs_epi32(x[2], x[3]));
+            store_halves(_mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)), pairs_apart, to);
         }
     }
     #[inline(always)]

@@ -4,6 +4,7 @@ use std::arch::x86_64::*;
 
 use half::f16;
 
+use super::store_halves;
 use crate::simd::{Kernel, MAX_LANES, Simd};
 
 /// AVX-512 F, BW, VL and VNNI are present.
@@ -142,6 +143,19 @@ impl Simd for Avx512 {
         present!(_mm512_broadcast_f32x4(_mm_loadu_ps(quad.as_ptr())))
     }
     #[inline(always)]
+    unsafe fn load_to_quads(self, from: *const f32) -> __m512 {
+        // SAFETY: the caller's promise; as `load_int_to_quads`.
+        unsafe { _mm512_castsi512_ps(self.load_int_to_quads(from.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn load_int_to_quads(self, from: *const i32) -> __m512i {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let blocks = _mm512_castsi128_si512(_mm_loadu_si128(from.cast()));
+            _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3), blocks)
+        }
+    }
+    #[inline(always)]
     unsafe fn load_columns(self, from: [*const f32; 4]) -> __m512 {
         // SAFETY: the caller's promise: four floats behind each pointer.
         unsafe {
@@ -181,9 +195,9 @@ impl Simd for Avx512 {
         unsafe { _mm512_set1_epi32(from.cast::<i32>().read_unaligned()) }
     }
     #[inline(always)]
-    unsafe fn store_low_bytes(self, to: *mut i8, x: __m512i) {
-        // SAFETY: the caller's promise.
-        unsafe { _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(x)) }
+    unsafe fn store_block(self, x: [__m512i; 8], pairs_apart: bool, to: [*mut i8; 2]) {
+        // SAFETY: the caller's promise for the stores; `self` is the proof of presence.
+        unsafe { store_halves(_mm256_set_m128i(_mm512_cvtepi32_epi8(x[1]), _mm512_cvtepi32_epi8(x[0])), pairs_apart, to) }
     }
     #[inline(always)]
     fn add_int(self, a: __m512i, b: __m512i) -> __m512i {
