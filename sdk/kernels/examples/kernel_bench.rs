@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use half::f16;
 use kinglet_kernels::{
     Activations, AttentionShape, BlockWeights, FloatWeights, Floats, GateActivation, Isa, KvArena, KvLayout, LayerKv, Layout,
-    Linear, Matrix, Pool, Run, Scratch, attention, gated, linear,
+    Linear, Matrix, Pool, Resident, Run, Scratch, attention, gated, linear,
 };
 
 /// Weights of a shape are repeated until they fill this many bytes.
-const BEYOND_CACHES: usize = 80 << 20;
+const BEYOND_CACHES: usize = 256 << 20;
 /// How long a line is timed, after a tenth of that to warm up.
 const TIME: Duration = Duration::from_millis(400);
 
@@ -73,6 +73,19 @@ fn line(what: &str, m: usize, pool: &Pool, bytes: usize, operations: usize, mut 
     );
 }
 
+/// All of them in tiles.
+fn resident(pool: &Pool, weights: &[&Blocks]) -> Resident {
+    let matrices: Vec<Matrix<'_>> = weights.iter().map(|weights| weights.linear().weight).collect();
+    let made = Resident::new(pool, &matrices, |_, _| std::ops::ControlFlow::Continue(())).expect("memory");
+    made.expect("never broken off")
+}
+
+/// The copy with this number, in place or in tiles.
+fn stored<'a>(copy: &'a Blocks, tiles: Option<&'a Resident>, index: usize) -> Linear<'a> {
+    let in_tiles = tiles.and_then(|tiles| tiles.matrix(index));
+    in_tiles.map_or_else(|| copy.linear(), |weight| Linear { weight, bias: None })
+}
+
 fn products(pool: &Pool, scratch: &mut Scratch) {
     for (what, bits, n, k, half) in [
         ("qkv 1152 x 896", 4, 1152, 896, false),
@@ -83,14 +96,18 @@ fn products(pool: &Pool, scratch: &mut Scratch) {
     ] {
         let bytes = Blocks::new(bits, n, k, half).bytes();
         let copies: Vec<Blocks> = (0..BEYOND_CACHES.div_ceil(bytes)).map(|_| Blocks::new(bits, n, k, half)).collect();
-        for m in [1, 4, 128] {
-            if n > 100_000 && m > 4 {
-                continue;
+        let tiles = resident(pool, &copies.iter().collect::<Vec<_>>());
+        for (name, bytes, tiles) in [("", bytes, None), (", tiles", tiles.bytes() / copies.len(), Some(&tiles))] {
+            for m in [1, 4, 128] {
+                if n > 100_000 && m > 4 {
+                    continue;
+                }
+                let (x, mut y) = (vec![0.3; m * k], vec![0.; m * n]);
+                line(&format!("{what}{name}"), m, pool, bytes, 2 * m * n * k, |turn| {
+                    let copy = turn % copies.len();
+                    linear(pool, scratch, &[stored(&copies[copy], tiles, copy)], &x, &mut y, Activations::Int8);
+                });
             }
-            let (x, mut y) = (vec![0.3; m * k], vec![0.; m * n]);
-            line(what, m, pool, bytes, 2 * m * n * k, |turn| {
-                linear(pool, scratch, &[copies[turn % copies.len()].linear()], &x, &mut y, Activations::Int8);
-            });
         }
     }
 }
@@ -100,12 +117,17 @@ fn feed_forward(pool: &Pool, scratch: &mut Scratch) {
     let bytes = 2 * Blocks::new(4, n, k, false).bytes();
     let copies: Vec<[Blocks; 2]> =
         (0..BEYOND_CACHES.div_ceil(bytes)).map(|_| [(); 2].map(|()| Blocks::new(4, n, k, false))).collect();
-    for m in [1, 4, 128] {
-        let (x, mut y) = (vec![0.3; m * k], vec![0.; m * n]);
-        line("gate and up 2 x 4864 x 896, SiLU", m, pool, bytes, 4 * m * n * k, |turn| {
-            let [gate, up] = &copies[turn % copies.len()];
-            gated(pool, scratch, gate.linear(), up.linear(), GateActivation::Silu, &x, &mut y, Activations::Int8);
-        });
+    let tiles = resident(pool, &copies.iter().flatten().collect::<Vec<_>>());
+    for (name, bytes, tiles) in [("", bytes, None), (", tiles", tiles.bytes() / copies.len(), Some(&tiles))] {
+        for m in [1, 4, 128] {
+            let (x, mut y) = (vec![0.3; m * k], vec![0.; m * n]);
+            line(&format!("gate, up 2 x 4864 x 896{name}"), m, pool, bytes, 4 * m * n * k, |turn| {
+                let copy = turn % copies.len();
+                let [gate, up] = &copies[copy];
+                let [gate, up] = [stored(gate, tiles, 2 * copy), stored(up, tiles, 2 * copy + 1)];
+                gated(pool, scratch, gate, up, GateActivation::Silu, &x, &mut y, Activations::Int8);
+            });
+        }
     }
 }
 

@@ -35,6 +35,11 @@ impl Isa {
         Level::ALL.iter().rev().find(|level| level.detected()).map_or(Isa::SCALAR, |&level| Isa(level))
     }
 
+    /// 32-bit lanes of its vectors.
+    pub(crate) fn lanes(self) -> usize {
+        self.0.lanes()
+    }
+
     /// Its name, one of [`Isa::NAMES`].
     pub fn name(self) -> &'static str {
         Isa::NAMES[self.0 as usize]

@@ -55,9 +55,11 @@ mod kv;
 mod lines;
 mod math;
 mod matrix;
+mod memory;
 mod norm;
 mod pool;
 mod product;
+mod resident;
 mod rotary;
 mod shape;
 mod simd;
@@ -70,5 +72,6 @@ pub use matrix::{BlockWeights, FloatWeights, IntegerWeights, Layout, Matrix, Nib
 pub use norm::{add_rms_norm, rms_norm};
 pub use pool::Pool;
 pub use product::{Activations, GateActivation, Linear, Scratch, gated, linear};
+pub use resident::Resident;
 pub use rotary::RotaryRows;
 pub use shape::ShapeError;

@@ -25,8 +25,10 @@ pub(crate) trait Simd: Copy {
     const LANES: usize;
     /// Rows of a float micro-kernel whose tile is four vectors wide, so that the sums stay in registers.
     const FLOAT_ROWS: usize;
-    /// Rows of the integer micro-kernel: 4, 8 or 16.
-    const TILE_ROWS: usize;
+    /// Vectors of weight rows that the integer micro-kernel multiplies with four rows of x: 1 or 3.
+    const TILE_VECTORS: usize;
+    /// Vectors that [`Simd::dot_nibbles`] and [`Simd::dot_bytes`] like to be given at once: 1, or 8 where their products share work.
+    const DOT_VECTORS: usize;
     /// What [`Simd::dot_bytes`] takes off every weight.
     const BYTE_BIAS: i32;
 

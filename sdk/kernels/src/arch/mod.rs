@@ -5,7 +5,20 @@ pub(crate) mod scalar;
 pub(crate) mod x86_64;
 
 use crate::cpu::{Isa, Level};
-use crate::simd::Kernel;
+use crate::simd::{Kernel, Simd};
+
+impl Level {
+    /// 32-bit lanes of a vector.
+    pub(crate) fn lanes(self) -> usize {
+        match self {
+            Level::Scalar => scalar::Scalar::LANES,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => x86_64::avx2::Avx2::LANES,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => x86_64::avx512::Avx512::LANES,
+        }
+    }
+}
 
 impl Isa {
     /// Runs a kernel's body as compiled for this instruction set.

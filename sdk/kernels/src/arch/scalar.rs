@@ -31,7 +31,8 @@ impl Simd for Scalar {
     type I = I;
     const LANES: usize = 4;
     const FLOAT_ROWS: usize = 2;
-    const TILE_ROWS: usize = 4;
+    const TILE_VECTORS: usize = 1;
+    const DOT_VECTORS: usize = 8;
     const BYTE_BIAS: i32 = 128;
 
     #[inline(always)]

@@ -61,6 +61,12 @@ impl BlockWeights<'_> {
         (self.blocks() * self.bits).div_ceil(8)
     }
 
+    /// The stored integer of a weight.
+    #[inline(always)]
+    pub(crate) fn integer(&self, n: usize, k: usize) -> u8 {
+        self.field(self.packed, n * self.row_bytes(), k) as u8
+    }
+
     /// The zero point of a block.
     #[inline(always)]
     pub(crate) fn zero_point(&self, n: usize, block: usize) -> i32 {
@@ -80,9 +86,8 @@ impl BlockWeights<'_> {
     }
 
     pub(super) fn value(&self, n: usize, k: usize) -> f32 {
-        let q = self.field(self.packed, n * self.row_bytes(), k);
         let block = k / self.block;
-        (q - self.zero_point(n, block)) as f32 * self.scales.get(n * self.blocks() + block)
+        (i32::from(self.integer(n, k)) - self.zero_point(n, block)) as f32 * self.scales.get(n * self.blocks() + block)
     }
 
     /// See [`Storage::unpack`](super::Storage::unpack).

@@ -48,6 +48,18 @@ impl IntegerWeights<'_> {
         if self.signed { i32::from(byte.cast_signed()) } else { i32::from(byte) }
     }
 
+    /// The stored integer of a weight, signed ones 128 more.
+    #[inline(always)]
+    pub(crate) fn biased(&self, n: usize, k: usize) -> u8 {
+        self.data[self.layout.index(n, k, self.n, self.k)] ^ if self.signed { 0x80 } else { 0 }
+    }
+
+    /// The zero point of output feature `n`, for integers as [`IntegerWeights::biased`] gives them.
+    #[inline(always)]
+    pub(crate) fn biased_zero_point(&self, n: usize) -> i32 {
+        self.parameters(n).1 + if self.signed { 128 } else { 0 }
+    }
+
     pub(super) fn value(&self, n: usize, k: usize) -> f32 {
         let (scale, zero_point) = self.parameters(n);
         (self.integer(self.data[self.layout.index(n, k, self.n, self.k)]) - zero_point) as f32 * scale

@@ -7,6 +7,7 @@ mod blocks;
 mod float;
 mod integers;
 mod nibbles;
+mod tiled;
 
 use std::ops::Range;
 
@@ -14,6 +15,7 @@ pub use blocks::BlockWeights;
 pub use float::FloatWeights;
 pub use integers::IntegerWeights;
 pub use nibbles::NibbleWeights;
+pub(crate) use tiled::{TiledShape, TiledWeights, fill_tile, largest_scale, scale_power};
 
 use crate::arch::scalar::Scalar;
 use crate::shape::ShapeError;
@@ -55,6 +57,7 @@ pub(crate) enum Storage<'a> {
     Blocks(BlockWeights<'a>),
     Integers(IntegerWeights<'a>),
     Nibbles(NibbleWeights<'a>),
+    Tiled(TiledWeights<'a>),
 }
 
 impl<'a> Matrix<'a> {
@@ -103,6 +106,12 @@ impl<'a> Matrix<'a> {
         }
     }
 
+    /// Weights in tiles.
+    pub(crate) fn tiled(weights: TiledWeights<'a>) -> Matrix<'a> {
+        let TiledShape { n, k, .. } = weights.shape;
+        Matrix { storage: Storage::Tiled(weights), first: 0, n, k }
+    }
+
     /// Output features.
     pub fn n(&self) -> usize {
         self.n
@@ -135,6 +144,7 @@ impl<'a> Matrix<'a> {
             Storage::Blocks(weights) => weights.value(n, k),
             Storage::Integers(weights) => weights.value(n, k),
             Storage::Nibbles(weights) => weights.value(n, k),
+            Storage::Tiled(weights) => weights.value(n, k),
         }
     }
 
@@ -153,6 +163,7 @@ impl<'a> Matrix<'a> {
                 Storage::Blocks(weights) => fill(out, |k| weights.value(n, k)),
                 Storage::Integers(weights) => fill(out, |k| weights.value(n, k)),
                 Storage::Nibbles(weights) => fill(out, |k| weights.value(n, k)),
+                Storage::Tiled(weights) => fill(out, |k| weights.value(n, k)),
             },
         }
     }
@@ -169,7 +180,7 @@ impl Storage<'_> {
     pub(crate) fn layout(&self) -> Layout {
         match self {
             Storage::Float(weights) => weights.layout,
-            Storage::Blocks(_) => Layout::Nk,
+            Storage::Blocks(_) | Storage::Tiled(_) => Layout::Nk,
             Storage::Integers(weights) => weights.layout,
             Storage::Nibbles(weights) => weights.layout,
         }
@@ -182,6 +193,7 @@ impl Storage<'_> {
             Storage::Blocks(weights) => weights.n,
             Storage::Integers(weights) => weights.n,
             Storage::Nibbles(weights) => weights.n,
+            Storage::Tiled(weights) => weights.shape.n,
         }
     }
 
@@ -192,6 +204,7 @@ impl Storage<'_> {
             Storage::Blocks(weights) => (weights.packed, weights.bits),
             Storage::Integers(weights) => (weights.data, 8),
             Storage::Nibbles(weights) => (weights.data, 4),
+            Storage::Tiled(weights) => (weights.bytes, weights.shape.bits),
         }
     }
 
@@ -214,6 +227,7 @@ impl Storage<'_> {
             Storage::Blocks(weights) => weights.unpack(line, start, out),
             Storage::Integers(weights) => weights.unpack(line, start, out),
             Storage::Nibbles(weights) => weights.unpack(line, start, out),
+            Storage::Tiled(weights) => weights.unpack(line, start, out),
         }
     }
 }

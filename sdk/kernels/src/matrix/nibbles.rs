@@ -63,6 +63,13 @@ impl NibbleWeights<'_> {
         (self.scales.get(index), self.zero_points.map_or(0, |values| self.integer(values, index)))
     }
 
+    /// The stored integer of a weight, signed ones 8 more.
+    #[inline(always)]
+    pub(crate) fn biased(&self, n: usize, k: usize) -> u8 {
+        let index = self.layout.index(n, k, self.n, self.k);
+        (self.data[index / 2] >> (index % 2 * 4) & 15) ^ if self.signed { 8 } else { 0 }
+    }
+
     pub(super) fn value(&self, n: usize, k: usize) -> f32 {
         let (scale, zero_point) = self.parameters(n, k / self.block);
         (self.integer(self.data, self.layout.index(n, k, self.n, self.k)) - zero_point) as f32 * scale

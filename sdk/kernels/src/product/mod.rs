@@ -6,8 +6,9 @@
 //!
 //! | method | weights | rows of x |
 //! |---|---|---|
-//! | [`FewRows`] | quantised in blocks, activations int8 | 1 to 4 |
-//! | [`Tiles`] | the same | 5 and more |
+//! | [`FewRows`] | quantised in blocks, in place, activations int8 | 1 to 4 |
+//! | [`TiledRows`] | quantised, in tiles, activations int8 | 1 to 4 |
+//! | [`Tiles`] | either | 5 and more |
 //! | [`Exact`] | any | any |
 //!
 //! Whatever the method, the number of rows and of threads, the element `y[i, j]` is the same sum in the same order: the tokens of a
@@ -19,7 +20,9 @@ mod finish;
 mod parameters;
 mod quantise;
 mod scratch;
+mod tiled_rows;
 mod tiles;
+mod unpack;
 
 use std::ops::Range;
 
@@ -29,11 +32,14 @@ pub(crate) use scratch::WorkerScratch;
 use self::exact::Exact;
 use self::few_rows::FewRows;
 use self::finish::{AddBias, Gate};
-use self::quantise::{BLOCK, FEW, FORMS, Form, QuantisedRows};
-use self::tiles::Tiles;
+pub(crate) use self::quantise::BLOCK;
+use self::quantise::{FEW, FORMS, Form, Order, QuantisedRows};
+use self::tiled_rows::TiledRows;
+use self::tiles::{Source, Tiles};
+use crate::cpu::Isa;
 use crate::float_product::Rows;
 use crate::lines::Buffer;
-use crate::matrix::{BlockWeights, Matrix, Storage};
+use crate::matrix::{BlockWeights, Matrix, Storage, TiledWeights};
 use crate::pool::Pool;
 
 /// In which arithmetic the activations meet block-quantised weights.
@@ -91,7 +97,8 @@ pub fn linear(pool: &Pool, scratch: &mut Scratch, parts: &[Linear<'_>], x: &[f32
     for parts in parts.chunks(PARTS) {
         quantise(pool, scratch, parts, x, activations);
         let (quantised, workers) = scratch.split(pool.threads());
-        let planned: [_; PARTS] = std::array::from_fn(|i| parts.get(i).map(|part| Part::new(part, quantised, x, activations)));
+        let planned: [_; PARTS] =
+            std::array::from_fn(|i| parts.get(i).map(|part| Part::new(part, quantised, x, activations, pool.isa())));
         let items: usize = planned.iter().flatten().map(|part| part.items(pool)).sum();
         pool.for_each(items, |item, worker| {
             // SAFETY: this job's worker.
@@ -136,7 +143,7 @@ pub fn gated(
     assert!(x.len() == m * k && y.len() == m * n, "x {} and y {} for [{m}, {k}] and [{m}, {n}]", x.len(), y.len());
     quantise(pool, scratch, &[gate, up], x, activations);
     let (quantised, workers) = scratch.split(pool.threads());
-    let [gate, up] = [gate, up].map(|part| Part::new(&part, quantised, x, activations));
+    let [gate, up] = [gate, up].map(|part| Part::new(&part, quantised, x, activations, pool.isa()));
     let y = Rows { at: y.as_mut_ptr(), stride: n };
     pool.for_each(up.items(pool), |item, worker| {
         let columns = up.columns(pool, item);
@@ -151,13 +158,26 @@ pub fn gated(
     });
 }
 
+/// Weights that integer kernels can read.
+#[derive(Clone, Copy)]
+enum Integer<'a> {
+    InPlace(BlockWeights<'a>),
+    Tiled(TiledWeights<'a>),
+}
+
 /// The weights as integer kernels want them, and the form of activations they meet; `None` where the product is exact.
-fn integer_form<'a>(weight: &Matrix<'a>, activations: Activations) -> Option<(BlockWeights<'a>, Form)> {
+fn integer_form<'a>(weight: &Matrix<'a>, activations: Activations, isa: Isa) -> Option<(Integer<'a>, Form)> {
+    if activations == Activations::Exact {
+        return None;
+    }
     match weight.storage {
-        Storage::Blocks(weights)
-            if activations == Activations::Int8 && weights.k.is_multiple_of(BLOCK) && weights.block.is_multiple_of(BLOCK) =>
-        {
-            Some((weights, Form { bits: weights.bits, zero_points: weights.zero_points.is_some() }))
+        Storage::Blocks(weights) if weights.k.is_multiple_of(BLOCK) && weights.block.is_multiple_of(BLOCK) => {
+            let form = Form { bits: weights.bits, zero_points: weights.zero_points.is_some(), order: Order::InPlace };
+            Some((Integer::InPlace(weights), form))
+        }
+        Storage::Tiled(weights) if weights.shape.lanes == isa.lanes() && weight.first.is_multiple_of(isa.lanes()) => {
+            let form = Form { bits: weights.shape.bits, zero_points: weights.shape.zero_points, order: Order::Tiled };
+            Some((Integer::Tiled(weights), form))
         }
         _ => None,
     }
@@ -167,7 +187,7 @@ fn integer_form<'a>(weight: &Matrix<'a>, activations: Activations) -> Option<(Bl
 fn quantise(pool: &Pool, scratch: &mut Scratch, parts: &[Linear<'_>], x: &[f32], activations: Activations) {
     let mut done = [false; FORMS];
     for part in parts {
-        if let Some((_, form)) = integer_form(&part.weight, activations)
+        if let Some((_, form)) = integer_form(&part.weight, activations, pool.isa())
             && !std::mem::replace(&mut done[form.index()], true)
         {
             scratch.quantised[form.index()].fill(pool, x, part.weight.k(), form);
@@ -184,19 +204,23 @@ struct Part<'a> {
 }
 
 enum Method<'a> {
-    FewRows(BlockWeights<'a>, &'a QuantisedRows),
-    Tiles(BlockWeights<'a>, &'a QuantisedRows),
+    Integer(Integer<'a>, &'a QuantisedRows),
     Exact,
 }
 
 impl<'a> Part<'a> {
-    fn new(linear: &Linear<'a>, quantised: &'a [QuantisedRows; FORMS], x: &'a [f32], activations: Activations) -> Part<'a> {
+    fn new(
+        linear: &Linear<'a>,
+        quantised: &'a [QuantisedRows; FORMS],
+        x: &'a [f32],
+        activations: Activations,
+        isa: Isa,
+    ) -> Part<'a> {
         let Matrix { n, k, .. } = linear.weight;
         assert!(x.len().is_multiple_of(k), "rows of {k} values from {}", x.len());
         assert!(linear.bias.is_none_or(|bias| bias.len() == n), "a bias of another length than {n}");
-        let method = match integer_form(&linear.weight, activations) {
-            Some((weights, form)) if x.len() / k <= FEW => Method::FewRows(weights, &quantised[form.index()]),
-            Some((weights, form)) => Method::Tiles(weights, &quantised[form.index()]),
+        let method = match integer_form(&linear.weight, activations, isa) {
+            Some((weights, form)) => Method::Integer(weights, &quantised[form.index()]),
             None => Method::Exact,
         };
         Part { linear: *linear, x, method }
@@ -206,9 +230,17 @@ impl<'a> Part<'a> {
     fn columns_per_item(&self, pool: &Pool) -> usize {
         let n = self.linear.weight.n();
         let share = n / (pool.threads() * ITEMS_PER_THREAD);
+        // In tiles of this instruction set, items begin where tiles do.
+        let lanes = pool.isa().lanes();
         match &self.method {
-            Method::FewRows(weights, _) => share.min(ITEM_BYTES / weights.row_bytes()).max(4).next_multiple_of(4),
-            Method::Tiles(..) => share.clamp(16, 64).next_multiple_of(16),
+            Method::Integer(_, x) if x.m > FEW => share.clamp(3 * lanes, 6 * lanes) / (3 * lanes) * 3 * lanes,
+            Method::Integer(Integer::InPlace(weights), _) => {
+                share.min(ITEM_BYTES / weights.row_bytes()).max(4).next_multiple_of(4)
+            }
+            Method::Integer(Integer::Tiled(weights), _) => {
+                let row_bytes = weights.shape.tile_bytes() / lanes;
+                share.min(ITEM_BYTES / row_bytes).max(1).next_multiple_of(lanes)
+            }
             Method::Exact => share.clamp(64, 256).next_multiple_of(64),
         }
     }
@@ -228,8 +260,15 @@ impl<'a> Part<'a> {
         let Linear { weight, bias } = self.linear;
         let rows = weight.first + columns.start..weight.first + columns.end;
         match &self.method {
-            Method::FewRows(weights, x) => pool.isa().run(FewRows { weights, x, rows, y }),
-            Method::Tiles(weights, x) => pool.isa().run(Tiles { weights, x, rows, y, buffer }),
+            Method::Integer(weights, x) if x.m > FEW => {
+                let weights = match weights {
+                    Integer::InPlace(weights) => Source::InPlace(weights),
+                    Integer::Tiled(weights) => Source::Tiled(weights),
+                };
+                pool.isa().run(Tiles { weights, x, rows, y, buffer });
+            }
+            Method::Integer(Integer::InPlace(weights), x) => pool.isa().run(FewRows { weights, x, rows, y }),
+            Method::Integer(Integer::Tiled(weights), x) => pool.isa().run(TiledRows { weights, x, rows, y }),
             Method::Exact => pool.isa().run(Exact { weights: weight, x: self.x, columns: columns.clone(), y, buffer }),
         }
         if let Some(bias) = bias {

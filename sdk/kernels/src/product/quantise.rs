@@ -8,16 +8,8 @@
 //! depend on the weights: it is taken here, once, as the block's *correction*: `-z * sum(x)` where z is the same everywhere,
 //! `-sum(x)` where weights store their zero points, to be multiplied in the kernel.
 //!
-//! How the values lie depends on who reads them. `P` is the quads of a vector; blocks are padded with zeros to a multiple of it.
-//!
-//! ```text
-//! few rows (product/few_rows.rs):  4 bits  [m][even values | odd values]      8 bits  [m][values]
-//!                                  scales, corrections: [m][block]
-//! many rows (product/tiles.rs):    [group of 16 rows][block % P][block / P][row][32 values: 4 bits even | odd, 8 bits in order]
-//!                                  scales, corrections: [group][block % P][block / P][row]
-//! ```
-//!
-//! Even and odd are apart for 4 bits because a byte of weights holds an even and an odd one.
+//! How the values lie depends on who reads them: [`Order`]. Even and odd ones are apart for weights of 4 bits, because a byte of
+//! weights holds an even and an odd one.
 
 use crate::float_product::Rows;
 use crate::pool::Pool;
@@ -25,14 +17,34 @@ use crate::simd::{Kernel, Simd};
 
 /// Values that share a scale.
 pub(crate) const BLOCK: usize = 32;
-/// Rows that one pass over a tile of weights can serve.
-pub(crate) const GROUP: usize = 16;
+/// Rows that the micro-kernel of many rows multiplies together.
+pub(crate) const GROUP: usize = 4;
 /// Products of at most this many rows read the weights where they lie.
 pub(crate) const FEW: usize = 4;
 /// How many forms there are.
-pub(crate) const FORMS: usize = 4;
+pub(crate) const FORMS: usize = 8;
 /// The magnitude below which `127 / max` would not be finite.
 const SMALLEST: f32 = 1e-36;
+
+/// In which order a reader takes the blocks of a row. `P` is the quads of a vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// As weights in place want them; blocks are padded with zeros to a multiple of 4.
+    ///
+    /// ```text
+    /// few rows (product/few_rows.rs):  values [m][even values | odd values] for 4 bits, [m][values] for 8
+    ///                                  scales, corrections [m][block]
+    /// many rows (product/tiles.rs):    values [group][block % P][block / P][row][32 values]
+    ///                                  scales, corrections [group][block % P][block / P][row]
+    /// ```
+    InPlace,
+    /// As weights in tiles want them, with groups of m rows where they are few:
+    ///
+    /// ```text
+    /// values [group][block][row][32 values], scales, corrections [group][block][row]
+    /// ```
+    Tiled,
+}
 
 /// What kind of weights the activations are going to meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,12 +53,13 @@ pub(crate) struct Form {
     pub(crate) bits: usize,
     /// Whether the weights store their zero points.
     pub(crate) zero_points: bool,
+    pub(crate) order: Order,
 }
 
 impl Form {
     /// Each form's own number, below [`FORMS`].
     pub(super) fn index(self) -> usize {
-        usize::from(self.bits == 8) * 2 + usize::from(self.zero_points)
+        usize::from(self.order == Order::Tiled) * 4 + usize::from(self.bits == 8) * 2 + usize::from(self.zero_points)
     }
 }
 
@@ -54,8 +67,10 @@ impl Form {
 #[derive(Debug, Default)]
 pub(crate) struct QuantisedRows {
     pub(super) m: usize,
-    /// Blocks of a row, padded.
+    /// Blocks of a row, padded where the order asks for it.
     pub(super) blocks: usize,
+    /// Rows that lie together, block by block; 1 where each row is whole.
+    pub(super) group: usize,
     pub(super) values: Vec<i8>,
     pub(super) scales: Vec<f32>,
     pub(super) corrections: Vec<i32>,
@@ -65,14 +80,18 @@ impl QuantisedRows {
     /// Quantises `x`, `[m, k]`, where k is a multiple of 32.
     pub(super) fn fill(&mut self, pool: &Pool, x: &[f32], k: usize, form: Form) {
         self.m = x.len() / k;
-        self.blocks = (k / BLOCK).next_multiple_of(4);
         let few = self.m <= FEW;
-        let rows = if few { self.m } else { self.m.next_multiple_of(GROUP) };
+        (self.blocks, self.group) = match form.order {
+            Order::InPlace => ((k / BLOCK).next_multiple_of(4), if few { 1 } else { GROUP }),
+            Order::Tiled => (k / BLOCK, if few { self.m.max(1).next_power_of_two() } else { GROUP }),
+        };
+        let rows = self.m.next_multiple_of(self.group);
         self.values.resize(rows * self.blocks * BLOCK, 0);
         self.scales.resize(rows * self.blocks, 0.);
         self.corrections.resize(rows * self.blocks, 0);
         let place = Place {
             blocks: self.blocks,
+            group: self.group,
             values: Rows { at: self.values.as_mut_ptr(), stride: 0 },
             scales: Rows { at: self.scales.as_mut_ptr(), stride: 0 },
             corrections: Rows { at: self.corrections.as_mut_ptr(), stride: 0 },
@@ -90,6 +109,7 @@ impl QuantisedRows {
 #[derive(Clone, Copy)]
 struct Place {
     blocks: usize,
+    group: usize,
     values: Rows<i8>,
     scales: Rows<f32>,
     corrections: Rows<i32>,
@@ -170,15 +190,10 @@ impl QuantiseRows<'_> {
     #[inline(always)]
     fn halves<S: Simd>(&self, row: usize, block: usize) -> [*mut i8; 2] {
         let Place { blocks, values, .. } = self.place;
-        let [first, second] = if self.few {
-            let row = row * blocks * BLOCK;
-            if self.form.bits == 4 {
-                [row + block * 16, row + (blocks + block) * 16]
-            } else {
-                [row + block * BLOCK, row + block * BLOCK + 16]
-            }
+        let [first, second] = if self.few && self.form.order == Order::InPlace && self.form.bits == 4 {
+            [(row * 2 * blocks + block) * 16, (row * 2 * blocks + blocks + block) * 16]
         } else {
-            let index = grouped::<S>(row, block, blocks) * BLOCK;
+            let index = self.number::<S>(row, block) * BLOCK;
             [index, index + 16]
         };
         [values.at.wrapping_add(first), values.at.wrapping_add(second)]
@@ -190,20 +205,21 @@ impl QuantiseRows<'_> {
     /// The row and the block exist, and nobody else uses them.
     #[inline(always)]
     unsafe fn parameters<S: Simd>(&self, row: usize, block: usize, scale: f32, correction: i32) {
-        let Place { blocks, scales, corrections, .. } = self.place;
-        let index = if self.few { row * blocks + block } else { grouped::<S>(row, block, blocks) };
+        let index = self.number::<S>(row, block);
         // SAFETY: the caller's promise; `fill` made room.
         unsafe {
-            *scales.at.add(index) = scale;
-            *corrections.at.add(index) = correction;
+            *self.place.scales.at.add(index) = scale;
+            *self.place.corrections.at.add(index) = correction;
         }
     }
-}
 
-/// The number of a row's block where rows are grouped.
-#[inline(always)]
-fn grouped<S: Simd>(row: usize, block: usize, blocks: usize) -> usize {
-    (row / GROUP * blocks + phase_major::<S>(block, blocks)) * GROUP + row % GROUP
+    /// The number of a row's block among all blocks.
+    #[inline(always)]
+    fn number<S: Simd>(&self, row: usize, block: usize) -> usize {
+        let Place { blocks, group, .. } = self.place;
+        let block = if self.few || self.form.order == Order::Tiled { block } else { phase_major::<S>(block, blocks) };
+        (row / group * blocks + block) * group + row % group
+    }
 }
 
 /// Where block `block` of `blocks` lies when blocks are sorted by their place within a vector: see product/tiles.rs.

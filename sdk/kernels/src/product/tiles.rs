@@ -1,33 +1,45 @@
-//! Block-quantised weights times many quantised rows: prompts, and more than four sequences at once.
+//! Quantised weights times many quantised rows: prompts, and more than four sequences at once.
 //!
-//! Such a product is bound by arithmetic. As many weight rows as a vector has lanes are unpacked once into a tile that stays in the
-//! second-level cache, transposed so that a lane is a weight row; every group of rows of x then passes over the tile:
+//! Such a product is bound by arithmetic. A *strip* of weight rows, one to three vectors of them, is unpacked once into a buffer
+//! that stays in the second-level cache, transposed so that a lane is a weight row; every group of four rows of x then passes over
+//! it, a section of blocks at a time, so that the section's weights stay in the first-level cache:
 //!
 //! ```text
-//! for each block, for each row of x (the sums of 4 to 16 rows stay in registers):
-//!     c    = correction + sum over j of  tile[block][j] . 4 values of x, repeated     one four-way byte product each
-//!     sum += float(c) * (scales of the tile's rows * scale of x)
+//! for each section, for each group of four rows of x (4 * T sums stay in registers):
+//!     for each block:
+//!         c    = correction + sum over j of  strip[t][block][j] . 4 values of x, repeated     a four-way byte product each
+//!         sum += float(c) * (scales of the rows * scale of x)
+//!     y += sum * factor
 //! ```
 //!
-//! Blocks are taken in phases, first those that product/few_rows.rs sums in its first quad, then the second's, and the phases' sums
-//! are added in order as it adds its quads: the same bits. The tile and x store their blocks in that order.
+//! A section is what product/few_rows.rs sums in one quad, for weights in place (the strip and x store their blocks in that
+//! order), and [`SECTION`] neighbouring blocks for weights in tiles: the same sums in the same order as a single row gets, bit for
+//! bit.
 
-use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use super::parameters::{AnyBlock, FourRows, StepParameters};
-use super::quantise::{BLOCK, GROUP, QuantisedRows, phase_major};
+use super::quantise::{BLOCK, GROUP, QuantisedRows};
+use super::unpack::{unpack, unpack_tile};
 use crate::float_product::Rows;
-use crate::lines::{Buffer, Line};
-use crate::matrix::BlockWeights;
-use crate::simd::{Kernel, MAX_LANES, Simd};
+use crate::lines::Buffer;
+use crate::matrix::{BlockWeights, TiledWeights};
+use crate::simd::{Kernel, Simd};
 
-/// Vectors of bytes in a block of a tile: 32 values for each lane.
-const VECTORS: usize = BLOCK / 4;
+/// Vectors of bytes in a block of a strip: 32 values for each lane.
+pub(super) const VECTORS: usize = BLOCK / 4;
+/// Blocks of weights in tiles that are summed before their sum is added to what came before.
+pub(super) const SECTION: usize = 16;
 
-/// One item: `rows` of the weights.
+/// The weights of a product with many rows.
+#[derive(Clone, Copy)]
+pub(super) enum Source<'a> {
+    InPlace(&'a BlockWeights<'a>),
+    Tiled(&'a TiledWeights<'a>),
+}
+
+/// One item: `rows` of the weights; for weights in tiles, from a tile's first.
 pub(super) struct Tiles<'a> {
-    pub(super) weights: &'a BlockWeights<'a>,
+    pub(super) weights: Source<'a>,
     pub(super) x: &'a QuantisedRows,
     pub(super) rows: Range<usize>,
     /// `[m, rows]`
@@ -35,22 +47,22 @@ pub(super) struct Tiles<'a> {
     pub(super) buffer: &'a mut Buffer,
 }
 
-/// An unpacked tile.
+/// Unpacked weights: `T` vectors of rows.
 #[derive(Clone, Copy)]
-struct Tile {
-    /// `[blocks][VECTORS][LANES * 4 bytes]`
+pub(super) struct Strip {
+    /// `[T][blocks][VECTORS][LANES * 4 bytes]`
     values: *mut u8,
-    /// `[blocks][LANES]`
+    /// `[T][blocks][LANES]`
     scales: *mut f32,
-    /// `[blocks][LANES]`, only where the weights store them
+    /// `[T][blocks][LANES]`, only where the weights store them
     zero_points: *mut i32,
-    /// How many blocks, padded; in phase-major order.
-    blocks: usize,
-    /// The weights and the scales that come after the tile's: the first rows of x ask for them while they compute.
-    next: [Stream; 2],
+    /// How many blocks, as many as a row of x has.
+    pub(super) blocks: usize,
+    /// The weights that come after the strip's: the first rows of x ask for them while they compute.
+    next: Stream,
 }
 
-/// Bytes in the weights, so many of them for each block of a tile.
+/// Bytes in the weights, so many of them for each block of a strip.
 #[derive(Clone, Copy)]
 struct Stream {
     at: *const u8,
@@ -58,11 +70,6 @@ struct Stream {
 }
 
 impl Stream {
-    /// What follows `rows` rows from `first` of a buffer with rows of `stride` bytes for `blocks` blocks.
-    fn after(buffer: *const u8, first: usize, rows: usize, stride: usize, blocks: usize) -> Stream {
-        Stream { at: buffer.wrapping_add((first + rows) * stride), block_bytes: rows * stride / blocks }
-    }
-
     /// Asks for the part that lies in place of `block`.
     #[inline(always)]
     fn prefetch<S: Simd>(self, s: S, block: usize) {
@@ -72,269 +79,209 @@ impl Stream {
     }
 }
 
-impl Tile {
-    /// A tile in `buffer`, to be filled.
+impl Strip {
+    /// A strip in `buffer`, to be filled.
     #[inline(always)]
-    fn new<S: Simd>(buffer: &mut Buffer, blocks: usize) -> Tile {
-        let parameters = blocks * S::LANES;
+    fn new<S: Simd>(buffer: &mut Buffer, blocks: usize) -> Strip {
+        let parameters = S::TILE_VECTORS * blocks * S::LANES;
         let floats: &mut [f32] = buffer.get(parameters * (VECTORS + 2));
         let (values, parameter_floats) = floats.split_at_mut(parameters * VECTORS);
         let (scales, zero_points) = parameter_floats.split_at_mut(parameters);
-        Tile {
+        Strip {
             values: values.as_mut_ptr().cast(),
             scales: scales.as_mut_ptr(),
             zero_points: zero_points.as_mut_ptr().cast(),
             blocks,
-            next: [Stream { at: std::ptr::null(), block_bytes: 0 }; 2],
+            next: Stream { at: std::ptr::null(), block_bytes: 0 },
         }
+    }
+
+    /// Vector `j` of a block of vector `t` of rows.
+    #[inline(always)]
+    pub(super) fn value<S: Simd>(&self, t: usize, block: usize, j: usize) -> *mut u8 {
+        self.values.wrapping_add(((t * self.blocks + block) * VECTORS + j) * 4 * S::LANES)
+    }
+
+    #[inline(always)]
+    pub(super) fn scale<S: Simd>(&self, t: usize, block: usize) -> *mut f32 {
+        self.scales.wrapping_add((t * self.blocks + block) * S::LANES)
+    }
+
+    #[inline(always)]
+    pub(super) fn zero_point<S: Simd>(&self, t: usize, block: usize) -> *mut i32 {
+        self.zero_points.wrapping_add((t * self.blocks + block) * S::LANES)
     }
 }
 
 impl Kernel for Tiles<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        if self.weights.bits == 4 { self.all::<S, 4>(s) } else { self.all::<S, 8>(s) }
+        let (bits, zero_points) = match self.weights {
+            Source::InPlace(weights) => (weights.bits, weights.zero_points.is_some()),
+            Source::Tiled(weights) => (weights.shape.bits, weights.shape.zero_points),
+        };
+        match (bits, zero_points) {
+            (4, false) => self.all::<S, 4, false>(s),
+            (4, true) => self.all::<S, 4, true>(s),
+            (_, false) => self.all::<S, 8, false>(s),
+            (_, true) => self.all::<S, 8, true>(s),
+        }
     }
 }
 
 impl Tiles<'_> {
     #[inline(always)]
-    fn all<S: Simd, const BITS: usize>(self, s: S) {
-        let mut tile = Tile::new::<S>(self.buffer, self.x.blocks);
-        let (weights, scales) = (self.weights.packed.as_ptr(), self.weights.scales.bytes());
-        for first in self.rows.clone().step_by(S::LANES) {
-            let held = (self.rows.end - first).min(S::LANES);
-            tile.next = [
-                Stream::after(weights, first, S::LANES, self.weights.row_bytes(), tile.blocks),
-                Stream::after(scales.as_ptr(), first, S::LANES, scales.len() / self.weights.n, tile.blocks),
-            ];
-            // SAFETY: `held` weight rows exist from `first`; the tile was made for this instruction set and number of blocks; `y`
-            // is `[m, rows]`, and this item alone writes it.
-            unsafe {
-                unpack::<S, BITS>(s, self.weights, first, held, tile);
-                let y = self.y.from(0, first - self.rows.start);
-                if self.weights.zero_points.is_some() {
-                    pass::<S, BITS, true>(s, tile, self.x, held, y);
-                } else {
-                    pass::<S, BITS, false>(s, tile, self.x, held, y);
-                }
-            }
-        }
-    }
-}
-
-/// Fills the tile with the `held` weight rows from `first`; where they are fewer than lanes, the last stands in.
-///
-/// # Safety
-/// The rows exist, and the tile has room for a row's blocks, padded.
-#[inline(always)]
-unsafe fn unpack<S: Simd, const BITS: usize>(s: S, weights: &BlockWeights<'_>, first: usize, held: usize, tile: Tile) {
-    let step_bytes = S::LANES * BITS;
-    let row_bytes = weights.row_bytes();
-    let row = |i: usize| weights.packed.as_ptr().wrapping_add((first + i.min(held - 1)) * row_bytes);
-    for step in 0..tile.blocks * 4 / S::LANES {
-        let used = step * step_bytes;
-        // SAFETY: the caller's promise; a step that the row does not fill is copied to a padded buffer first.
-        unsafe {
-            if used + step_bytes <= row_bytes {
-                unpack_values::<S, BITS>(s, &std::array::from_fn(|i| row(i).add(used)), tile, step);
-            } else {
-                let mut padded = [[0u8; MAX_LANES * 8]; MAX_LANES];
-                for (i, padded) in padded.iter_mut().enumerate() {
-                    let left = row_bytes.saturating_sub(used);
-                    std::ptr::copy_nonoverlapping(row(i).add(row_bytes - left), padded.as_mut_ptr(), left);
-                }
-                unpack_values::<S, BITS>(s, &std::array::from_fn(|i| padded[i].as_ptr()), tile, step);
-            }
-            unpack_parameters::<S, BITS>(s, weights, first, held, tile, step);
-        }
-    }
-}
-
-/// The bytes of one step.
-///
-/// # Safety
-/// The first `LANES` pointers are valid for reads of a step, `LANES * BITS` bytes; the tile has the step.
-#[inline(always)]
-unsafe fn unpack_values<S: Simd, const BITS: usize>(s: S, rows: &[*const u8; MAX_LANES], tile: Tile, step: usize) {
-    let vector = 4 * S::LANES;
-    let mut staging = MaybeUninit::<[Line; MAX_LANES]>::uninit();
-    let staging = staging.as_mut_ptr().cast::<u8>();
-    // SAFETY: `staging` holds a square of the widest vector, of which `transpose` writes all that is read; vector j of a block of
-    // the step lies within the tile.
-    unsafe {
-        let to = |block: usize, j: usize| {
-            tile.values.add((phase_major::<S>(step * (S::LANES / 4) + block, tile.blocks) * VECTORS + j) * vector)
-        };
-        if BITS == 4 {
-            s.transpose(rows, staging);
-            for column in 0..S::LANES {
-                let (even, odd) = s.split_nibbles(s.load_bytes(staging.add(column * vector)));
-                s.store_bytes(to(column / 4, column % 4), even);
-                s.store_bytes(to(column / 4, 4 + column % 4), odd);
-            }
-        } else {
-            for half in 0..2 {
-                s.transpose(&rows.map(|row| row.wrapping_add(half * vector)), staging);
-                for column in 0..S::LANES {
-                    let at = half * S::LANES + column;
-                    s.store_bytes(to(at / VECTORS, at % VECTORS), s.load_bytes(staging.add(column * vector)));
-                }
-            }
-        }
-    }
-}
-
-/// The scales and zero points of one step.
-///
-/// # Safety
-/// As for [`unpack`].
-#[inline(always)]
-unsafe fn unpack_parameters<S: Simd, const BITS: usize>(
-    s: S,
-    weights: &BlockWeights<'_>,
-    first: usize,
-    held: usize,
-    tile: Tile,
-    step: usize,
-) {
-    let phases = S::LANES / 4;
-    let parameters = AnyBlock::new(weights);
-    let mut quads = Line([0.; 16]);
-    let mut lane = 0;
-    while lane < S::LANES {
-        // Four rows at once while there are; then one by one, the last for all lanes without a row.
-        let count = if lane + 4 <= held { 4 } else { 1 };
-        let rows = FourRows { first: first + lane.min(held - 1), stride: count / 4 };
-        let at = |block: usize| phase_major::<S>(step * phases + block, tile.blocks) * S::LANES + lane;
-        // SAFETY: `quads` has room for any vector; `count` lanes of each block lie within the tile.
-        unsafe {
-            s.store(quads.0.as_mut_ptr(), parameters.scales(s, rows, step));
-            for block in 0..phases {
-                tile.scales.add(at(block)).copy_from_nonoverlapping(quads.0.as_ptr().add(block * 4), count);
-            }
-            if let Some(zero_points) = parameters.zero_points::<S, BITS>(s, rows, step) {
-                s.store_bytes(quads.0.as_mut_ptr().cast(), zero_points);
-                for block in 0..phases {
-                    tile.zero_points.add(at(block)).copy_from_nonoverlapping(quads.0.as_ptr().add(block * 4).cast(), count);
-                }
-            }
-        }
-        lane += count;
-    }
-}
-
-/// All rows of x over one tile: `y[m, held]`.
-///
-/// # Safety
-/// The tile is filled and has as many blocks as x; `y` is valid for writes of `[m, held]`.
-#[inline(always)]
-unsafe fn pass<S: Simd, const BITS: usize, const ZERO_POINTS: bool>(
-    s: S,
-    tile: Tile,
-    x: &QuantisedRows,
-    held: usize,
-    y: Rows<f32>,
-) {
-    let mut row = 0;
-    while row < x.m {
-        // SAFETY: x has whole groups of 16 rows, so that up to `S::TILE_ROWS` (which divides 16) exist from `row`; `y` as promised.
-        unsafe {
-            let (y, rows) = (y.from(row, 0), x.m - row);
-            row += if S::TILE_ROWS == 16 && rows > 8 {
-                rows_over_tile::<S, 16, BITS, ZERO_POINTS>(s, tile, x, row, held, y)
-            } else if S::TILE_ROWS >= 8 && rows > 4 {
-                rows_over_tile::<S, 8, BITS, ZERO_POINTS>(s, tile, x, row, held, y)
-            } else {
-                rows_over_tile::<S, 4, BITS, ZERO_POINTS>(s, tile, x, row, held, y)
-            };
-        }
-    }
-}
-
-/// `M` rows of x from `row`, which do not leave its group, over one tile. Returns `M`.
-///
-/// # Safety
-/// As for [`pass`].
-#[inline(always)]
-unsafe fn rows_over_tile<S: Simd, const M: usize, const BITS: usize, const ZERO_POINTS: bool>(
-    s: S,
-    tile: Tile,
-    x: &QuantisedRows,
-    row: usize,
-    held: usize,
-    y: Rows<f32>,
-) -> usize {
-    let steps = tile.blocks * 4 / S::LANES;
-    let mut totals = [s.splat(0.); M];
-    // SAFETY: the caller's promise.
-    unsafe {
-        for first in (0..tile.blocks).step_by(steps) {
-            let blocks = first..first + steps;
-            let sums = if row == 0 {
-                phase_over_tile::<S, M, BITS, ZERO_POINTS, true>(s, tile, x, row, blocks)
-            } else {
-                phase_over_tile::<S, M, BITS, ZERO_POINTS, false>(s, tile, x, row, blocks)
-            };
-            for m in 0..M {
-                totals[m] = if first == 0 { sums[m] } else { s.add(totals[m], sums[m]) };
-            }
-        }
-        for m in 0..M.min(x.m - row) {
-            s.store_partial(y.row(m, 0), totals[m], held);
-        }
-    }
-    M
-}
-
-/// The sums of `M` rows over some blocks of the tile, while what comes after the tile is asked for where `AHEAD`.
-///
-/// # Safety
-/// As for [`pass`].
-#[inline(always)]
-unsafe fn phase_over_tile<S: Simd, const M: usize, const BITS: usize, const ZERO_POINTS: bool, const AHEAD: bool>(
-    s: S,
-    tile: Tile,
-    x: &QuantisedRows,
-    row: usize,
-    blocks: Range<usize>,
-) -> [S::F; M] {
-    let mut sums = [s.splat(0.); M];
-    let vector = 4 * S::LANES;
-    for block in blocks {
-        if AHEAD {
-            tile.next[0].prefetch(s, block);
-            tile.next[1].prefetch(s, block);
-        }
-        // SAFETY: `block` lies within the tile, and row + M within the padded rows of x.
-        unsafe {
-            let mut weights = [s.splat_int(0); VECTORS];
-            for j in 0..VECTORS {
-                weights[j] = s.load_bytes(tile.values.add((block * VECTORS + j) * vector));
-            }
-            let scales = s.load(tile.scales.add(block * S::LANES));
-            let at = (row / GROUP * x.blocks + block) * GROUP + row % GROUP;
-            // Written out, because the sums stay in registers only if no loop is left.
-            macro_rules! rows {
-                ($($m:literal)*) => {$(
-                    if $m < M {
-                        let values = x.values.as_ptr().add((at + $m) * BLOCK);
-                        let mut repeated = [s.splat_int(0); VECTORS];
-                        for j in 0..VECTORS {
-                            repeated[j] = s.repeat_4_bytes(values.add(4 * j));
-                        }
-                        let mut sum = s.splat_int(*x.corrections.as_ptr().add(at + $m));
-                        if ZERO_POINTS {
-                            sum = s.mul_int(sum, s.load_bytes(tile.zero_points.add(block * S::LANES).cast()));
-                        }
-                        let sum = if BITS == 4 { s.dot_nibbles(sum, weights, repeated) } else { s.dot_bytes(sum, weights, repeated) };
-                        let scale = s.mul(scales, s.splat(*x.scales.as_ptr().add(at + $m)));
-                        sums[$m] = s.mul_add(s.to_float(sum), scale, sums[$m]);
+    fn all<S: Simd, const BITS: usize, const ZERO_POINTS: bool>(self, s: S) {
+        let mut strip = Strip::new::<S>(self.buffer, self.x.blocks);
+        let mut first = self.rows.start;
+        while first < self.rows.end {
+            let left = self.rows.end - first;
+            let vectors = if left >= S::TILE_VECTORS * S::LANES { S::TILE_VECTORS } else { 1 };
+            let held = left.min(vectors * S::LANES);
+            let (section, factor) = match self.weights {
+                Source::InPlace(weights) => {
+                    strip.next = Stream {
+                        at: weights.packed.as_ptr().wrapping_add((first + held) * weights.row_bytes()),
+                        block_bytes: vectors * S::LANES * BLOCK * BITS / 8,
+                    };
+                    for t in 0..vectors {
+                        let at = t * S::LANES;
+                        // SAFETY: `held` weight rows exist from `first`; the strip was made for this number of blocks.
+                        unsafe { unpack::<S, BITS>(s, weights, first + at, (held - at).min(S::LANES), strip, t) };
                     }
-                )*};
+                    (strip.blocks * 4 / S::LANES, 1.)
+                }
+                Source::Tiled(weights) => {
+                    let (tile, bytes) = (first / S::LANES, weights.shape.tile_bytes());
+                    strip.next = Stream {
+                        at: weights.bytes.as_ptr().wrapping_add((tile + vectors) * bytes),
+                        block_bytes: (vectors * bytes).div_ceil(strip.blocks),
+                    };
+                    for t in 0..vectors {
+                        // SAFETY: the tile holds `first` and the rows after it; the item starts at a tile of this instruction set.
+                        unsafe { unpack_tile::<S, BITS>(s, weights, tile + t, strip, t) };
+                    }
+                    (SECTION, weights.factor)
+                }
+            };
+            let pass = Pass { strip, x: self.x, section, factor, held, y: self.y };
+            let y = first - self.rows.start;
+            // SAFETY: the strip is filled; `y` is `[m, rows]`, and this item alone writes it.
+            unsafe {
+                match (S::TILE_VECTORS, vectors) {
+                    (3, 3) => pass.all::<S, 3, BITS, ZERO_POINTS>(s, y),
+                    _ => pass.all::<S, 1, BITS, ZERO_POINTS>(s, y),
+                }
             }
-            rows!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+            first += held;
         }
     }
-    sums
+}
+
+/// All rows of x over one strip.
+struct Pass<'a> {
+    strip: Strip,
+    x: &'a QuantisedRows,
+    /// Blocks of a section.
+    section: usize,
+    factor: f32,
+    /// Weight rows that count.
+    held: usize,
+    /// `[m, ..]`
+    y: Rows<f32>,
+}
+
+impl Pass<'_> {
+    /// `y[m, first..first + held]`
+    ///
+    /// # Safety
+    /// `T` vectors of the strip are filled, as many blocks as x has; those columns of y are valid for reads and writes.
+    #[inline(always)]
+    unsafe fn all<S: Simd, const T: usize, const BITS: usize, const ZERO_POINTS: bool>(&self, s: S, first: usize) {
+        let blocks = self.strip.blocks;
+        for start in (0..blocks).step_by(self.section) {
+            let section = start..(start + self.section).min(blocks);
+            for row in (0..self.x.m).step_by(GROUP) {
+                // SAFETY: x has whole groups of four rows; the caller's promise.
+                unsafe {
+                    let sums = match S::DOT_VECTORS {
+                        1 => self.section::<S, T, 1, BITS, ZERO_POINTS>(s, row, section.clone()),
+                        _ => self.section::<S, T, VECTORS, BITS, ZERO_POINTS>(s, row, section.clone()),
+                    };
+                    for m in 0..GROUP.min(self.x.m - row) {
+                        for t in 0..T {
+                            let (y, held) = (self.y.row(row + m, first + t * S::LANES), (self.held - t * S::LANES).min(S::LANES));
+                            let sum = s.mul(sums[m][t], s.splat(self.factor));
+                            s.store_partial(y, if start == 0 { sum } else { s.add(s.load_partial(y, held), sum) }, held);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The sums of four rows of x over some blocks, `N` vectors of a block at a time.
+    ///
+    /// # Safety
+    /// As for [`Pass::all`].
+    #[inline(always)]
+    unsafe fn section<S: Simd, const T: usize, const N: usize, const BITS: usize, const ZERO_POINTS: bool>(
+        &self,
+        s: S,
+        row: usize,
+        blocks: Range<usize>,
+    ) -> [[S::F; T]; GROUP] {
+        let (strip, x) = (self.strip, self.x);
+        let mut totals = [[s.splat(0.); T]; GROUP];
+        for block in blocks {
+            if row == 0 {
+                strip.next.prefetch(s, block);
+            }
+            let at = row * x.blocks + block * GROUP;
+            // SAFETY: the block lies within the strip and x.
+            unsafe {
+                let mut sums = [[s.splat_int(0); T]; GROUP];
+                for m in 0..GROUP {
+                    let correction = s.splat_int(*x.corrections.as_ptr().add(at + m));
+                    for t in 0..T {
+                        sums[m][t] = correction;
+                        if ZERO_POINTS {
+                            sums[m][t] = s.mul_int(correction, s.load_bytes(strip.zero_point::<S>(t, block).cast()));
+                        }
+                    }
+                }
+                for j in (0..VECTORS).step_by(N) {
+                    let mut weights = [[s.splat_int(0); N]; T];
+                    for t in 0..T {
+                        for i in 0..N {
+                            weights[t][i] = s.load_bytes(strip.value::<S>(t, block, j + i));
+                        }
+                    }
+                    for m in 0..GROUP {
+                        let mut repeated = [s.splat_int(0); N];
+                        for i in 0..N {
+                            repeated[i] = s.repeat_4_bytes(x.values.as_ptr().add((at + m) * BLOCK + 4 * (j + i)));
+                        }
+                        for t in 0..T {
+                            sums[m][t] = dot::<S, N, BITS>(s, sums[m][t], weights[t], repeated);
+                        }
+                    }
+                }
+                for m in 0..GROUP {
+                    let scale = s.splat(*x.scales.as_ptr().add(at + m));
+                    for t in 0..T {
+                        let scale = s.mul(s.load(strip.scale::<S>(t, block)), scale);
+                        totals[m][t] = s.mul_add(s.to_float(sums[m][t]), scale, totals[m][t]);
+                    }
+                }
+            }
+        }
+        totals
+    }
+}
+
+/// `sum` plus the byte products of weights of `BITS` with values.
+#[inline(always)]
+pub(super) fn dot<S: Simd, const N: usize, const BITS: usize>(s: S, sum: S::I, weights: [S::I; N], values: [S::I; N]) -> S::I {
+    if BITS == 4 { s.dot_nibbles(sum, weights, values) } else { s.dot_bytes(sum, weights, values) }
 }

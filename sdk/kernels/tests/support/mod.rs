@@ -3,6 +3,8 @@
 #![allow(clippy::print_stdout, reason = "a skipped instruction set must be seen")]
 #![allow(dead_code, unreachable_pub)] // each suite uses its part
 
+pub mod weights;
+
 use kinglet_kernels::{Isa, Pool};
 
 /// Runs `test` with a pool for each instruction set that this machine has, and says loudly which ones it had to skip.

@@ -43,7 +43,8 @@ impl Simd for Avx2 {
     type I = __m256i;
     const LANES: usize = 8;
     const FLOAT_ROWS: usize = 2;
-    const TILE_ROWS: usize = 4;
+    const TILE_VECTORS: usize = 1;
+    const DOT_VECTORS: usize = 8;
     const BYTE_BIAS: i32 = 128;
 
     #[inline(always)]

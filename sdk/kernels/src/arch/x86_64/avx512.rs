@@ -31,7 +31,8 @@ impl Simd for Avx512 {
     type I = __m512i;
     const LANES: usize = 16;
     const FLOAT_ROWS: usize = 6;
-    const TILE_ROWS: usize = 16;
+    const TILE_VECTORS: usize = 3;
+    const DOT_VECTORS: usize = 1;
     const BYTE_BIAS: i32 = 0;
 
     #[inline(always)]

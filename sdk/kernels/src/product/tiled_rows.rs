@@ -1,0 +1,131 @@
+//! Weights in tiles times one to four quantised rows: decoding.
+//!
+//! Such a product reads every weight once and is over when memory is. A tile is one stream of bytes; a block of it is unpacked in
+//! registers and meets the block of each row of x:
+//!
+//! ```text
+//! for each section of blocks, for each block, for each of the m rows of x:
+//!     c    = correction + sum over j of  tile[block][j] . 4 values of x, repeated
+//!     sum += float(c) * (scales of the tile's rows * scale of x)
+//! y = sums of the sections, in order, times factor
+//! ```
+//!
+//! The sums are those of product/tiles.rs, bit for bit.
+
+use std::ops::Range;
+
+use half::f16;
+
+use super::quantise::{BLOCK, QuantisedRows};
+use super::tiles::{SECTION, VECTORS, dot};
+use super::unpack::taken_off;
+use crate::float_product::Rows;
+use crate::matrix::TiledWeights;
+use crate::simd::{Kernel, Simd};
+
+/// How far ahead of use weights are asked for into the second-level cache, in bytes: several tiles of usual width.
+const AHEAD: usize = 16 << 10;
+
+/// One item: `rows` of the weights, from a tile's first.
+pub(super) struct TiledRows<'a> {
+    pub(super) weights: &'a TiledWeights<'a>,
+    pub(super) x: &'a QuantisedRows,
+    pub(super) rows: Range<usize>,
+    /// `[m, rows]`
+    pub(super) y: Rows<f32>,
+}
+
+impl Kernel for TiledRows<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        match (self.weights.shape.bits, self.weights.shape.zero_points) {
+            (4, false) => self.grouped::<S, 4, false>(s),
+            (4, true) => self.grouped::<S, 4, true>(s),
+            (_, false) => self.grouped::<S, 8, false>(s),
+            (_, true) => self.grouped::<S, 8, true>(s),
+        }
+    }
+}
+
+impl TiledRows<'_> {
+    #[inline(always)]
+    fn grouped<S: Simd, const BITS: usize, const ZERO_POINTS: bool>(&self, s: S) {
+        match self.x.group {
+            1 => self.all::<S, 1, BITS, ZERO_POINTS>(s),
+            2 => self.all::<S, 2, BITS, ZERO_POINTS>(s),
+            _ => self.all::<S, 4, BITS, ZERO_POINTS>(s),
+        }
+    }
+
+    #[inline(always)]
+    fn all<S: Simd, const M: usize, const BITS: usize, const ZERO_POINTS: bool>(&self, s: S) {
+        for first in self.rows.clone().step_by(S::LANES) {
+            let held = (self.rows.end - first).min(S::LANES);
+            // SAFETY: the tile of `first` exists and was made for this instruction set, x for these weights; `y` is `[m, rows]`, and
+            // this item alone writes it.
+            unsafe {
+                let sums = self.tile::<S, M, BITS, ZERO_POINTS>(s, first / S::LANES);
+                for m in 0..M.min(self.x.m) {
+                    s.store_partial(self.y.row(m, first - self.rows.start), sums[m], held);
+                }
+            }
+        }
+    }
+
+    /// The products of a tile's rows with `M` rows of x.
+    ///
+    /// # Safety
+    /// The tile exists and was made for this instruction set; x has one group of `M` rows with as many blocks.
+    #[inline(always)]
+    unsafe fn tile<S: Simd, const M: usize, const BITS: usize, const ZERO_POINTS: bool>(&self, s: S, tile: usize) -> [S::F; M] {
+        let (shape, vector, blocks) = (self.weights.shape, 4 * S::LANES, self.x.blocks);
+        let from = self.weights.bytes[tile * shape.tile_bytes()..].as_ptr();
+        let mut totals = [s.splat(0.); M];
+        for start in (0..blocks).step_by(SECTION) {
+            let mut sums = [s.splat(0.); M];
+            for block in start..(start + SECTION).min(blocks) {
+                // SAFETY: the caller's promise: a tile has `BITS` vectors a block, then a float16 a lane for each scale block; the
+                // block lies within x. Only prefetches reach further, which may.
+                unsafe {
+                    let at = from.add(block * BITS * vector);
+                    for line in (0..BITS * vector).step_by(64) {
+                        s.prefetch_second_level(at.wrapping_add(AHEAD + line));
+                    }
+                    let parameter = |at: usize| from.add(at).cast::<f16>().add(block / shape.shared * S::LANES);
+                    let scales = parameter(shape.scales_at());
+                    s.prefetch_second_level(scales.cast::<u8>().wrapping_add(AHEAD));
+                    let scales = s.load_f16(scales);
+                    let mut weights = [s.splat_int(0); VECTORS];
+                    for j in 0..BITS {
+                        let bytes = s.load_bytes(at.add(j * vector));
+                        if BITS == 4 {
+                            (weights[j], weights[4 + j]) = s.split_nibbles(bytes);
+                        } else {
+                            weights[j] = bytes;
+                        }
+                    }
+                    for m in 0..M {
+                        let values = self.x.values.as_ptr().add((block * M + m) * BLOCK);
+                        let mut repeated = [s.splat_int(0); VECTORS];
+                        for j in 0..VECTORS {
+                            repeated[j] = s.repeat_4_bytes(values.add(4 * j));
+                        }
+                        let mut correction = s.splat_int(*self.x.corrections.as_ptr().add(block * M + m));
+                        if ZERO_POINTS {
+                            let stored = s.to_int(s.load_f16(parameter(shape.zero_points_at())));
+                            correction = s.mul_int(correction, s.add_int(stored, s.splat_int(-taken_off::<S, BITS>())));
+                        }
+                        let dot = dot::<S, VECTORS, BITS>(s, correction, weights, repeated);
+                        let scale = s.mul(scales, s.splat(*self.x.scales.as_ptr().add(block * M + m)));
+                        sums[m] = s.mul_add(s.to_float(dot), scale, sums[m]);
+                    }
+                }
+            }
+            for m in 0..M {
+                let sum = s.mul(sums[m], s.splat(self.weights.factor));
+                totals[m] = if start == 0 { sum } else { s.add(totals[m], sum) };
+            }
+        }
+        totals
+    }
+}

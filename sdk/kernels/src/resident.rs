@@ -1,0 +1,120 @@
+//! The resident storage of a model's quantised weights: rearranged once, then read from memory of its own.
+//!
+//! Weights in place are ready at once and cost no memory that the system cannot take back; resident ones are read faster: in the
+//! order in which the kernels want them, with float16 scales, in large pages.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::float_product::Rows;
+use crate::matrix::{Matrix, TiledShape, TiledWeights, fill_tile, largest_scale, scale_power};
+use crate::memory::LargePages;
+use crate::pool::Pool;
+use crate::simd::{Kernel, Simd};
+
+/// Rows whose scales an item looks at.
+const SCALE_ROWS: usize = 512;
+/// Tiles that an item fills.
+const ITEM_TILES: usize = 4;
+
+/// Resident weights: for each matrix that was given, the same matrix in tiles if it is quantised and a multiple of 32 wide.
+#[derive(Debug)]
+pub struct Resident {
+    memory: LargePages,
+    places: Vec<Option<Place>>,
+}
+
+/// Where a matrix lies.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    shape: TiledShape,
+    factor: f32,
+    start: usize,
+}
+
+impl Resident {
+    /// Bytes that the tiles of these matrices take with the pool's instruction set; those that stay in place count nothing.
+    pub fn bytes_needed(pool: &Pool, matrices: &[Matrix<'_>]) -> usize {
+        matrices.iter().filter_map(|matrix| TiledShape::of(matrix, pool.isa())).map(|shape| shape.bytes()).sum()
+    }
+
+    /// Rearranges the matrices one after the other, for use with the pool's instruction set. After each, `done` is given its index
+    /// and whether it was rearranged: its source is not read again and may be dropped from memory. [`ControlFlow::Break`] from it
+    /// ends the work with `Ok(None)`.
+    ///
+    /// # Errors
+    /// What the system says when it refuses the memory.
+    pub fn new(
+        pool: &Pool,
+        matrices: &[Matrix<'_>],
+        mut done: impl FnMut(usize, bool) -> ControlFlow<()>,
+    ) -> io::Result<Option<Resident>> {
+        let mut memory = LargePages::new(Resident::bytes_needed(pool, matrices))?;
+        let mut places = Vec::with_capacity(matrices.len());
+        let mut start = 0;
+        for (index, matrix) in matrices.iter().enumerate() {
+            let place = TiledShape::of(matrix, pool.isa()).map(|shape| {
+                let tiles = &mut memory.bytes_mut()[start..][..shape.bytes()];
+                let place = Place { shape, factor: 1. / fill(pool, matrix, &shape, tiles), start };
+                start += shape.bytes();
+                place
+            });
+            places.push(place);
+            if done(index, place.is_some()).is_break() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(Resident { memory, places }))
+    }
+
+    /// The matrix with this index in tiles; `None` where it has none.
+    pub fn matrix(&self, index: usize) -> Option<Matrix<'_>> {
+        let Place { shape, factor, start } = (*self.places.get(index)?)?;
+        Some(Matrix::tiled(TiledWeights { shape, factor, bytes: &self.memory.bytes()[start..][..shape.bytes()] }))
+    }
+
+    /// Bytes of all tiles.
+    pub fn bytes(&self) -> usize {
+        self.memory.bytes().len()
+    }
+}
+
+/// Fills the tiles of a matrix. Returns what its scales were multiplied with.
+fn fill(pool: &Pool, matrix: &Matrix<'_>, shape: &TiledShape, tiles: &mut [u8]) -> f32 {
+    // The bits of floats that are not negative have the order of the floats.
+    let largest = AtomicU32::new(0);
+    pool.for_each(shape.n.div_ceil(SCALE_ROWS), |item, _| {
+        let rows = item * SCALE_ROWS..((item + 1) * SCALE_ROWS).min(shape.n);
+        largest.fetch_max(largest_scale(matrix, shape, rows).to_bits(), Ordering::Relaxed);
+    });
+    let power = scale_power(f32::from_bits(largest.into_inner()));
+    let to = Rows { at: tiles.as_mut_ptr(), stride: shape.tile_bytes() };
+    pool.for_each(shape.tiles().div_ceil(ITEM_TILES), |item, _| {
+        for tile in item * ITEM_TILES..((item + 1) * ITEM_TILES).min(shape.tiles()) {
+            pool.isa().run(FillTile { matrix, shape, power, tile, to });
+        }
+    });
+    power
+}
+
+struct FillTile<'a> {
+    matrix: &'a Matrix<'a>,
+    shape: &'a TiledShape,
+    power: f32,
+    tile: usize,
+    /// `[tiles][tile bytes]`
+    to: Rows<u8>,
+}
+
+impl Kernel for FillTile<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        // SAFETY: the tile lies within `tiles` of `fill`, and this item alone writes it; the shape was made for the pool's
+        // instruction set, which is the one that runs.
+        unsafe {
+            let to = std::slice::from_raw_parts_mut(self.to.row(self.tile, 0), self.shape.tile_bytes());
+            fill_tile(s, self.matrix, self.shape, self.power, self.tile, to);
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Resident weights against the weights they were made of, and their products against a plain computation in f64.
+
+mod support;
+
+use std::ops::ControlFlow;
+
+use kinglet_kernels::{Activations, Isa, Layout, Linear, Matrix, Pool, Resident};
+use support::weights::{Kind, Owned, Weights, Width, all_kinds, plain, product_of, run};
+use support::{Random, assert_close, each_isa, sum_units};
+
+fn resident(pool: &Pool, matrices: &[Matrix<'_>]) -> Resident {
+    Resident::new(pool, matrices, |_, _| ControlFlow::Continue(())).unwrap().unwrap()
+}
+
+/// All weights, `[n, k]`.
+fn values(matrix: &Matrix<'_>) -> Vec<f64> {
+    (0..matrix.n()).flat_map(|n| (0..matrix.k()).map(move |k| f64::from(matrix.value(n, k)))).collect()
+}
+
+/// Whether a kind is quantised in blocks that are multiples of 32, for a k that is one too.
+fn has_tiles(kind: Kind) -> bool {
+    match kind {
+        Kind::Float { .. } => false,
+        Kind::Blocks { block, .. } | Kind::Nibbles { block, .. } => block % 32 == 0,
+        Kind::Integers { .. } => true,
+    }
+}
+
+fn kinds() -> Vec<Kind> {
+    let nibbles = [(Layout::Kn, true, 32, false), (Layout::Kn, false, 96, true), (Layout::Nk, true, 64, true)];
+    let nibbles = nibbles.map(|(layout, signed, block, zero_points)| Kind::Nibbles {
+        layout,
+        signed,
+        block,
+        zero_points,
+        scales: Width::F32,
+    });
+    all_kinds().into_iter().chain(nibbles).collect()
+}
+
+/// Scales are rounded to 11 bits; everything else is kept.
+#[test]
+fn weights_are_those_they_were_made_of() {
+    let mut random = Random(1);
+    for kind in kinds() {
+        for (n, k) in [(1, 32), (37, 192), (16, 96), (50, 544)] {
+            let weights = Weights::new(kind, n, k, &mut random);
+            each_isa(2, |pool| {
+                let resident = resident(pool, &[weights.matrix()]);
+                assert_eq!(resident.matrix(0).is_some(), has_tiles(kind), "{kind:?}");
+                assert_eq!(resident.bytes(), Resident::bytes_needed(pool, &[weights.matrix()]));
+                let Some(matrix) = resident.matrix(0) else { return };
+                for (got, want) in values(&matrix).iter().zip(&weights.values) {
+                    assert!((got - want).abs() <= want.abs() * 2f64.powi(-11), "{kind:?} {}: {got} for {want}", pool.isa());
+                }
+            });
+        }
+    }
+}
+
+/// Some rows of a matrix, from any of them.
+#[test]
+fn views_become_matrices_of_their_own() {
+    let mut random = Random(2);
+    for kind in kinds().into_iter().filter(|&kind| has_tiles(kind)) {
+        let weights = Weights::new(kind, 45, 192, &mut random);
+        each_isa(1, |pool| {
+            let view = weights.matrix().rows(7..40);
+            let resident = resident(pool, &[view]);
+            let want = &weights.values[7 * 192..40 * 192];
+            for (got, want) in values(&resident.matrix(0).unwrap()).iter().zip(want) {
+                assert!((got - want).abs() <= want.abs() * 2f64.powi(-11), "{kind:?} {}: {got} for {want}", pool.isa());
+            }
+        });
+    }
+}
+
+/// Every number of rows of x up to beyond two groups, with sections of one block more and less than whole.
+#[test]
+fn products_match_the_oracle() {
+    let mut random = Random(3);
+    for kind in kinds().into_iter().filter(|&kind| has_tiles(kind)) {
+        for (turn, (n, k)) in [(1, 32), (37, 192), (49, 512), (20, 544)].into_iter().enumerate() {
+            let weights = Weights::new(kind, n, k, &mut random);
+            let bias = random.floats(n);
+            for m in [1, 2, 3, 4, 5, 8, 13].into_iter().skip(turn % 3).step_by(2) {
+                let x = &random.floats(m * k + 1)[1..];
+                each_isa(2, |pool| {
+                    let resident = resident(pool, &[weights.matrix()]);
+                    let matrix = resident.matrix(0).unwrap();
+                    for (activations, int8) in [(Activations::Int8, true), (Activations::Exact, false)] {
+                        let want = product_of(&values(&matrix), k, Some(&bias), x, int8);
+                        let got = run(pool, &[Linear { weight: matrix, bias: Some(&bias) }], x, activations);
+                        assert_close(&format!("{kind:?} n {n} k {k} m {m} {}", pool.isa()), &got, &want, sum_units(k));
+                    }
+                });
+            }
+        }
+    }
+}
+
+/// The same bits for a row alone, among others, and with any number of threads.
+#[test]
+fn a_row_depends_neither_on_its_neighbours_nor_on_threads() {
+    let mut random = Random(4);
+    for kind in kinds().into_iter().filter(|&kind| has_tiles(kind)).step_by(3) {
+        let (n, k) = (70, 1088);
+        let weights = Weights::new(kind, n, k, &mut random);
+        let x = random.floats(21 * k);
+        each_isa(1, |pool| {
+            let resident = resident(pool, &[weights.matrix()]);
+            let parts = [plain(resident.matrix(0).unwrap())];
+            let together = run(pool, &parts, &x, Activations::Int8);
+            assert_eq!(together, run(&Pool::with_isa(3, pool.isa()), &parts, &x, Activations::Int8));
+            let mut first = 0;
+            for rows in [1, 2, 3, 4, 5, 6] {
+                let apart = run(pool, &parts, &x[first * k..(first + rows) * k], Activations::Int8);
+                assert_eq!(together[first * n..(first + rows) * n], apart, "{kind:?} {rows} rows {}", pool.isa());
+                first += rows;
+            }
+        });
+    }
+}
+
+/// Scales beyond float16's range at both ends are kept by their matrix's power of two; those that nothing can be seen of may go.
+#[test]
+fn scales_of_any_size_are_kept() {
+    let kind = Kind::Blocks { bits: 4, block: 32, zero_points: false, scales: Width::F32 };
+    for size in [1e-30f32, 1e-8, 1., 1e6, 1e30] {
+        let mut weights = Weights::new(kind, 18, 64, &mut Random(5));
+        let scales: Vec<f32> = (0..36).map(|i| size * 2f32.powi(-(i % 28))).collect();
+        weights.floats = Owned::F32(scales);
+        weights.values = (0..18 * 64).map(|index| weights.value(index / 64, index % 64)).collect();
+        each_isa(1, |pool| {
+            let resident = resident(pool, &[weights.matrix()]);
+            for (got, want) in values(&resident.matrix(0).unwrap()).iter().zip(&weights.values) {
+                assert!((got - want).abs() <= want.abs() * 2f64.powi(-11), "{size} {}: {got} for {want}", pool.isa());
+            }
+        });
+    }
+}
+
+/// A NaN or an infinity among the scales reaches the rows that have it and no others.
+#[test]
+fn a_scale_that_is_not_finite_stays_in_its_row() {
+    let kind = Kind::Blocks { bits: 4, block: 32, zero_points: true, scales: Width::F32 };
+    for bad in [f32::NAN, f32::INFINITY] {
+        let mut weights = Weights::new(kind, 18, 64, &mut Random(6));
+        let mut scales = vec![0.5; 36];
+        scales[7] = bad; // row 3
+        weights.floats = Owned::F32(scales);
+        each_isa(1, |pool| {
+            let resident = resident(pool, &[weights.matrix()]);
+            let got = run(pool, &[plain(resident.matrix(0).unwrap())], &[1.; 64], Activations::Int8);
+            for (row, got) in got.iter().enumerate() {
+                assert_eq!(got.is_finite(), row != 3, "row {row} is {got} with a scale of {bad}");
+            }
+        });
+    }
+}
+
+/// Tiles of one instruction set mean the same to another, which reads them slowly.
+#[test]
+fn tiles_of_another_instruction_set_are_read() {
+    let mut random = Random(7);
+    let weights = Weights::new(Kind::Blocks { bits: 4, block: 32, zero_points: true, scales: Width::F32 }, 40, 96, &mut random);
+    let x = random.floats(96);
+    let best = Pool::new(1);
+    let resident = resident(&best, &[weights.matrix()]);
+    let matrix = resident.matrix(0).unwrap();
+    let want = product_of(&values(&matrix), 96, None, &x, Isa::best() == Isa::SCALAR);
+    assert_close("scalar", &run(&Pool::with_isa(1, Isa::SCALAR), &[plain(matrix)], &x, Activations::Int8), &want, sum_units(96));
+}
+
+#[test]
+fn the_work_says_what_it_has_done_and_can_be_broken_off() {
+    let mut random = Random(8);
+    let float = Weights::new(Kind::Float { width: Width::F32, layout: Layout::Nk }, 8, 32, &mut random);
+    let blocks = Weights::new(Kind::Blocks { bits: 8, block: 32, zero_points: false, scales: Width::F32 }, 8, 32, &mut random);
+    let matrices = [float.matrix(), blocks.matrix(), blocks.matrix()];
+    let pool = Pool::new(2);
+    let mut seen = vec![];
+    let all = Resident::new(&pool, &matrices, |index, tiled| {
+        seen.push((index, tiled));
+        ControlFlow::Continue(())
+    });
+    assert_eq!(seen, [(0, false), (1, true), (2, true)]);
+    let all = all.unwrap().unwrap();
+    assert!(all.matrix(0).is_none() && all.matrix(2).is_some() && all.matrix(3).is_none());
+    let broken =
+        Resident::new(&pool, &matrices, |index, _| if index == 1 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) });
+    assert!(broken.unwrap().is_none());
+    assert!(Resident::new(&pool, &[], |_, _| ControlFlow::Continue(())).unwrap().unwrap().matrix(0).is_none());
+}
