@@ -66,6 +66,14 @@ impl Bytes {
         matches!(self.source, Source::Map(_))
     }
 
+    /// Gives memory back that the system can read from the file again: for bytes that are not needed soon. Bytes on the heap
+    /// stay.
+    pub fn release(&self) {
+        if let Source::Map(map) = &self.source {
+            map.release(self.range.clone());
+        }
+    }
+
     /// The bytes as float32 where they are; `None` where the address or the length is no multiple of 4.
     pub fn as_f32(&self) -> Option<&[f32]> {
         self.cast()

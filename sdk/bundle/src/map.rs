@@ -60,6 +60,11 @@ impl MappedFile {
         &self.path
     }
 
+    /// Gives the memory behind a range back to the system, which reads it from the file again when it is next needed.
+    pub(crate) fn release(&self, range: std::ops::Range<usize>) {
+        release(&self.map, range);
+    }
+
     /// Checks that the file has not become shorter than the map.
     pub(crate) fn check_length(&self) -> Result<(), FileError> {
         let metadata = self.file.metadata().map_err(|source| FileError::Unreadable { path: self.path.clone(), source })?;
@@ -70,6 +75,17 @@ impl MappedFile {
         Ok(())
     }
 }
+
+#[cfg(unix)]
+#[allow(unsafe_code)]
+fn release(map: &Mmap, range: std::ops::Range<usize>) {
+    // SAFETY: the map is of a file and read-only, so that nothing is lost with its pages: the same bytes come back from the
+    // file. A refusal changes nothing.
+    let _ = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, range.start, range.len()) };
+}
+
+#[cfg(not(unix))]
+fn release(_: &Mmap, _: std::ops::Range<usize>) {}
 
 #[allow(unsafe_code)]
 fn map_read_only(file: &File) -> io::Result<Mmap> {

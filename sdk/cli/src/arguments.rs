@@ -59,6 +59,9 @@ pub(crate) struct Common {
     /// Multiply quantised weights with float32 activations: exact, and several times slower
     #[arg(long, global = true)]
     pub(crate) exact: bool,
+    /// Where quantised weights are read from
+    #[arg(long, global = true, value_enum, default_value_t = Weights::Auto)]
+    pub(crate) weights: Weights,
     /// Write JSON: one object, or one line an event
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -79,6 +82,17 @@ pub(crate) enum Engine {
     Tract,
     /// ONNX Runtime
     Ort,
+}
+
+/// The storages of weights that may be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Weights {
+    /// Resident where the machine has room for that
+    Auto,
+    /// The mapped files: ready at once
+    InPlace,
+    /// Memory of their own, rearranged before the first answer: faster
+    Resident,
 }
 
 #[derive(Debug, Subcommand)]

@@ -47,6 +47,11 @@ impl Progress {
         self.bar.inc(1);
     }
 
+    /// So many pieces are done.
+    pub(crate) fn set(&self, done: u64) {
+        self.bar.set_position(done);
+    }
+
     /// What is being done now.
     pub(crate) fn say(&self, what: &str) {
         self.bar.set_message(what.to_owned());

@@ -1,8 +1,9 @@
 //! From the common options to an opened model.
 
-use crate::arguments::{Common, Engine};
+use crate::arguments::{Common, Engine, Weights};
 use crate::failure::Failure;
-use kinglet::{Builder, DEFAULT_MODEL, Kinglet, Model, SamplingOptions, Threads};
+use crate::progress::Progress;
+use kinglet::{Builder, CancelHandle, DEFAULT_MODEL, Kinglet, Model, SamplingOptions, Threads, WeightStorage};
 use log::LevelFilter;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -41,7 +42,12 @@ impl Common {
             Engine::Tract => kinglet::Engine::Tract,
             Engine::Ort => kinglet::Engine::Ort,
         };
-        let mut builder = Kinglet::builder().threads(threads).engine(engine).exact(self.exact);
+        let weights = match self.weights {
+            Weights::Auto => WeightStorage::Auto,
+            Weights::InPlace => WeightStorage::InPlace,
+            Weights::Resident => WeightStorage::Resident,
+        };
+        let mut builder = Kinglet::builder().threads(threads).engine(engine).exact(self.exact).weights(weights);
         if let Some(budget) = self.memory_budget {
             builder = builder.memory_budget(budget);
         }
@@ -52,6 +58,14 @@ impl Common {
             builder = builder.variant(variant);
         }
         builder
+    }
+
+    /// Opens the model and does what its first answer would have to do first, with a bar where that takes long.
+    pub(crate) fn open_ready(&self) -> Result<Model, Failure> {
+        let model = self.open()?;
+        let progress = Progress::bar(self, 100, "preparing weights");
+        model.prepare(&CancelHandle::default(), |share| progress.set((share * 100.0) as u64))?;
+        Ok(model)
     }
 
     /// Opens the model.

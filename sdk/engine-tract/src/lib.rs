@@ -13,7 +13,8 @@
 //! 4. `plan`: the list handed to tract, which types it, adds the operators that are its own, and runs it through a
 //!    closure that borrows all state of a step. Where every operator is ours, `walk` can also run the list by itself.
 //!
-//! The runner keeps keys and values in reference-counted pages (`cache`).
+//! The runner keeps keys and values in reference-counted pages (`cache`). Quantised weights are read from the map or, once
+//! rearranged, from memory (`resident`).
 #![forbid(unsafe_code)]
 
 mod build;
@@ -23,6 +24,7 @@ mod model;
 mod plan;
 mod program;
 mod recognise;
+mod resident;
 mod rotary;
 mod run;
 mod runner;

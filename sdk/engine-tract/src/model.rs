@@ -6,12 +6,15 @@ use crate::fuse::fuse;
 use crate::plan::Plan;
 use crate::program::{Op, Program};
 use crate::recognise::{Facts, Window};
+use crate::resident::{Residence, resident_bytes, wanted};
 use crate::run::Machine;
 use crate::runner::{Executor, TractRunner, pages_for};
 use crate::walk::Walk;
 use kinglet_bundle::Bundle;
 use kinglet_bundle::onnx::{Dim, Graph};
-use kinglet_engine::{EngineError, KvType, MemoryEstimate, Model, ModelInfo, Precision, Runner, RunnerOptions, Threads};
+use kinglet_engine::{
+    EngineError, KvType, MemoryEstimate, Model, ModelInfo, Precision, Runner, RunnerOptions, Threads, WeightStorage,
+};
 use kinglet_kernels::{Activations, KvLayout, Pool};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -52,6 +55,7 @@ pub struct TractModel {
     /// None where the program runs by itself.
     plan: Option<Plan>,
     layout: KvLayout,
+    residence: Arc<Residence>,
 }
 
 /// Context of a model that names none.
@@ -91,16 +95,22 @@ impl TractModel {
         };
         let mut program = build(graph, &facts, &given.logits)?;
         fuse(&mut program)?;
+        program.number_parts();
         let layout = KvLayout::new(&program.layers, PAGE).map_err(|e| EngineError::UnsupportedGraph(e.to_string()))?;
         let info = Arc::new(info_of(&program, given.max_context));
         let by_itself = options.walk && info.foreign_ops.is_empty();
         let plan = if by_itself { None } else { Some(Plan::new(&program, graph)?) };
-        Ok(Self { info, program: Arc::new(program), plan, layout })
+        Ok(Self { info, program: Arc::new(program), plan, layout, residence: Arc::default() })
     }
 
     /// Names of the operators in running order.
     pub fn operators(&self) -> impl Iterator<Item = &'static str> {
         self.program.steps.iter().map(|s| s.op.name())
+    }
+
+    /// Whether a runner with these options reads resident weights.
+    fn is_resident(&self, options: &RunnerOptions) -> bool {
+        !options.exact_activations && wanted(options.weights, self.info.weight_bytes)
     }
 
     fn context(&self, options: &RunnerOptions) -> usize {
@@ -124,7 +134,7 @@ impl Model for TractModel {
             .max()
             .unwrap_or(0);
         MemoryEstimate {
-            weights: self.info.weight_bytes,
+            weights: if self.is_resident(options) { resident_bytes(&self.program) } else { self.info.weight_bytes },
             kv: (pages * self.layout.page_bytes()) as u64,
             kv_per_token: (self.layout.page_bytes() / PAGE) as u64,
             scratch: ((all_rows * STEP_ROWS * LIVE_BUFFERS + self.program.vocab * options.sequences * 2) * size_of::<f32>())
@@ -153,6 +163,8 @@ impl Model for TractModel {
             machine,
             executor,
             context,
+            residence: self.is_resident(options).then(|| self.residence.clone()),
+            may_stay_in_place: options.weights == WeightStorage::Auto,
             logits: vec![],
         }))
     }

@@ -16,6 +16,8 @@ pub(crate) type ValueId = usize;
 pub(crate) struct Part {
     pub(crate) weight: Weight,
     pub(crate) bias: Option<Vector>,
+    /// Its number among the program's parts, which is what resident weights are known by.
+    pub(crate) number: usize,
 }
 
 /// RMS norm over the last dimension: `x / rms(x) * (weight + offset)`.
@@ -138,14 +140,40 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Weights with their sizes, each use counted once.
-    pub(crate) fn weights(&self) -> impl Iterator<Item = &Weight> {
+    /// The parts of all products, in running order.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &Part> {
         self.steps.iter().flat_map(|s| match &s.op {
-            Op::Embed { table, .. } => vec![table],
-            Op::Linear(parts) => parts.iter().map(|p| &p.weight).collect(),
-            Op::Gated { gate, up, .. } => vec![&gate.weight, &up.weight],
+            Op::Linear(parts) => parts.iter().collect(),
+            Op::Gated { gate, up, .. } => vec![gate, up],
             _ => vec![],
         })
+    }
+
+    /// Numbers the parts of all products in running order.
+    pub(crate) fn number_parts(&mut self) {
+        let mut number = 0;
+        for step in &mut self.steps {
+            let parts: Vec<&mut Part> = match &mut step.op {
+                Op::Linear(parts) => parts.iter_mut().collect(),
+                Op::Gated { gate, up, .. } => vec![gate, up],
+                _ => vec![],
+            };
+            for part in parts {
+                part.number = number;
+                number += 1;
+            }
+        }
+    }
+
+    /// Weights with their sizes, each use counted once.
+    pub(crate) fn weights(&self) -> impl Iterator<Item = &Weight> {
+        self.steps
+            .iter()
+            .flat_map(|s| match &s.op {
+                Op::Embed { table, .. } => Some(table),
+                _ => None,
+            })
+            .chain(self.parts().map(|part| &part.weight))
     }
 
     /// The operators left to tract, by ONNX type, sorted, each once.

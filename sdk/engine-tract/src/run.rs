@@ -5,7 +5,7 @@ use crate::program::{Attention, Norm, Op, Part, Program, Step};
 use crate::rotary::RotaryBuffer;
 use crate::weight::{Vector, Weight};
 use kinglet_engine::{CacheId, EngineError, LogitsWanted, SequenceStep, TokenId};
-use kinglet_kernels::{Activations, AttentionShape, HeadNorm, Linear, Pool, RotaryRows, Run, Scratch};
+use kinglet_kernels::{Activations, AttentionShape, HeadNorm, Linear, Pool, Resident, RotaryRows, Run, Scratch};
 use std::sync::Arc;
 
 /// Consecutive rows of a step that belong to one sequence.
@@ -24,6 +24,8 @@ pub(crate) struct Machine {
     pool: Pool,
     scratch: Scratch,
     activations: Activations,
+    /// Quantised weights in tiles, once they are made.
+    pub(crate) resident: Option<Arc<Resident>>,
     pub(crate) caches: Caches,
     /// The step's tokens, `[rows]`.
     tokens: Vec<TokenId>,
@@ -38,7 +40,11 @@ impl Machine {
     pub(crate) fn new(program: Arc<Program>, pool: Pool, caches: Caches, activations: Activations) -> Self {
         let rotaries = program.rotaries.iter().map(|_| RotaryBuffer::default()).collect();
         let (tokens, rows, picked) = (vec![], vec![], vec![]);
-        Self { program, pool, scratch: Scratch::default(), activations, caches, tokens, rows, picked, rotaries }
+        Self { program, pool, scratch: Scratch::default(), activations, resident: None, caches, tokens, rows, picked, rotaries }
+    }
+
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.pool
     }
 
     pub(crate) fn tokens(&self) -> &[TokenId] {
@@ -153,7 +159,7 @@ impl Machine {
     fn linear(&mut self, parts: &[Part], x: &[f32], y: &mut [f32]) -> Done {
         let mut linears = [const { None }; MAX_PARTS];
         for (slot, part) in linears.iter_mut().zip(parts) {
-            *slot = Some(linear_of(part)?);
+            *slot = Some(linear_of(part, self.resident.as_deref())?);
         }
         match linears {
             [Some(a), None, None] => kinglet_kernels::linear(&self.pool, &mut self.scratch, &[a], x, y, self.activations),
@@ -167,7 +173,8 @@ impl Machine {
     }
 
     fn gated(&mut self, gate: &Part, up: &Part, activation: kinglet_kernels::GateActivation, x: &[f32], y: &mut [f32]) -> Done {
-        let (gate, up) = (linear_of(gate)?, linear_of(up)?);
+        let resident = self.resident.as_deref();
+        let (gate, up) = (linear_of(gate, resident)?, linear_of(up, resident)?);
         kinglet_kernels::gated(&self.pool, &mut self.scratch, gate, up, activation, x, y, self.activations);
         Ok(())
     }
@@ -201,8 +208,12 @@ type Done = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 /// Weights that one product can have side by side: q, k and v.
 const MAX_PARTS: usize = 3;
 
-fn linear_of(part: &Part) -> Result<Linear<'_>, kinglet_kernels::ShapeError> {
-    Ok(Linear { weight: part.weight.matrix()?, bias: part.bias.as_ref().map(Vector::floats) })
+fn linear_of<'a>(part: &'a Part, resident: Option<&'a Resident>) -> Result<Linear<'a>, kinglet_kernels::ShapeError> {
+    let weight = match resident.and_then(|resident| resident.matrix(part.number)) {
+        Some(weight) => weight,
+        None => part.weight.matrix()?,
+    };
+    Ok(Linear { weight, bias: part.bias.as_ref().map(Vector::floats) })
 }
 
 fn head_norm(norm: &Norm) -> HeadNorm<'_> {

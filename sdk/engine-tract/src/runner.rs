@@ -3,6 +3,7 @@
 use crate::cache::{Caches, PAGE};
 use crate::plan::State;
 use crate::program::Program;
+use crate::resident::Residence;
 use crate::run::Machine;
 use crate::walk::Walk;
 use kinglet_engine::{CacheId, CancelToken, EngineError, Logits, ModelInfo, Runner, SequenceStep, check_step};
@@ -20,6 +21,10 @@ pub(crate) struct TractRunner {
     pub(crate) machine: Machine,
     pub(crate) executor: Executor,
     pub(crate) context: usize,
+    /// Where resident weights are to come from; `None` where they are read in place.
+    pub(crate) residence: Option<Arc<Residence>>,
+    /// Whether weights may be read in place after all where the memory for resident ones is refused.
+    pub(crate) may_stay_in_place: bool,
     /// The last step's logits, `[rows, vocab]`.
     pub(crate) logits: Vec<f32>,
 }
@@ -51,6 +56,20 @@ impl Runner for TractRunner {
         self.context
     }
 
+    fn prepare(&mut self, cancel: &CancelToken, progress: &mut dyn FnMut(f32)) -> Result<(), EngineError> {
+        if let (Some(residence), None) = (&self.residence, &self.machine.resident) {
+            match residence.get(&self.program, self.machine.pool(), cancel, progress) {
+                Ok(resident) => self.machine.resident = Some(resident),
+                Err(refused @ EngineError::Backend { .. }) if self.may_stay_in_place => {
+                    log::warn!("weights are read in place: {refused}");
+                    self.residence = None;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     fn create_cache(&mut self) -> Result<CacheId, EngineError> {
         Ok(self.caches().create())
     }
@@ -77,6 +96,7 @@ impl Runner for TractRunner {
 
     fn step(&mut self, sequences: &[SequenceStep<'_>], cancel: &CancelToken) -> Result<Logits<'_>, EngineError> {
         check_step(sequences, self.info.vocab, self.context, |c| self.cache_len(c))?;
+        self.prepare(cancel, &mut |_| {})?;
         self.logits.clear();
         let result = self.machine.begin(sequences).and_then(|()| self.run(cancel));
         self.machine.end(sequences, result.is_ok());

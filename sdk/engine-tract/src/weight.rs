@@ -69,6 +69,13 @@ impl FloatData {
         }
     }
 
+    fn release(&self) {
+        match self {
+            Self::F32(Vector::Mapped(bytes)) | Self::F32Bytes(bytes) | Self::F16(bytes) | Self::BF16(bytes) => bytes.release(),
+            Self::F32(Vector::Owned(_)) => {}
+        }
+    }
+
     fn view(&self) -> Floats<'_> {
         match self {
             Self::F32(v) => Floats::F32(v.floats()),
@@ -142,6 +149,19 @@ impl Weight {
     /// The rows `range` of these rows.
     pub(crate) fn slice(&self, range: Range<usize>) -> Self {
         Self { rows: self.rows.start + range.start..self.rows.start + range.end, ..self.clone() }
+    }
+
+    /// Gives the memory of the mapped bytes back; they are read from the file when they are next needed.
+    pub(crate) fn release(&self) {
+        match &*self.storage {
+            Storage::Float { data, .. } => data.release(),
+            Storage::Blocks { packed: data, scales, zero_points, .. } | Storage::Nibbles { data, scales, zero_points, .. } => {
+                data.release();
+                scales.release();
+                zero_points.iter().for_each(Bytes::release);
+            }
+            Storage::Integers { data, .. } => data.release(),
+        }
     }
 
     pub(crate) fn precision(&self) -> Precision {

@@ -16,7 +16,7 @@ mod runner;
 
 pub use cancel::CancelToken;
 pub use error::EngineError;
-pub use model::{KvType, MemoryEstimate, Model, ModelInfo, Precision, RunnerOptions, Threads};
+pub use model::{KvType, MemoryEstimate, Model, ModelInfo, Precision, RunnerOptions, Threads, WeightStorage};
 pub use runner::{CacheId, Logits, LogitsWanted, Runner, SequenceStep, check_step};
 
 /// A token id, an index into the model's vocabulary.

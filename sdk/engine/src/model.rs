@@ -95,6 +95,18 @@ impl KvType {
     }
 }
 
+/// Where quantised weights are read from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WeightStorage {
+    /// Resident where the machine has room for that, in place otherwise.
+    #[default]
+    Auto,
+    /// From the model's files, mapped: ready at once, and the system may take the memory back.
+    InPlace,
+    /// From memory, rearranged for the processor before the first step: faster, and the work of a moment.
+    Resident,
+}
+
 /// What a runner is made for. The defaults: 2,048 positions (or the model's maximum if that is smaller), room for 8 such
 /// sequences, threads chosen by the engine, float32 keys and values, quantised activations allowed.
 ///
@@ -117,18 +129,27 @@ pub struct RunnerOptions {
     pub kv_type: KvType,
     /// Multiply quantised weights with float32 activations instead of int8 ones: exact and several times slower.
     pub exact_activations: bool,
+    /// Where quantised weights are read from; exact activations read them in place.
+    pub weights: WeightStorage,
 }
 
 impl Default for RunnerOptions {
     fn default() -> Self {
-        Self { context: 2048, sequences: 8, threads: Threads::Auto, kv_type: KvType::default(), exact_activations: false }
+        Self {
+            context: 2048,
+            sequences: 8,
+            threads: Threads::Auto,
+            kv_type: KvType::default(),
+            exact_activations: false,
+            weights: WeightStorage::default(),
+        }
     }
 }
 
 /// Bytes that running a model takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemoryEstimate {
-    /// Weights: file pages that the system may evict.
+    /// Weights: file pages that the system may evict, or resident memory.
     pub weights: u64,
     /// Keys and values when the arena is full.
     pub kv: u64,

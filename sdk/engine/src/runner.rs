@@ -108,6 +108,16 @@ pub trait Runner: Send {
     /// Positions one sequence may hold.
     fn context(&self) -> usize;
 
+    /// Does what the first step would have to do before it can run, such as rearranging weights; nothing where that is done.
+    /// `progress` hears how much is done, from 0 to 1.
+    ///
+    /// # Errors
+    /// [`EngineError::Cancelled`] soon after `cancel` is raised: a later call begins again; [`EngineError::Backend`].
+    fn prepare(&mut self, cancel: &CancelToken, progress: &mut dyn FnMut(f32)) -> Result<(), EngineError> {
+        let _ = (cancel, progress);
+        Ok(())
+    }
+
     /// An empty cache. It takes memory as it grows.
     ///
     /// # Errors

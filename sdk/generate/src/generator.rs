@@ -89,6 +89,14 @@ impl Generator {
         &logits[..self.text_vocab()]
     }
 
+    /// Does now what the first step would have to do before it can run; `progress` hears how much is done, from 0 to 1.
+    ///
+    /// # Errors
+    /// What the engine fails with; [`EngineError::Cancelled`] soon after `cancel` is raised.
+    pub fn prepare(&self, cancel: &CancelToken, progress: &mut dyn FnMut(f32)) -> Result<(), EngineError> {
+        self.runner().prepare(cancel, progress)
+    }
+
     /// Bytes that all key/value caches take now. Waits for a step in progress.
     pub fn kv_bytes(&self) -> usize {
         self.runner().kv_bytes()

@@ -7,6 +7,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::cpu::Isa;
 use crate::float_product::Rows;
 use crate::matrix::{Matrix, TiledShape, TiledWeights, fill_tile, largest_scale, scale_power};
 use crate::memory::LargePages;
@@ -34,9 +35,9 @@ struct Place {
 }
 
 impl Resident {
-    /// Bytes that the tiles of these matrices take with the pool's instruction set; those that stay in place count nothing.
-    pub fn bytes_needed(pool: &Pool, matrices: &[Matrix<'_>]) -> usize {
-        matrices.iter().filter_map(|matrix| TiledShape::of(matrix, pool.isa())).map(|shape| shape.bytes()).sum()
+    /// Bytes that the tiles of a matrix take with an instruction set; `None` where it stays in place.
+    pub fn bytes_needed(isa: Isa, matrix: &Matrix<'_>) -> Option<usize> {
+        TiledShape::of(matrix, isa).map(|shape| shape.bytes())
     }
 
     /// Rearranges the matrices one after the other, for use with the pool's instruction set. After each, `done` is given its index
@@ -50,7 +51,8 @@ impl Resident {
         matrices: &[Matrix<'_>],
         mut done: impl FnMut(usize, bool) -> ControlFlow<()>,
     ) -> io::Result<Option<Resident>> {
-        let mut memory = LargePages::new(Resident::bytes_needed(pool, matrices))?;
+        let bytes = matrices.iter().filter_map(|matrix| Resident::bytes_needed(pool.isa(), matrix)).sum();
+        let mut memory = LargePages::new(bytes)?;
         let mut places = Vec::with_capacity(matrices.len());
         let mut start = 0;
         for (index, matrix) in matrices.iter().enumerate() {

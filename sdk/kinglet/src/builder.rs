@@ -3,7 +3,7 @@
 use crate::find::Places;
 use crate::{Bytes, Error, Model, ModelReport};
 use kinglet_bundle::{Bundle, OpenOptions};
-use kinglet_engine::Threads;
+use kinglet_engine::{Threads, WeightStorage};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -35,6 +35,7 @@ pub(crate) struct Settings {
     pub(crate) engine: Engine,
     pub(crate) variant: Option<String>,
     pub(crate) exact: bool,
+    pub(crate) weights: WeightStorage,
     pub(crate) end_tokens: bool,
 }
 
@@ -66,6 +67,7 @@ impl Default for Builder {
             engine: Engine::Auto,
             variant: None,
             exact: false,
+            weights: WeightStorage::Auto,
             end_tokens: true,
         };
         Builder { settings }
@@ -115,6 +117,13 @@ impl Builder {
     /// Multiplies quantised weights with float32 activations instead of int8 ones: exact, and several times slower.
     pub fn exact(mut self, exact: bool) -> Builder {
         self.settings.exact = exact;
+        self
+    }
+
+    /// Where quantised weights are read from; by default from memory of their own, rearranged before the first step, where the
+    /// machine has room for that. In place, from the mapped files, a model is ready at once and slower.
+    pub fn weights(mut self, storage: WeightStorage) -> Builder {
+        self.settings.weights = storage;
         self
     }
 

@@ -46,7 +46,7 @@ pub use bytes::{Bytes, BytesError};
 pub use completion::{Completer, Continuation, ContinuationOptions, Continuations};
 pub use error::{Cause, Error};
 pub use find::DEFAULT_MODEL;
-pub use kinglet_engine::Threads;
+pub use kinglet_engine::{Threads, WeightStorage};
 pub use logits::{Likelihood, Logits, Positions};
 pub use machine::Machine;
 pub use model::Model;

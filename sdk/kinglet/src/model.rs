@@ -5,7 +5,7 @@ use crate::builder::Settings;
 use crate::lazy::Lazy;
 use crate::replies::read_extras;
 use crate::text::Text;
-use crate::{Bytes, Error};
+use crate::{Bytes, CancelHandle, Error};
 use kinglet_bundle::Bundle;
 use kinglet_engine::{MemoryEstimate, Model as _, RunnerOptions};
 use kinglet_generate::{Generator, GeneratorOptions, SamplingOptions};
@@ -43,6 +43,15 @@ impl Model {
         let (sampling, settings) = (recommended_sampling(&bundle), settings.clone());
         let (text, replier) = (Lazy::new(), Lazy::new());
         Ok(Model(Arc::new(Opened { bundle, engine, settings, fit, generator, sampling, extras, text, replier })))
+    }
+
+    /// Does now what the first answer would have to do first, such as rearranging weights: a moment for small models, a second
+    /// or two for large ones. `progress` hears how much is done, from 0 to 1. Nothing happens where it is done already.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] soon after `cancel` is raised, [`Error::OutOfMemory`] or another where the engine fails.
+    pub fn prepare(&self, cancel: &CancelHandle, mut progress: impl FnMut(f32)) -> Result<(), Error> {
+        Ok(self.0.generator.prepare(&cancel.0, &mut progress)?)
     }
 
     /// Positions that one conversation may hold.
@@ -83,6 +92,7 @@ pub(crate) fn runner_options(room: Room, settings: &Settings) -> RunnerOptions {
         sequences: room.sequences,
         threads: settings.threads,
         exact_activations: settings.exact,
+        weights: settings.weights,
         ..RunnerOptions::default()
     }
 }

@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::output::{BOLD, Output};
 use crate::progress::Progress;
 use clap::{Args, ValueEnum};
-use kinglet::Model;
+use kinglet::{CancelHandle, Model};
 use measure::{Batch, Bench};
 use serde_json::{Map, Value};
 use std::time::Instant;
@@ -46,6 +46,9 @@ pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> R
     if let Some(megabytes) = memory::resident_mb() {
         put(&mut figures, "rss_load_mb", megabytes, 1);
     }
+    let started = Instant::now();
+    model.prepare(&CancelHandle::default(), |_| {})?;
+    put(&mut figures, "prepare_s", started.elapsed().as_secs_f64(), 4);
     measure_all(common, arguments.only, &model, &mut figures)?;
     if let Some(megabytes) = memory::peak_mb() {
         put(&mut figures, "rss_peak_mb", megabytes, 1);
@@ -109,6 +112,7 @@ fn put(figures: &mut Figures, key: &str, value: f64, digits: i32) {
 fn explained(key: &str) -> (&'static str, &'static str) {
     match key {
         "load_s" => ("s", "to be ready for a prompt"),
+        "prepare_s" => ("s", "to rearrange weights, before the first prompt"),
         "ttft128_ms" => ("ms", "from a prompt of 128 tokens to the first token of the answer"),
         "prefill128" => ("tok/s", "reading a prompt of 128 tokens"),
         "prefill512" => ("tok/s", "reading a prompt of 512 tokens"),

@@ -42,7 +42,7 @@ enum Line<'a> {
 }
 
 pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
-    let model = common.open()?;
+    let model = common.open_ready()?;
     let Length { tokens, stop } = &arguments.length;
     let sampling = Some(arguments.sampling.over(model.recommended_sampling(), common.seed));
     let generation = GenerationOptions { max_new_tokens: *tokens as usize, sampling, stop: stop.clone() };

@@ -52,7 +52,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> R
         Positions::Last => kinglet::Positions::Last,
         Positions::All => kinglet::Positions::All,
     };
-    let model = common.open()?;
+    let model = common.open_ready()?;
     let logits = {
         let _progress = Progress::spinner(common, "computing logits");
         model.logits(ids, positions, &CancelHandle::default())?

@@ -49,7 +49,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> R
     let defaults = SmartReplyOptions::default();
     let options =
         SmartReplyOptions { count: arguments.count.into(), bank, seed: common.seed.unwrap_or(defaults.seed), ..defaults };
-    let model = common.open()?;
+    let model = common.open_ready()?;
     let answer = {
         let _progress = Progress::spinner(common, "reading the conversation");
         model.smart_reply(&conversation, options)?

@@ -81,7 +81,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> R
     let Length { tokens, stop } = &arguments.length;
     let sampling = Some(arguments.sampling.over(&SamplingOptions::default(), common.seed));
     let options = GenerationOptions { max_new_tokens: *tokens as usize, sampling, stop: stop.clone() };
-    let model = common.open()?;
+    let model = common.open_ready()?;
     let mut completer = model.completer()?;
     let interrupt = Interrupt::watch();
     let cancel = completer.cancel_handle();

@@ -60,7 +60,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> R
         return Err(Failure::failed(format!("{source} holds no candidates; write one on each line")));
     }
     let conversation = arguments.conversation.as_deref().map(|file| conversation::read(Source::of(file))).transpose()?;
-    let model = common.open()?;
+    let model = common.open_ready()?;
     let scores = {
         let _progress = Progress::spinner(common, "scoring");
         let cancel = CancelHandle::default();

@@ -30,7 +30,7 @@ impl<'g> Recogniser<'_, 'g> {
 
     fn float_product(&self, node: &'g Node) -> Result<Option<(Part, &'g str)>, EngineError> {
         let (Some(x), Some(w)) = (node.input(0), node.input(1)) else { return Ok(None) };
-        Ok(Weight::behind(self.source, w)?.map(|weight| (Part { weight, bias: None }, self.unpruned(x))))
+        Ok(Weight::behind(self.source, w)?.map(|weight| (Part { weight, bias: None, number: 0 }, self.unpruned(x))))
     }
 
     fn block_product(&self, node: &'g Node) -> Result<(Part, &'g str), EngineError> {
@@ -55,7 +55,7 @@ impl<'g> Recogniser<'_, 'g> {
         let tensors = BlockTensors { packed, scales, zero_points: tensor(3) };
         let weight = Weight::blocks(node, bits, size("N")?, size("K")?, size("block_size")?, tensors)?;
         let bias = tensor(5).map(Vector::of).transpose()?;
-        Ok((Part { weight, bias }, self.unpruned(x)))
+        Ok((Part { weight, bias, number: 0 }, self.unpruned(x)))
     }
 
     /// `product + constant vector`.
@@ -92,7 +92,7 @@ impl<'g> Recogniser<'_, 'g> {
         let tensor = |i: usize| product.input(i).and_then(|v| source.constant(v));
         let data = tensor(1).ok_or_else(|| unsupported(product, "its weight is not a constant"))?;
         let weight = Weight::integers(product, data, Layout::Kn, scales, tensor(3))?;
-        Ok(Some((Part { weight, bias: None }, self.unpruned(x))))
+        Ok(Some((Part { weight, bias: None, number: 0 }, self.unpruned(x))))
     }
 
     /// `Split` or `Slice` of a product's columns: the same product over some rows of its weight.
@@ -106,7 +106,7 @@ impl<'g> Recogniser<'_, 'g> {
             return Ok(None);
         };
         let bias = part.bias.map(|b| Vector::owned(b.floats()[range.clone()].to_vec()));
-        Ok(Some((Part { weight: part.weight.slice(range), bias }, input)))
+        Ok(Some((Part { weight: part.weight.slice(range), bias, number: 0 }, input)))
     }
 
     fn split_range(&self, node: &Node, value: &str, n: usize) -> Option<std::ops::Range<usize>> {

@@ -29,7 +29,7 @@ struct Case {
 
 pub(super) fn run(common: &Common, source: Source<'_>, out: &mut Output) -> Result<(), Failure> {
     let lines = source.lines()?;
-    let model = common.open()?;
+    let model = common.open_ready()?;
     let progress = Progress::bar(common, lines.len() as u64, "scoring");
     let (mut summary, started) = (Summary::default(), Instant::now());
     for (number, line) in &lines {

@@ -29,7 +29,7 @@ enum Content {
 
 pub(super) fn run(common: &Common, source: Source<'_>, out: &mut Output) -> Result<(), Failure> {
     let content = parse(source.text()?).map_err(|reason| Failure::failed(format!("{source}: {reason}")))?;
-    let model = common.open()?;
+    let model = common.open_ready()?;
     let texts = match &content {
         Content::Text(_) => 1,
         Content::Dialogues(dialogues) => dialogues.len(),

@@ -1,0 +1,74 @@
+//! A model's resident weights: made once, before the first step, and shared by all its runners.
+
+use crate::program::{Part, Program};
+use kinglet_engine::{CancelToken, EngineError, WeightStorage};
+use kinglet_kernels::{Isa, Matrix, Pool, Resident, ShapeError};
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Made by the first runner that wants them.
+#[derive(Debug, Default)]
+pub(crate) struct Residence(Mutex<Option<Arc<Resident>>>);
+
+impl Residence {
+    /// The resident weights; made now if they are not there yet. `progress` hears the share of the bytes that is done.
+    ///
+    /// # Errors
+    /// [`EngineError::Cancelled`], and [`EngineError::Backend`] where the system refuses the memory.
+    pub(crate) fn get(
+        &self,
+        program: &Program,
+        pool: &Pool,
+        cancel: &CancelToken,
+        progress: &mut dyn FnMut(f32),
+    ) -> Result<Arc<Resident>, EngineError> {
+        // Only what is whole is ever stored, so a lock poisoned by a panic elsewhere is still good.
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(resident) = &*kept {
+            return Ok(resident.clone());
+        }
+        let failed = |source| EngineError::Backend { engine: crate::model::NAME, node: None, source };
+        let parts: Vec<&Part> = program.parts().collect();
+        let matrices: Result<Vec<Matrix<'_>>, ShapeError> = parts.iter().map(|part| part.weight.matrix()).collect();
+        let matrices = matrices.map_err(|e| failed(e.into()))?;
+        let total: u64 = parts.iter().map(|part| part.weight.bytes()).sum();
+        let mut done = 0;
+        let made = Resident::new(pool, &matrices, |index, tiled| {
+            // The bytes in the file are not read again: never two copies in memory.
+            if tiled {
+                parts[index].weight.release();
+            }
+            done += parts[index].weight.bytes();
+            progress(done as f32 / total as f32);
+            if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        let resident = Arc::new(made.map_err(|e| failed(e.into()))?.ok_or(EngineError::Cancelled)?);
+        Ok(kept.insert(resident).clone())
+    }
+}
+
+/// Bytes of the products' weights once they are resident: those without tiles stay in the file.
+pub(crate) fn resident_bytes(program: &Program) -> u64 {
+    let bytes = |part: &Part| {
+        let tiles = part.weight.matrix().ok().and_then(|matrix| Resident::bytes_needed(Isa::best(), &matrix));
+        tiles.map_or(part.weight.bytes(), |bytes| bytes as u64)
+    };
+    program.parts().map(bytes).sum()
+}
+
+/// Whether weights of `bytes` are to be resident: where that is asked for, or left to the engine and the machine has twice as
+/// much memory to spare.
+pub(crate) fn wanted(storage: WeightStorage, bytes: u64) -> bool {
+    match storage {
+        WeightStorage::Resident => true,
+        WeightStorage::InPlace => false,
+        WeightStorage::Auto => available_bytes().is_none_or(|available| bytes <= available / 2),
+    }
+}
+
+/// Memory that new work can have, as Linux and Android tell it.
+fn available_bytes() -> Option<u64> {
+    let info = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = info.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+}
