@@ -18,6 +18,7 @@
 
 mod build;
 mod cache;
+mod failure;
 mod fuse;
 mod model;
 mod plan;

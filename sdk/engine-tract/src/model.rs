@@ -2,6 +2,7 @@
 
 use crate::build::build;
 use crate::cache::{Caches, PAGE};
+use crate::failure::NAME;
 use crate::fuse::fuse;
 use crate::plan::Plan;
 use crate::program::{Op, Program};
@@ -15,9 +16,6 @@ use kinglet_engine::{EngineError, KvType, MemoryEstimate, Model, ModelInfo, Prec
 use kinglet_kernels::{Activations, KvLayout, Pool};
 use std::collections::HashMap;
 use std::sync::Arc;
-
-/// The engine's name in `--engine` and in errors.
-pub(crate) const NAME: &str = "tract";
 
 /// How a model is run. By default: by a tract plan.
 ///
