@@ -41,7 +41,7 @@ class Checkpoint:
     inner: float = 1.6
 
 
-# The builder takes any product with as many columns as there are tokens for the head: no other width may be 72 or 128.
+# The builder takes any product with as many columns as there are tokens for the head: no other width may be 40, 72 or 128.
 HEADS = dict(num_attention_heads=4, num_key_value_heads=2, head_dim=16)
 LONG = dict(hidden_size=32, intermediate_size=32, num_hidden_layers=2, max_position_embeddings=768, vocab_size=128, **HEADS)
 SHORT = dict(hidden_size=32, intermediate_size=32, num_hidden_layers=1, max_position_embeddings=192, vocab_size=72, **HEADS)
@@ -53,18 +53,18 @@ CHECKPOINTS = [
                seed=8, prompts=(1, 7, 128, 700), theta=1e6),
     Checkpoint("llama", "LlamaConfig", dict(SHORT, vocab_size=128, tie_word_embeddings=False, rms_norm_eps=1e-5), seed=8, theta=5e5),
     Checkpoint("mistral", "MistralConfig", dict(SHORT, sliding_window=48, tie_word_embeddings=False), seed=8),
-    Checkpoint("gemma2", "Gemma2Config", dict(SHORT, **SOFTCAPS, hidden_size=16, num_hidden_layers=2, sliding_window=48), seed=1, embedding=0.3),
+    Checkpoint("gemma2", "Gemma2Config", dict(SHORT, **SOFTCAPS, hidden_size=16, num_hidden_layers=2, sliding_window=48), seed=1),
     Checkpoint("phi3", "Phi3Config", dict(SHORT, **TWO_HEADS, original_max_position_embeddings=192, sliding_window=None,
-               tie_word_embeddings=True), seed=3, partial_rotary=0.5),
+               tie_word_embeddings=True), seed=5, partial_rotary=0.5),
     Checkpoint("qwen3", "Qwen3Config", dict(SHORT, tie_word_embeddings=True, use_sliding_window=False), seed=11, theta=1e6),
 ]  # fmt: skip
 
-NARROW = dict(hidden_size=64, intermediate_size=32, num_hidden_layers=1, max_position_embeddings=160, vocab_size=72, **HEADS)
+NARROW = dict(hidden_size=64, intermediate_size=32, num_hidden_layers=1, max_position_embeddings=160, vocab_size=40, **HEADS)
 QWEN = dict(use_sliding_window=False, rms_norm_eps=1e-6)
-QUANTISED = [  # short products, so that every quantisation has a folder; `wide` has two whole blocks of 128 in a row
-    Checkpoint("tied", "Qwen2Config", dict(NARROW, **QWEN, tie_word_embeddings=True), seed=5),
-    Checkpoint("wide", "Qwen2Config", dict(NARROW, **QWEN, tie_word_embeddings=True, intermediate_size=256), seed=3),
-    Checkpoint("untied", "LlamaConfig", dict(NARROW, tie_word_embeddings=False, rms_norm_eps=1e-6), seed=8),
+QUANTISED = [  # short products, so that every quantisation has a folder; `wide` has a whole block of 128 in a row
+    Checkpoint("tied", "Qwen2Config", dict(NARROW, **QWEN, tie_word_embeddings=True), seed=8),
+    Checkpoint("wide", "Qwen2Config", dict(NARROW, **QWEN, tie_word_embeddings=True, intermediate_size=128), seed=4),
+    Checkpoint("untied", "LlamaConfig", dict(NARROW, tie_word_embeddings=False, rms_norm_eps=1e-6), seed=5),
 ]
 
 

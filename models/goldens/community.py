@@ -1,4 +1,4 @@
-"""Folders in the shape of onnx-community: the graphs under `onnx/`, one file per precision, made from the llama folders."""
+"""Folders in the shape of onnx-community: the graphs under `onnx/`, one file per precision, made from the llama checkpoint."""
 
 import json
 import shutil
@@ -14,12 +14,13 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 
 import checkpoints
 import families
-from layouts import Workplace, empty
+from layouts import Workplace, builder, empty
 from quantised import measure
-from rewrites import save_parts, short_names, with_kept_logits, with_rotary_nodes
+from rewrites import save_parts, short_names, shorten, with_head_size, with_kept_logits, with_rotary_nodes
 
 Fail = Callable[[str], None]
-VOCAB = next(c for c in checkpoints.CHECKPOINTS if c.name == "llama").shape["vocab_size"]
+LLAMA = next(c for c in checkpoints.CHECKPOINTS if c.name == "llama")
+VOCAB, HEAD = LLAMA.shape["vocab_size"], LLAMA.shape["head_dim"]
 TEXT_FILES = ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"]
 HALF = {"kv_cache_dtype": {"fp16": "float16", "q4f16": "float16"}, "use_external_data_format": {"model.onnx": 1, "model_q4.onnx": 2}}
 
@@ -60,6 +61,8 @@ def decomposed(source: Path, scratch: Path, onnx_folder: Path) -> dict[str, tupl
     save_parts(four_bits(fresh()), onnx_folder / "model_q4.onnx", 2)
     half = convert_float_to_float16(four_bits(fresh()), keep_io_types=["logits"])
     onnx.save(half, str(onnx_folder / "model_q4f16.onnx"))
+    for name in ("fp16", "quantized", "int8", "uint8", "q4f16"):
+        shorten(onnx_folder / f"model_{name}.onnx")
     return {
         "model_fp16.onnx": ("float16", "float16"),
         "model_quantized.onnx": ("int8", "int8 dynamic"),
@@ -72,19 +75,27 @@ def decomposed(source: Path, scratch: Path, onnx_folder: Path) -> dict[str, tupl
 
 def fused(source: Path, onnx_folder: Path) -> dict[str, tuple[str, str]]:
     """GroupQueryAttention with separate Q, K, V: rotation by position_ids outside it, and num_logits_to_keep."""
-    save_parts(with_rotary_nodes(onnx.load(str(source))), onnx_folder / "model.onnx", 1)
-    onnx.save(four_bits(with_kept_logits(onnx.load(str(source)))), str(onnx_folder / "model_q4.onnx"))
+
+    def fresh() -> ModelProto:
+        return with_head_size(onnx.load(str(source)), HEAD)
+
+    save_parts(with_rotary_nodes(fresh()), onnx_folder / "model.onnx", 1)
+    onnx.save(four_bits(with_kept_logits(fresh())), str(onnx_folder / "model_q4.onnx"))
+    for name in ("model", "model_q4"):
+        shorten(onnx_folder / f"{name}.onnx")
     return {"model_q4.onnx": ("int4", "int8 blocks")}
 
 
 def make(work: Workplace, fail: Fail) -> list[dict[str, Any]]:
-    llama, out = work.out / "llama", empty(work.out / "community")
+    llama, out = work.done / "llama", empty(work.out / "community")
     entries = []
     plain = configured(llama / "optimum", out / "decomposed", **HALF)
     gqa = configured(llama / "optimum", out / "gqa")
+    checkpoints.write(LLAMA, empty(work.checkpoint("llama")))
+    separate = builder(work, "llama", work.scratch / "separate", "fp32", "fuse_qkv=false")
     variants = {
         plain: decomposed(llama / "optimum" / "model.onnx", work.scratch, plain),
-        gqa: fused(llama / "genai-separate" / "model.onnx", gqa),
+        gqa: fused(separate / "model.onnx", gqa),
     }
     for folder, made in variants.items():
         path = f"community/{folder.parent.name}"
@@ -93,7 +104,7 @@ def make(work: Workplace, fail: Fail) -> list[dict[str, Any]]:
         for file, (precision, rounding) in made.items():
             about = {"path": path, "layout": "community", "precision": precision, "checkpoint": "llama", "file": file}
             name = f"{folder.parent.name}-{Path(file).stem.removeprefix('model_')}"
-            entries.append(about | measure(out, name, folder / file, VOCAB, rounding))
+            entries.append(about | measure(out, name, folder / file, VOCAB, rounding, fail))
     return entries
 
 

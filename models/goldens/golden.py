@@ -152,4 +152,4 @@ def lively(path: Path, distinct: int, gap: float, fail: Callable[[str], None]) -
     """A golden run that repeats one token, or that hangs on rounding, would show little."""
     for p in json.loads(path.read_text())["prompts"]:
         if len(set(p["greedy"])) < distinct or p["min_gap"] < gap:
-            fail(f"{path.parent.name} {p['name']}: {len(set(p['greedy']))} distinct tokens, least gap {p['min_gap']}")
+            fail(f"{path.parent.name}/{path.stem} {p['name']}: {len(set(p['greedy']))} distinct tokens, least gap {p['min_gap']}")

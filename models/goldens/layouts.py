@@ -11,16 +11,23 @@ import subprocess
 import sys
 from pathlib import Path
 
-import onnx
 import onnxruntime_genai
+
+EXPORT = Path(__file__).with_name("optimum_export.py")
 
 
 class Workplace:
-    """Where the checkpoints lie, where folders go, and which Python runs Optimum."""
+    """Where folders are built (`out`), where finished ones lie (`done`), and which Python runs Optimum."""
 
-    def __init__(self, out: Path, scratch: Path, optimum: Path) -> None:
-        self.out, self.scratch, self.optimum = out, scratch, optimum
-        scratch.mkdir(parents=True, exist_ok=True)
+    def __init__(self, done: Path, scratch: Path, optimum: Path) -> None:
+        self.done, self.scratch, self.optimum = done, scratch, optimum
+        self.out = scratch / "out"
+        self.out.mkdir(parents=True, exist_ok=True)
+
+    def finish(self, group: str) -> None:
+        """Puts a group that is whole in the place of the old one."""
+        shutil.rmtree(self.done / group, ignore_errors=True)
+        shutil.copytree(self.out / group, self.done / group)
 
     def checkpoint(self, name: str) -> Path:
         return self.scratch / "hf" / name
@@ -71,8 +78,7 @@ def optimum(work: Workplace, checkpoint: str, folder: Path, together: list[str])
     places = {c: work.scratch / "optimum" / fingerprint(work.checkpoint(c)) for c in together}
     missing = [(work.checkpoint(c), p.with_suffix(".part")) for c, p in places.items() if not p.exists()]
     if missing:
-        script = Path(__file__).with_name("optimum_export.py")
-        run(work.scratch / "log" / "optimum", work.optimum, script, *(p for pair in missing for p in pair))
+        run(work.scratch / "log" / "optimum", work.optimum, EXPORT, *(p for pair in missing for p in pair))
         for _, part in missing:
             part.rename(part.with_suffix(""))
     shutil.copytree(places[checkpoint], folder, dirs_exist_ok=True)
@@ -95,12 +101,3 @@ def without_tokenizer(folder: Path) -> Path:
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
         (folder / name).unlink(missing_ok=True)
     return folder
-
-
-def histogram(graph: Path) -> dict[str, int]:
-    """How often each operator occurs, by name; contrib operators carry their domain."""
-    counts: dict[str, int] = {}
-    for node in onnx.load(str(graph), load_external_data=False).graph.node:
-        name = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
-        counts[name] = counts.get(name, 0) + 1
-    return dict(sorted(counts.items()))

@@ -15,13 +15,14 @@ os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", OMP_NUM_TH
 
 import community  # noqa: E402 (the libraries read the environment when they start)
 import families  # noqa: E402
+import kernels  # noqa: E402
 import quantised  # noqa: E402
 import text  # noqa: E402
 from layouts import Workplace  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 LIMIT = 3 * 1000 * 1000
-GROUPS = {**families.GROUPS, **quantised.GROUPS, **community.GROUPS, **text.GROUPS}
+GROUPS = {**families.GROUPS, **quantised.GROUPS, **community.GROUPS, **text.GROUPS, **kernels.GROUPS}
 
 
 def write_index(out: Path, groups: dict[str, list[dict[str, Any]]]) -> None:
@@ -37,7 +38,7 @@ def write_index(out: Path, groups: dict[str, list[dict[str, Any]]]) -> None:
 
 def check_output(out: Path, scratch: Path) -> list[str]:
     """What may not be committed: too much of it, or a path of this machine."""
-    files = [f for f in out.rglob("*") if f.is_file() and "__pycache__" not in f.parts]
+    files = [f for f in out.rglob("*") if f.is_file() and f.parent != out]
     size = sum(f.stat().st_size for f in files)
     print(f"{size / 1e6:.2f} MB in {len(files)} files")
     places = [str(p).encode() for p in (scratch, out, Path.home())]
@@ -56,7 +57,9 @@ def main() -> None:
     problems: list[str] = []
     for name in arguments.groups or GROUPS:
         print(f"== {name}", flush=True)
-        write_index(HERE, {name: GROUPS[name](work, problems.append)})
+        entries = GROUPS[name](work, problems.append)
+        work.finish(name)
+        write_index(HERE, {name: entries})
     problems += check_output(HERE, arguments.scratch)
     print(*problems, sep="\n", file=sys.stderr)
     sys.exit(bool(problems))

@@ -4,14 +4,16 @@
 usage: optimum_export.py CHECKPOINT OUT [CHECKPOINT OUT]...
 """
 
-import json
 import sys
-from pathlib import Path
 
-from optimum.exporters.onnx import main_export
+from optimum.exporters.onnx import main_export, onnx_export_from_model
+from transformers import AutoConfig, AutoModelForCausalLM
 
+TASK = "text-generation-with-past"
 for checkpoint, out in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
-    config = json.loads(Path(checkpoint, "config.json").read_text())
-    # the usual (sdpa) attention leaves Gemma 2's cap on the attention scores out of the graph without a word
-    eager = {"attn_implementation": "eager"} if config.get("attn_logit_softcapping") else {}
-    main_export(checkpoint, out, task="text-generation-with-past", model_kwargs=eager)
+    if getattr(AutoConfig.from_pretrained(checkpoint), "attn_logit_softcapping", None):
+        # main_export takes the sdpa attention, which leaves the cap on Gemma 2's scores out without a word
+        model = AutoModelForCausalLM.from_pretrained(checkpoint, attn_implementation="eager")
+        onnx_export_from_model(model, out, task=TASK)
+    else:
+        main_export(checkpoint, out, task=TASK)

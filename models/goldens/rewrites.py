@@ -122,6 +122,20 @@ def short_names(model: ModelProto) -> ModelProto:
     return model
 
 
+def shorten(graph: Path) -> None:
+    """The same for a file, whose external data stay as they are."""
+    graph.write_bytes(short_names(onnx.load(str(graph), load_external_data=False)).SerializeToString())
+
+
+def with_head_size(model: ModelProto, size: int) -> ModelProto:
+    """Says in the caches' shapes what the builder leaves open."""
+    for info in (*model.graph.input, *model.graph.output):
+        for dimension in info.type.tensor_type.shape.dim:
+            if dimension.dim_param == "kv_cache_dim":
+                dimension.dim_value = size
+    return model
+
+
 def with_rotary_nodes(model: ModelProto) -> ModelProto:
     """Takes the rotation out of GroupQueryAttention: RotaryEmbedding nodes that read a `position_ids` input."""
     shape = ["batch_size", "sequence_length"]

@@ -3,6 +3,7 @@
 import datetime
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -91,16 +92,16 @@ def chat_cases(tokenizer: PreTrainedTokenizerFast) -> list[dict[str, Any]]:
         if talk.get("template") and talk["template"] not in named:
             continue
         options = {"tokenize": False, "add_generation_prompt": talk["add_generation_prompt"], **talk.get("variables", {})}
-        result = rendered(lambda: tokenizer.apply_chat_template(talk["messages"], tools=talk.get("tools"), chat_template=talk.get("template"), **options))  # noqa: B023
-        cases.append({"conversation": talk["name"], **result})
+        options |= {"tools": talk.get("tools"), "chat_template": talk.get("template")}
+        cases.append({"conversation": talk["name"]} | rendered(partial(tokenizer.apply_chat_template, talk["messages"], **options)))
     return cases
 
 
 def feature_cases(tokenizer: PreTrainedTokenizerFast) -> list[dict[str, Any]]:
     cases = []
     for case in features.FEATURES:
-        render = lambda: tokenizer.apply_chat_template(case["messages"], chat_template=case["template"], tokenize=False, **case["variables"])  # noqa: B023, E731
-        cases.append(case | rendered(render))
+        options = {"chat_template": case["template"], "tokenize": False, **case["variables"]}
+        cases.append(case | rendered(partial(tokenizer.apply_chat_template, case["messages"], **options)))
     return cases
 
 
@@ -120,9 +121,16 @@ def make(work: Workplace, fail: Fail) -> list[dict[str, Any]]:
         around = f'"prefix": {about["prefix"]}, "suffix": {about["suffix"]}'
         parts.append(f'  "{name}": {{{around}, "texts": {lines(about["cases"])}, "chats": {lines(chat_cases(tokenizer))}}}')
     tokenizer = PreTrainedTokenizerFast.from_pretrained(out / "byte-level-bos")
-    head = f'{{\n"source": "transformers 5.23, tokenizers 0.23",\n"now": "{features.NOW}",\n"texts": {json.dumps(TEXTS, ensure_ascii=False, indent=1)},\n"conversations": {lines(chats.CONVERSATIONS)},\n'
-    body = f'"features_tokenizer": "byte-level-bos",\n"features": {lines(feature_cases(tokenizer))},\n"tokenizers": {{\n' + ",\n".join(parts)
-    (out / "cases.json").write_text(head + body + "\n}}\n")
+    fields = [
+        '"source": "transformers 5.23, tokenizers 0.23"',
+        f'"now": "{features.NOW}"',
+        f'"texts": {json.dumps(TEXTS, ensure_ascii=False, indent=1)}',
+        f'"conversations": {lines(chats.CONVERSATIONS)}',
+        '"features_tokenizer": "byte-level-bos"',
+        f'"features": {lines(feature_cases(tokenizer))}',
+        '"tokenizers": {\n' + ",\n".join(parts) + "\n}",
+    ]
+    (out / "cases.json").write_text("{\n" + ",\n".join(fields) + "\n}\n")
     json.loads((out / "cases.json").read_text())
     return []
 

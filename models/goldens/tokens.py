@@ -147,8 +147,8 @@ def metaspace_prepend() -> Made:
         "tokenizer_class": "PreTrainedTokenizerFast",
         "unk_token": rule("<unk>"),
     }
-    map_file = json.dumps({name: {k: v for k, v in config[name].items() if k != "__type"} for name in ("bos_token", "eos_token", "unk_token")})
-    return Made(tokenizer, config, {"special_tokens_map.json": map_file})
+    rules = {n: {k: v for k, v in config[n].items() if k != "__type"} for n in ("bos_token", "eos_token", "unk_token")}
+    return Made(tokenizer, config, {"special_tokens_map.json": json.dumps(rules)})
 
 
 def metaspace_plain() -> Made:
@@ -188,7 +188,8 @@ def unigram() -> Made:
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
     tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
     tokenizer.add_special_tokens([special(n) for n in ("<pad>", "</s>", "<unk>")])
-    tokenizer.add_special_tokens([special("<sep>", lstrip=True), special("<mask>", lstrip=True, rstrip=True), special("<user>", rstrip=True)])
+    greedy = [special("<sep>", lstrip=True), special("<mask>", lstrip=True, rstrip=True), special("<user>", rstrip=True)]
+    tokenizer.add_special_tokens(greedy)
     tokenizer.add_tokens([AddedToken("teapot", single_word=True)])
     end = [("</s>", tokenizer.token_to_id("</s>"))]
     tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", pair="$A </s> $B </s>", special_tokens=end)

@@ -4,6 +4,7 @@
 //! list of pages and a length. Forking shares all pages; a page that is shared and not full is copied when one of its
 //! sequences grows, so no sequence ever sees another's rows.
 
+use crate::failure::backend_error;
 use kinglet_engine::{CacheId, EngineError};
 use kinglet_kernels::{KvArena, KvLayout};
 use std::collections::HashMap;
@@ -32,8 +33,7 @@ impl Caches {
     /// # Errors
     /// [`EngineError::Backend`] if the system refuses the memory.
     pub(crate) fn new(layout: KvLayout, pages: usize) -> Result<Self, EngineError> {
-        let refused = |e| EngineError::Backend { engine: crate::model::NAME, node: None, source: Box::new(e) };
-        let arena = KvArena::new(layout, pages).map_err(refused)?;
+        let arena = KvArena::new(layout, pages).map_err(|e| backend_error(None, e))?;
         let free = (0..pages as u32).rev().collect();
         Ok(Self { arena, sequences: HashMap::new(), holders: vec![0; pages], free, next_id: 0 })
     }

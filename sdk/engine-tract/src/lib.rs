@@ -19,6 +19,7 @@
 
 mod build;
 mod cache;
+mod failure;
 mod fuse;
 mod model;
 mod plan;

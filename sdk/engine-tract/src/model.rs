@@ -2,6 +2,7 @@
 
 use crate::build::build;
 use crate::cache::{Caches, PAGE};
+use crate::failure::NAME;
 use crate::fuse::fuse;
 use crate::plan::Plan;
 use crate::program::{Op, Program};
@@ -18,9 +19,6 @@ use kinglet_engine::{
 use kinglet_kernels::{Activations, KvLayout, Pool};
 use std::collections::HashMap;
 use std::sync::Arc;
-
-/// The engine's name in `--engine` and in errors.
-pub(crate) const NAME: &str = "tract";
 
 /// How a model is run. By default: by a tract plan.
 ///

@@ -1,6 +1,7 @@
 //! The program as a tract plan: every operator of ours is one node of one type, which tract types and orders, and which
 //! the closure given to the plan runs.
 
+use crate::failure::backend_error;
 use crate::program::{Foreign, Op as Operator, Program, Step};
 use crate::run::Machine;
 use kinglet_bundle::onnx::{AttributeValue, Graph, Tensor};
@@ -244,7 +245,7 @@ impl Buffers {
 }
 
 pub(crate) fn failed(error: TractError) -> EngineError {
-    EngineError::Backend { engine: crate::model::NAME, node: None, source: format!("{error:#}").into() }
+    backend_error(None, format!("{error:#}"))
 }
 
 // The program as protobuf.

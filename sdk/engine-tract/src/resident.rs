@@ -1,5 +1,6 @@
 //! A model's resident weights: made once, before the first step, and shared by all its runners.
 
+use crate::failure::backend_error;
 use crate::program::{Part, Program};
 use kinglet_engine::{CancelToken, EngineError, WeightStorage};
 use kinglet_kernels::{Isa, Matrix, Pool, Resident, ShapeError};
@@ -27,10 +28,9 @@ impl Residence {
         if let Some(resident) = &*kept {
             return Ok(resident.clone());
         }
-        let failed = |source| EngineError::Backend { engine: crate::model::NAME, node: None, source };
         let parts: Vec<&Part> = program.parts().collect();
         let matrices: Result<Vec<Matrix<'_>>, ShapeError> = parts.iter().map(|part| part.weight.matrix()).collect();
-        let matrices = matrices.map_err(|e| failed(e.into()))?;
+        let matrices = matrices.map_err(|e| backend_error(None, e))?;
         let total: u64 = parts.iter().map(|part| part.weight.bytes()).sum();
         let mut done = 0;
         let made = Resident::new(pool, &matrices, |index, tiled| {
@@ -42,7 +42,7 @@ impl Residence {
             progress(done as f32 / total as f32);
             if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
-        let resident = Arc::new(made.map_err(|e| failed(e.into()))?.ok_or(EngineError::Cancelled)?);
+        let resident = Arc::new(made.map_err(|e| backend_error(None, e))?.ok_or(EngineError::Cancelled)?);
         Ok(kept.insert(resident).clone())
     }
 }

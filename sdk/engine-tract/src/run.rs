@@ -1,6 +1,7 @@
 //! Runs single operators: the kernels, with all state of a step in one place.
 
 use crate::cache::Caches;
+use crate::failure::backend_error;
 use crate::program::{Attention, Norm, Op, Part, Program, Step};
 use crate::rotary::RotaryBuffer;
 use crate::weight::{Vector, Weight};
@@ -142,7 +143,7 @@ impl Machine {
             }
             _ => Err("wrong number of inputs or outputs".into()),
         };
-        done.map_err(|source| EngineError::Backend { engine: crate::model::NAME, node: Some(step.label.clone()), source })
+        done.map_err(|source| backend_error(Some(&step.label), source))
     }
 
     fn embed(&mut self, table: &Weight, scale: f32, y: &mut [f32]) -> Done {

@@ -58,8 +58,8 @@ impl<'g> Source<'g> {
         self.maker(value).filter(|n| op_types.contains(&n.op_type.as_str()))
     }
 
-    /// The value behind nodes that change neither elements nor meaning for us: identities and casts between floats (all
-    /// our activations are float32).
+    /// The value behind nodes that change neither elements nor meaning for us: identities and casts to floats (all our
+    /// activations are float32).
     pub(crate) fn plain<'a>(&self, mut value: &'a str) -> &'a str
     where
         'g: 'a,
@@ -94,6 +94,17 @@ impl<'g> Source<'g> {
     /// The tensor behind a value that is an initializer or a `Constant`, through identities.
     pub(crate) fn constant(&self, value: &str) -> Option<&'g Tensor> {
         self.constants.get(self.plain(value)).copied()
+    }
+
+    /// The tensor at an input that a node may do without: none where it does.
+    ///
+    /// # Errors
+    /// [`EngineError::UnsupportedNode`] where the input is there and not constant; `what` names it.
+    pub(crate) fn optional_constant(&self, node: &Node, input: usize, what: &str) -> Result<Option<&'g Tensor>, EngineError> {
+        let found = node
+            .input(input)
+            .map(|v| self.constant(v).ok_or_else(|| unsupported(node, format!("a {what} input that is no constant"))));
+        found.transpose()
     }
 
     /// A constant's elements as float32, for norm weights, biases and scalars. Sums, products and quotients of constants

@@ -87,12 +87,11 @@ impl Decoder {
                 (self.seed >> 8) as f32 / (1 << 24) as f32 - 0.5
             })
             .collect();
-        self.graph.initializers.push(Tensor {
-            name: name.into(),
-            data_type: DataType::Float32,
-            dims: dims.into(),
-            bytes: Bytes::copy_of(&values),
-        });
+        self.tensor(name, DataType::Float32, dims, Bytes::copy_of(&values));
+    }
+
+    fn tensor(&mut self, name: &str, data_type: DataType, dims: &[usize], bytes: Bytes) {
+        self.graph.initializers.push(Tensor { name: name.into(), data_type, dims: dims.into(), bytes });
     }
 
     fn node(&mut self, op_type: &str, inputs: &[&str], outputs: &[&str], attributes: &[(&str, AttributeValue)]) {
@@ -186,6 +185,31 @@ fn an_elementwise_operator_is_left_to_tract() {
     assert_ne!(once.logits(true), Decoder::new().logits(true));
 }
 
+/// Replaces the head by a dynamically quantised product: all its weights are an eighth.
+fn quantise_head(d: &mut Decoder) {
+    d.graph.nodes.pop();
+    d.tensor("head_q", DataType::Int8, &[HIDDEN, VOCAB], Bytes::copy_of(&[1i8; HIDDEN * VOCAB]));
+    d.tensor("head_scale", DataType::Float32, &[], Bytes::copy_of(&[0.125f32]));
+    d.tensor("head_zero", DataType::Int8, &[], Bytes::copy_of(&[0i8]));
+    d.node("DynamicQuantizeLinear", &["n3"], &["x_q", "x_scale", "x_zero"], &[]);
+    d.node("MatMulInteger", &["x_q", "head_q", "x_zero", "head_zero"], &["sums"], &[]);
+    d.node("Cast", &["sums"], &["sums_float"], &[("to", AttributeValue::Int(1))]);
+    d.node("Mul", &["x_scale", "head_scale"], &["both"], &[]);
+    d.node("Mul", &["sums_float", "both"], &["logits"], &[]);
+}
+
+#[test]
+fn a_dynamically_quantised_product_is_a_product() {
+    let mut quantised = Decoder::new();
+    quantise_head(&mut quantised);
+    assert_eq!(quantised.open(true).unwrap().operators().last(), Some("linear"));
+    let mut float = Decoder::new();
+    float.tensor("head_f", DataType::Float32, &[HIDDEN, VOCAB], Bytes::copy_of(&[0.125f32; HIDDEN * VOCAB]));
+    float.graph.nodes.last_mut().unwrap().inputs[1] = "head_f".into();
+    let mut pairs = quantised.logits(true).into_iter().zip(float.logits(true));
+    assert!(pairs.all(|(q, f)| (q - f).abs() < 0.02 * (1.0 + f.abs())));
+}
+
 /// A change to the decoder, and words that the refusal must contain.
 struct Case {
     name: &'static str,
@@ -222,6 +246,39 @@ fn what_is_not_known_is_refused_by_name() {
                 d.graph.nodes.last_mut().unwrap().inputs[1] = "wide".into();
             },
             says: &["/logits", "16", "20"],
+        },
+        Case {
+            name: "a product dynamically quantised with the scale of another",
+            bend: |d| {
+                quantise_head(d);
+                d.node("DynamicQuantizeLinear", &["n2"], &["y_q", "y_scale", "y_zero"], &[]);
+                let other = d.graph.nodes.pop().unwrap();
+                let at = d.graph.nodes.iter().position(|n| n.outputs[0] == "both").unwrap();
+                d.graph.nodes[at].inputs[0] = "y_scale".into();
+                d.graph.nodes.insert(at, other);
+            },
+            says: &["/sums", "dynamic quantisation"],
+        },
+        Case {
+            name: "a dynamically quantised product whose zero point is not constant",
+            bend: |d| {
+                quantise_head(d);
+                d.change("MatMulInteger", |n| n.inputs[3] = "x_zero".into());
+            },
+            says: &["/sums", "zero point"],
+        },
+        Case {
+            name: "a block product with zero points of float",
+            bend: |d| {
+                d.tensor("packed", DataType::UInt8, &[VOCAB, 1, 8], Bytes::copy_of(&[0u8; VOCAB * 8]));
+                d.weight("scales", &[VOCAB]);
+                d.weight("zeros", &[VOCAB]);
+                let sizes = [("N", VOCAB), ("K", HIDDEN), ("bits", 4), ("block_size", 16)];
+                d.graph.nodes.pop();
+                let sizes = sizes.map(|(name, value)| (name, AttributeValue::Int(value as i64)));
+                d.node("MatMulNBits", &["n3", "packed", "scales", "zeros"], &["logits"], &sizes);
+            },
+            says: &["/logits", "zero points", "Float32"],
         },
         Case { name: "no logits", bend: |d| d.graph.outputs[0].name = "scores".into(), says: &["logits"] },
         Case { name: "no token ids", bend: |d| d.graph.inputs[0].name = "embeds".into(), says: &["input_ids"] },

@@ -351,7 +351,7 @@ fn dequantised(source: &Source, node: &Node, layout: Layout) -> Result<Option<We
     let tensor = |i: usize| node.input(i).and_then(|v| source.constant(v));
     let Some(data) = tensor(0) else { return Ok(None) };
     let Some(scales) = tensor(1) else { return Err(unsupported(node, "the scale is not a constant")) };
-    let zero_points = tensor(2);
+    let zero_points = source.optional_constant(node, 2, "zero point")?;
     let block = node.int("block_size").unwrap_or(0) as usize;
     let axis = node.int("axis").unwrap_or(1).rem_euclid(2);
     let k_axis = if layout == Layout::Kn { 0 } else { 1 };

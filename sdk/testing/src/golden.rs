@@ -43,8 +43,26 @@ pub struct GoldenModel {
     pub max_relative: f32,
     /// What the reference says, multiplying with float activations.
     pub golden: Golden,
-    /// What ONNX Runtime says of the same graph with its own 8-bit activations: how large that noise is elsewhere.
-    pub golden_int8: Option<Golden>,
+    /// What ONNX Runtime makes of the same graph as it runs by default, where it rounds more than the weights: how large that
+    /// noise is elsewhere.
+    pub rounded: Option<(Rounding, Golden)>,
+}
+
+/// What ONNX Runtime rounds besides the weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum Rounding {
+    /// Activations to int8, a scale per row and block (`MatMulNBits` with `accuracy_level` 4).
+    #[serde(rename = "int8 blocks")]
+    Int8Blocks,
+    /// Activations to int8, a scale per tensor (`DynamicQuantizeLinear` and `MatMulInteger`).
+    #[serde(rename = "int8 dynamic")]
+    Int8Dynamic,
+    /// Everything to float16.
+    #[serde(rename = "float16")]
+    Float16,
+    /// Everything to float16, and activations to int8 in blocks.
+    #[serde(rename = "float16 and int8 blocks")]
+    Float16AndInt8Blocks,
 }
 
 /// A reference's answers.
@@ -85,7 +103,9 @@ struct IndexEntry {
     precision: String,
     golden: String,
     #[serde(default)]
-    golden_int8: Option<String>,
+    rounding: Option<Rounding>,
+    #[serde(default)]
+    golden_rounded: Option<String>,
     #[serde(default)]
     file: Option<String>,
     greedy_exact: bool,
@@ -132,6 +152,7 @@ pub fn golden_models() -> Result<Vec<GoldenModel>, GoldenError> {
 fn model(root: &Path, entry: IndexEntry) -> Result<GoldenModel, GoldenError> {
     let variant = entry.file.map(|f| f.trim_start_matches("onnx/").trim_end_matches(".onnx").to_owned());
     let suffix = variant.as_ref().map(|v| format!(":{v}")).unwrap_or_default();
+    let rounded = entry.rounding.zip(entry.golden_rounded);
     Ok(GoldenModel {
         name: entry.path.clone() + &suffix,
         folder: root.join(&entry.path),
@@ -141,7 +162,7 @@ fn model(root: &Path, entry: IndexEntry) -> Result<GoldenModel, GoldenError> {
         greedy_exact: entry.greedy_exact,
         max_relative: entry.tolerance.max_relative,
         golden: golden(&root.join(&entry.golden))?,
-        golden_int8: entry.golden_int8.map(|g| golden(&root.join(g))).transpose()?,
+        rounded: rounded.map(|(rounding, file)| Ok((rounding, golden(&root.join(file))?))).transpose()?,
     })
 }
 
@@ -161,10 +182,10 @@ fn golden(path: &Path) -> Result<Golden, GoldenError> {
     Ok(Golden { source: file.source, vocab: file.vocab, prompts })
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, GoldenError> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, GoldenError> {
     std::fs::read(path).map_err(|source| GoldenError::Read { path: path.into(), source })
 }
 
-fn json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, GoldenError> {
+pub(crate) fn json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, GoldenError> {
     serde_json::from_slice(&read(path)?).map_err(|e| GoldenError::Form { path: path.into(), reason: e.to_string() })
 }

@@ -5,6 +5,8 @@
 
 mod compare;
 mod golden;
+mod product;
 
 pub use compare::{Difference, argmax, compare};
-pub use golden::{Golden, GoldenError, GoldenModel, GoldenPrompt, golden_models, repository};
+pub use golden::{Golden, GoldenError, GoldenModel, GoldenPrompt, Rounding, golden_models, repository};
+pub use product::{GoldenProduct, ZeroPoints, golden_products};

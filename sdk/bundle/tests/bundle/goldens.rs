@@ -23,7 +23,7 @@ fn every_golden_folder_opens_as_what_it_is() {
 
 fn open(goldens: &Path, model: &Value) {
     let path = model["path"].as_str().unwrap();
-    let variant = model["variant"].as_str().map(str::to_owned);
+    let variant = model["file"].as_str().map(|file| file.trim_end_matches(".onnx").to_owned());
     let bundle = Bundle::open(&goldens.join(path), &OpenOptions { variant, ..OpenOptions::default() });
     let bundle = bundle.unwrap_or_else(|error| panic!("{path}: {error}"));
     let layout = match bundle.layout() {

@@ -77,6 +77,9 @@ impl<'g> Recogniser<'_, 'g> {
         let block = node.int("block_size").and_then(|b| usize::try_from(b).ok()).unwrap_or(128);
         let bits = node.int("bits").and_then(|b| usize::try_from(b).ok()).unwrap_or(4);
         let zero_points = tensor(3);
+        if node.input(3).is_some() && zero_points.is_none() {
+            return Err(unsupported(node, "its zero points are not constants"));
+        }
         let tensors = BlockTensors { packed: &packed, scales: &scales, zero_points: zero_points.as_deref() };
         if packed.data_type == DataType::UInt8 && [4, 8].contains(&bits) {
             let whole = row * 8 / bits;
@@ -104,6 +107,6 @@ impl<'g> Recogniser<'_, 'g> {
             return Err(unsupported(node, "a table with more than one scale"));
         }
         let scales = scale.to_f32().map_err(|e| unsupported(node, e.to_string()))?;
-        Weight::integers(node, data, Layout::Nk, scales, tensor(node, 2))
+        Weight::integers(node, data, Layout::Nk, scales, self.source.optional_constant(node, 2, "zero point")?)
     }
 }

@@ -44,17 +44,14 @@ impl<'g> Recogniser<'_, 'g> {
         let (Some(x), Some(packed), Some(scales)) = (node.input(0), tensor(1), tensor(2)) else {
             return Err(unsupported(node, "its weight and scales are not constants"));
         };
-        if node.input(3).is_some() && tensor(3).is_none() {
-            return Err(unsupported(node, "its zero points are not constants"));
-        }
         let bits = node.int("bits").unwrap_or(4);
         let bits = usize::try_from(bits)
             .ok()
             .filter(|b| [4, 8].contains(b))
             .ok_or_else(|| unsupported(node, format!("{bits} bits; 4 and 8 are supported")))?;
-        let tensors = BlockTensors { packed, scales, zero_points: tensor(3) };
+        let tensors = BlockTensors { packed, scales, zero_points: self.source.optional_constant(node, 3, "zero point")? };
         let weight = Weight::blocks(node, bits, size("N")?, size("K")?, size("block_size")?, tensors)?;
-        let bias = tensor(5).map(Vector::of).transpose()?;
+        let bias = self.source.optional_constant(node, 5, "bias")?.map(Vector::of).transpose()?;
         Ok((Part { weight, bias, number: 0 }, self.unpruned(x)))
     }
 
@@ -70,13 +67,12 @@ impl<'g> Recogniser<'_, 'g> {
         }
     }
 
-    /// `Cast(MatMulInteger(quantised x, w)) * (x scale * w scale)`, as onnxruntime's dynamic quantisation writes it. The
-    /// activations' own quantisation is dropped: the kernels choose theirs.
+    /// `float(MatMulInteger(quantised x, w, x zero, w zero)) * (x scale * w scale)` with x quantised by
+    /// `DynamicQuantizeLinear`, as onnxruntime's dynamic quantisation writes it. The activations' own quantisation is
+    /// dropped: the kernels choose theirs.
     fn dynamic_product(&self, node: &'g Node) -> Result<Option<(Part, &'g str)>, EngineError> {
         let source = self.source;
-        let integer = |v: &'g str| {
-            source.maker_of(source.plain(v), &["Cast"]).and_then(|c| source.maker_of(c.input(0)?, &["MatMulInteger"]))
-        };
+        let integer = |v: &'g str| source.maker_of(source.plain(v), &["MatMulInteger"]);
         let (Some(a), Some(b)) = (node.input(0), node.input(1)) else { return Ok(None) };
         let (Some(product), scale) = (match (integer(a), integer(b)) {
             (Some(p), _) => (Some(p), b),
@@ -84,15 +80,24 @@ impl<'g> Recogniser<'_, 'g> {
         }) else {
             return Ok(None);
         };
-        let quantise = product.input(0).and_then(|x| source.maker_of(x, &["DynamicQuantizeLinear"]));
-        let scales = source.maker_of(scale, &["Mul"]).and_then(|m| source.with_constant(m, |v| source.floats(v)));
-        let (Some(x), Some((scales, _))) = (quantise.and_then(|q| q.input(0)), scales) else {
+        let Some((x, scales)) = self.dynamic_operands(product, scale) else {
             return Err(unsupported(product, "not in the form that dynamic quantisation writes"));
         };
-        let tensor = |i: usize| product.input(i).and_then(|v| source.constant(v));
-        let data = tensor(1).ok_or_else(|| unsupported(product, "its weight is not a constant"))?;
-        let weight = Weight::integers(product, data, Layout::Kn, scales, tensor(3))?;
+        let data = product.input(1).and_then(|v| source.constant(v));
+        let data = data.ok_or_else(|| unsupported(product, "its weight is not a constant"))?;
+        let zero_points = source.optional_constant(product, 3, "zero point")?;
+        let weight = Weight::integers(product, data, Layout::Kn, scales, zero_points)?;
         Ok(Some((Part { weight, bias: None, number: 0 }, self.unpruned(x))))
+    }
+
+    /// The float x of a dynamically quantised product, and the scales of its weight: `scale` must be theirs times that of x.
+    fn dynamic_operands(&self, product: &'g Node, scale: &'g str) -> Option<(&'g str, Vec<f32>)> {
+        let source = self.source;
+        let quantise = source.maker_of(product.input(0)?, &["DynamicQuantizeLinear"])?;
+        let both = source.maker_of(source.plain(scale), &["Mul"])?;
+        let (scales, x_scale) = source.with_constant(both, |v| source.floats(v))?;
+        let made = quantise.outputs.iter().map(|o| Some(o.as_str()));
+        made.eq([product.input(0), Some(x_scale), product.input(2)]).then_some((quantise.input(0)?, scales))
     }
 
     /// `Split` or `Slice` of a product's columns: the same product over some rows of its weight.
