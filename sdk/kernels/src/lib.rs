@@ -7,10 +7,10 @@
 //! # How it hangs together
 //!
 //! ```text
-//! public     linear  gated  rms_norm  add_rms_norm  attention       over Pool, Scratch, Matrix, KvArena
-//!               |      |        |           |           |
-//! items      few_rows  tiles  exact       norm      attention       one Kernel each: what a worker does with one item
-//!               |      |        |           |           |
+//! public     linear  gated  rms_norm  add_rms_norm  attention  maximum    over Pool, Scratch, Matrix, KvArena
+//!               |      |        |           |           |          |
+//! items      few_rows  tiled_rows  tiles  exact  norm  attention  reduce     one Kernel each: what a worker does with one item
+//!               |      |        |           |           |          |
 //! algorithms     parameters   float_product   math   rotary         generic over the instruction set
 //!                                  |
 //! operations                     Simd                               some forty vector operations (simd.rs)
@@ -59,6 +59,7 @@ mod memory;
 mod norm;
 mod pool;
 mod product;
+mod reduce;
 mod resident;
 mod rotary;
 mod shape;
@@ -72,6 +73,7 @@ pub use matrix::{BlockWeights, FloatWeights, IntegerWeights, Layout, Matrix, Nib
 pub use norm::{add_rms_norm, rms_norm};
 pub use pool::Pool;
 pub use product::{Activations, GateActivation, Linear, Scratch, gated, linear};
+pub use reduce::{maximum, sum_of_exponentials};
 pub use resident::Resident;
 pub use rotary::RotaryRows;
 pub use shape::ShapeError;

@@ -6,7 +6,8 @@
 //!
 //! * Workers *join* an open job when they happen to see it. The caller works on the job itself, closes it when no item is left, and
 //!   waits only for those that joined: a worker without a core costs nothing.
-//! * Items are handed out one at a time from a counter, so that whoever is slow takes fewer.
+//! * Each worker takes the items of a stretch of its own one after the other, so that what lies together is read by one core; when
+//!   it has none left it takes from the others' stretches: whoever is slow is helped.
 //! * Whoever waits spins for some tens of microseconds, then sleeps. An idle pool uses no processor time.
 //!
 //! The state of a pool is one word:
@@ -112,20 +113,16 @@ impl Pool {
         if self.workers.is_empty() || items < 2 || self.shared.taken.swap(true, Ordering::Acquire) {
             return (0..items).for_each(|item| f(item, 0));
         }
-        let next = AtomicUsize::new(0);
+        let stretches = Stretches::new(items, self.threads());
         let panic: Mutex<Option<Box<dyn Any + Send>>> = Mutex::new(None);
         let body = |worker: usize| {
             let outcome = catch_unwind(AssertUnwindSafe(|| {
-                loop {
-                    let item = next.fetch_add(1, Ordering::Relaxed);
-                    if item >= items {
-                        break;
-                    }
+                while let Some(item) = stretches.take(worker) {
                     f(item, worker);
                 }
             }));
             if let Err(payload) = outcome {
-                next.store(items, Ordering::Relaxed);
+                stretches.close();
                 panic.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(payload);
             }
         };
@@ -223,6 +220,54 @@ impl Shared {
             thread::park();
         }
         self.sleeping.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Most stretches that the items of a job are cut into.
+const STRETCHES: usize = 16;
+
+/// The items of a job, in stretches that are taken from one item at a time.
+struct Stretches {
+    items: usize,
+    count: usize,
+    /// The next item of each.
+    next: [Counter; STRETCHES],
+}
+
+/// Alone on its cache lines, also where two are fetched together.
+#[derive(Default)]
+#[repr(align(128))]
+struct Counter(AtomicUsize);
+
+impl Stretches {
+    fn new(items: usize, threads: usize) -> Stretches {
+        let stretches = Stretches { items, count: threads.min(STRETCHES), next: Default::default() };
+        for (index, next) in stretches.next.iter().enumerate().take(stretches.count) {
+            next.0.store(stretches.start(index), Ordering::Relaxed);
+        }
+        stretches
+    }
+
+    fn start(&self, index: usize) -> usize {
+        self.items * index / self.count
+    }
+
+    /// An item of the worker's own stretch, else of the next one that has any.
+    fn take(&self, worker: usize) -> Option<usize> {
+        (worker..worker + self.count).map(|turn| turn % self.count).find_map(|index| {
+            let end = self.start(index + 1);
+            // Looking first keeps the counter from running away while others still work.
+            let next = &self.next[index].0;
+            if next.load(Ordering::Relaxed) >= end {
+                return None;
+            }
+            Some(next.fetch_add(1, Ordering::Relaxed)).filter(|&item| item < end)
+        })
+    }
+
+    /// Leaves no item to take.
+    fn close(&self) {
+        self.next.iter().for_each(|next| next.0.store(self.items, Ordering::Relaxed));
     }
 }
 

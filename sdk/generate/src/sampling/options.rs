@@ -73,4 +73,9 @@ impl SamplingOptions {
     pub fn is_greedy(&self) -> bool {
         self.temperature == 0.0
     }
+
+    /// Whether tokens that came before are as likely as any.
+    pub(crate) fn has_no_penalties(&self) -> bool {
+        (self.repetition_penalty, self.presence_penalty, self.frequency_penalty) == (1.0, 0.0, 0.0)
+    }
 }

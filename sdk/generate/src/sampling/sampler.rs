@@ -2,6 +2,7 @@
 
 use super::filters::{drawable, largest};
 use super::{History, SamplingOptions, scores_into};
+use crate::softmax::best;
 use crate::{GenerateError, OptionError};
 use chacha20::{
     ChaCha8Rng,
@@ -72,6 +73,9 @@ impl Sampler {
     /// # Errors
     /// [`GenerateError::BadLogits`], [`GenerateError::NothingToSample`]; no random number is used up then.
     pub fn sample(&mut self, logits: &[f32], history: History<'_>) -> Result<TokenId, GenerateError> {
+        if self.options.is_greedy() && self.options.has_no_penalties() && self.suppress.is_empty() {
+            return greedy(logits);
+        }
         scores_into(&mut self.scores, logits, history, &self.options, &self.suppress)?;
         let weights = weights_of(&self.scores, &self.options);
         let point = if self.options.is_greedy() { 0.0 } else { unit(self.rng.next_u64()) };
@@ -83,6 +87,13 @@ impl std::fmt::Debug for Sampler {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Sampler").field("options", &self.options).field("seed", &self.seed).finish_non_exhaustive()
     }
+}
+
+/// The first of the most likely tokens.
+fn greedy(logits: &[f32]) -> Result<TokenId, GenerateError> {
+    let best = best(logits)?;
+    let first = logits.iter().position(|&logit| logit == best).filter(|_| best > f32::NEG_INFINITY);
+    first.map(|token| token as TokenId).ok_or(GenerateError::NothingToSample)
 }
 
 /// The token at `point` (`0..1`) of the weights laid end to end.

@@ -19,7 +19,7 @@ fn by_hand(model: &FakeModel, prompt: &[TokenId], continuation: &[TokenId]) -> V
 }
 
 fn right(model: &FakeModel, prompt: &[TokenId], continuations: &[Vec<TokenId>], scores: &[Score]) -> bool {
-    let close = |a: f64, b: f64| (a - b).abs() < 1e-9;
+    let close = |a: f64, b: f64| (a - b).abs() < 1e-5;
     scores.len() == continuations.len()
         && scores.iter().zip(continuations).all(|(score, tokens)| {
             let expected = by_hand(model, prompt, tokens);
@@ -39,7 +39,7 @@ fn the_comparison_notices_a_difference() {
     other.swap(0, 3);
     assert!(!right(&bench.model, &PROMPT, &continuations(), &other));
     other = scores;
-    other[4].logprob += 1e-6;
+    other[4].logprob += 1e-4;
     assert!(!right(&bench.model, &PROMPT, &continuations(), &other));
 }
 
@@ -61,7 +61,7 @@ fn impossible_tokens_have_no_probability_and_suppressed_ones_keep_theirs() {
     let options = GeneratorOptions { suppress: vec![1], ..Default::default() };
     let bench = bench(model, runner_options(64, 1), options);
     let scores = score(&bench.generator, &[0], &[vec![1, 0], vec![1, 2]], &never()).unwrap();
-    assert!((scores[0].logprob - 2.0 * 0.5f64.ln()).abs() < 1e-12);
+    assert!((scores[0].logprob - 2.0 * 0.5f64.ln()).abs() < 1e-6);
     assert_eq!(scores[1].logprob, f64::NEG_INFINITY);
 }
 

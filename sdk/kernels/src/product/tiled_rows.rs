@@ -17,7 +17,7 @@ use std::ops::Range;
 use half::f16;
 
 use super::quantise::{BLOCK, QuantisedRows};
-use super::tiles::{SECTION, VECTORS, dot};
+use super::tiles::{SECTION, dot};
 use super::unpack::taken_off;
 use crate::float_product::Rows;
 use crate::matrix::TiledWeights;
@@ -95,29 +95,24 @@ impl TiledRows<'_> {
                     let scales = parameter(shape.scales_at());
                     s.prefetch_second_level(scales.cast::<u8>().wrapping_add(AHEAD));
                     let scales = s.load_f16(scales);
-                    let mut weights = [s.splat_int(0); VECTORS];
-                    for j in 0..BITS {
-                        let bytes = s.load_bytes(at.add(j * vector));
-                        if BITS == 4 {
-                            (weights[j], weights[4 + j]) = s.split_nibbles(bytes);
-                        } else {
-                            weights[j] = bytes;
-                        }
-                    }
+                    let at = Place { weights: at, values: self.x.values.as_ptr().add(block * M * BLOCK) };
+                    let mut dots = [s.splat_int(0); M];
                     for m in 0..M {
-                        let values = self.x.values.as_ptr().add((block * M + m) * BLOCK);
-                        let mut repeated = [s.splat_int(0); VECTORS];
-                        for j in 0..VECTORS {
-                            repeated[j] = s.repeat_4_bytes(values.add(4 * j));
-                        }
-                        let mut correction = s.splat_int(*self.x.corrections.as_ptr().add(block * M + m));
+                        dots[m] = s.splat_int(*self.x.corrections.as_ptr().add(block * M + m));
                         if ZERO_POINTS {
                             let stored = s.to_int(s.load_f16(parameter(shape.zero_points_at())));
-                            correction = s.mul_int(correction, s.add_int(stored, s.splat_int(-taken_off::<S, BITS>())));
+                            dots[m] = s.mul_int(dots[m], s.add_int(stored, s.splat_int(-taken_off::<S, BITS>())));
                         }
-                        let dot = dot::<S, VECTORS, BITS>(s, correction, weights, repeated);
+                    }
+                    dots = match (S::DOT_VECTORS, BITS) {
+                        (1, 4) => at.dots::<S, M, 1, BITS, 4>(s, dots),
+                        (1, _) => at.dots::<S, M, 1, BITS, 8>(s, dots),
+                        (_, 4) => at.dots::<S, M, 4, BITS, 4>(s, dots),
+                        (_, _) => at.dots::<S, M, 8, BITS, 8>(s, dots),
+                    };
+                    for m in 0..M {
                         let scale = s.mul(scales, s.splat(*self.x.scales.as_ptr().add(block * M + m)));
-                        sums[m] = s.mul_add(s.to_float(dot), scale, sums[m]);
+                        sums[m] = s.mul_add(s.to_float(dots[m]), scale, sums[m]);
                     }
                 }
             }
@@ -127,5 +122,47 @@ impl TiledRows<'_> {
             }
         }
         totals
+    }
+}
+
+/// A block of a tile and the block of each row of x that it meets.
+struct Place {
+    /// `[bits vectors][LANES * 4 bytes]`
+    weights: *const u8,
+    /// `[M][32]`
+    values: *const i8,
+}
+
+impl Place {
+    /// Adds the block's products to `dots`, `N` of its `STORED` vectors at a time.
+    ///
+    /// # Safety
+    /// Both places are valid for reads.
+    #[inline(always)]
+    unsafe fn dots<S: Simd, const M: usize, const N: usize, const BITS: usize, const STORED: usize>(
+        &self,
+        s: S,
+        mut dots: [S::I; M],
+    ) -> [S::I; M] {
+        for first in (0..STORED).step_by(N) {
+            // Of weights of 4 bits a stored vector is two: even ones, and odd ones half a block further on.
+            let mut halves = [[s.splat_int(0); N]; 2];
+            for i in 0..N {
+                // SAFETY: the caller's promise.
+                let bytes = unsafe { s.load_bytes(self.weights.add((first + i) * 4 * S::LANES)) };
+                (halves[0][i], halves[1][i]) = if BITS == 4 { s.split_nibbles(bytes) } else { (bytes, bytes) };
+            }
+            for (half, weights) in halves.iter().enumerate().take(if BITS == 4 { 2 } else { 1 }) {
+                for m in 0..M {
+                    let mut repeated = [s.splat_int(0); N];
+                    for i in 0..N {
+                        // SAFETY: the caller's promise.
+                        repeated[i] = unsafe { s.repeat_4_bytes(self.values.add(m * BLOCK + half * 16 + 4 * (first + i))) };
+                    }
+                    dots[m] = dot::<S, N, BITS>(s, dots[m], *weights, repeated);
+                }
+            }
+        }
+        dots
     }
 }
