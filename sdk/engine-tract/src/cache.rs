@@ -158,11 +158,11 @@ impl Caches {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kinglet_kernels::LayerKv;
+    use kinglet_kernels::{KvElement, LayerKv};
     use std::collections::HashSet;
 
     fn caches(pages: usize) -> Caches {
-        Caches::new(KvLayout::new(&[LayerKv::new(1, 16)], PAGE).unwrap(), pages).unwrap()
+        Caches::new(KvLayout::new(&[LayerKv::new(1, 16)], PAGE, KvElement::Float32).unwrap(), pages).unwrap()
     }
 
     fn grow(c: &mut Caches, cache: CacheId, more: usize) -> Result<(), EngineError> {

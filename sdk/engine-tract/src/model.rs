@@ -16,7 +16,7 @@ use kinglet_bundle::onnx::{Dim, Graph};
 use kinglet_engine::{
     EngineError, KvType, MemoryEstimate, Model, ModelInfo, Precision, Runner, RunnerOptions, Threads, WeightStorage,
 };
-use kinglet_kernels::{Activations, KvLayout, Pool};
+use kinglet_kernels::{Activations, KvElement, KvLayout, Pool};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -52,7 +52,6 @@ pub struct TractModel {
     program: Arc<Program>,
     /// None where the program runs by itself.
     plan: Option<Plan>,
-    layout: KvLayout,
     residence: Arc<Residence>,
 }
 
@@ -94,16 +93,27 @@ impl TractModel {
         let mut program = build(graph, &facts, &given.logits)?;
         fuse(&mut program)?;
         program.number_parts();
-        let layout = KvLayout::new(&program.layers, PAGE).map_err(|e| EngineError::UnsupportedGraph(e.to_string()))?;
+        kv_layout(&program, KvElement::Float32)?;
         let info = Arc::new(info_of(&program, given.max_context));
         let by_itself = options.walk && info.foreign_ops.is_empty();
         let plan = if by_itself { None } else { Some(Plan::new(&program, graph)?) };
-        Ok(Self { info, program: Arc::new(program), plan, layout, residence: Arc::default() })
+        Ok(Self { info, program: Arc::new(program), plan, residence: Arc::default() })
     }
 
     /// Names of the operators in running order.
     pub fn operators(&self) -> impl Iterator<Item = &'static str> {
         self.program.steps.iter().map(|s| s.op.name())
+    }
+
+    /// How a runner with these options keeps keys and values.
+    fn layout(&self, options: &RunnerOptions) -> Result<KvLayout, EngineError> {
+        let quantised = matches!(self.info.precision, Precision::Int4 | Precision::Int8);
+        let element = match options.kv_type {
+            KvType::Float16 => KvElement::Float16,
+            KvType::Auto if quantised && !options.exact_activations => KvElement::Float16,
+            _ => KvElement::Float32,
+        };
+        kv_layout(&self.program, element)
     }
 
     /// Whether a runner with these options reads resident weights.
@@ -123,6 +133,8 @@ impl Model for TractModel {
 
     fn memory_estimate(&self, options: &RunnerOptions) -> MemoryEstimate {
         let pages = pages_for(self.context(options), options.sequences);
+        // A layout that was possible when the model was opened is possible with smaller elements.
+        let page_bytes = self.layout(options).map_or(0, |layout| layout.page_bytes());
         let all_rows: usize = self
             .program
             .steps
@@ -133,8 +145,8 @@ impl Model for TractModel {
             .unwrap_or(0);
         MemoryEstimate {
             weights: if self.is_resident(options) { resident_bytes(&self.program) } else { self.info.weight_bytes },
-            kv: (pages * self.layout.page_bytes()) as u64,
-            kv_per_token: (self.layout.page_bytes() / PAGE) as u64,
+            kv: (pages * page_bytes) as u64,
+            kv_per_token: (page_bytes / PAGE) as u64,
             scratch: ((all_rows * STEP_ROWS * LIVE_BUFFERS + self.program.vocab * options.sequences * 2) * size_of::<f32>())
                 as u64,
         }
@@ -145,10 +157,7 @@ impl Model for TractModel {
         if context == 0 || options.sequences == 0 {
             return Err(EngineError::InvalidRequest("a runner needs room for at least one position of one sequence".into()));
         }
-        if options.kv_type != KvType::Float32 {
-            return Err(EngineError::InvalidRequest(format!("keys and values of type {:?} are not supported", options.kv_type)));
-        }
-        let caches = Caches::new(self.layout.clone(), pages_for(context, options.sequences))?;
+        let caches = Caches::new(self.layout(options)?, pages_for(context, options.sequences))?;
         let activations = if options.exact_activations { Activations::Exact } else { Activations::Int8 };
         let machine = Machine::new(self.program.clone(), Pool::new(threads(options.threads)), caches, activations);
         let executor = match &self.plan {
@@ -166,6 +175,10 @@ impl Model for TractModel {
             logits: vec![],
         }))
     }
+}
+
+fn kv_layout(program: &Program, element: KvElement) -> Result<KvLayout, EngineError> {
+    KvLayout::new(&program.layers, PAGE, element).map_err(|e| EngineError::UnsupportedGraph(e.to_string()))
 }
 
 /// Rows of the largest step that the estimate of scratch reckons with.

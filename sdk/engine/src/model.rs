@@ -81,18 +81,13 @@ pub enum Threads {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KvType {
-    /// Four bytes an element.
+    /// Half precision beside quantised weights, whose rounding is far coarser; single precision otherwise.
     #[default]
+    Auto,
+    /// Four bytes an element.
     Float32,
-}
-
-impl KvType {
-    /// Bytes an element takes.
-    pub fn bytes(self) -> usize {
-        match self {
-            Self::Float32 => 4,
-        }
-    }
+    /// Two bytes an element.
+    Float16,
 }
 
 /// Where quantised weights are read from.
@@ -108,7 +103,7 @@ pub enum WeightStorage {
 }
 
 /// What a runner is made for. The defaults: 2,048 positions (or the model's maximum if that is smaller), room for 8 such
-/// sequences, threads chosen by the engine, float32 keys and values, quantised activations allowed.
+/// sequences; threads, storage of keys and values and of weights chosen by the engine; quantised activations allowed.
 ///
 /// ```
 /// use kinglet_engine::{RunnerOptions, Threads};

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use half::f16;
 use kinglet_kernels::{
-    Activations, AttentionShape, BlockWeights, FloatWeights, Floats, GateActivation, Isa, KvArena, KvLayout, LayerKv, Layout,
-    Linear, Matrix, Pool, Resident, Run, Scratch, attention, gated, linear,
+    Activations, AttentionShape, BlockWeights, FloatWeights, Floats, GateActivation, Isa, KvArena, KvElement, KvLayout, LayerKv,
+    Layout, Linear, Matrix, Pool, Resident, Run, Scratch, attention, gated, linear,
 };
 
 /// Weights of a shape are repeated until they fill this many bytes.
@@ -154,13 +154,18 @@ fn floats(pool: &Pool, scratch: &mut Scratch) {
 
 /// One layer of 14 query heads over 2 heads of 64, decoding at 1,024 and filling a prompt.
 fn attentions(pool: &Pool, scratch: &mut Scratch) {
-    let layout = KvLayout::new(&vec![LayerKv::new(2, 64); 24], 64).expect("a layout with kernels");
-    let mut arena = KvArena::new(layout, 17).expect("17 pages");
-    let pages: Vec<u32> = (0..17).collect();
-    for (what, past, rows) in [("attention 14/2 x 64 at 1024", 1024, 1), ("attention 14/2 x 64, prompt", 0, 128)] {
+    for (what, element, past, rows) in [
+        ("attention 14/2 x 64 at 1024", KvElement::Float32, 1024, 1),
+        ("attention 14/2 x 64 at 1024, f16", KvElement::Float16, 1024, 1),
+        ("attention 14/2 x 64, prompt", KvElement::Float32, 0, 128),
+        ("attention 14/2 x 64, prompt, f16", KvElement::Float16, 0, 128),
+    ] {
+        let layout = KvLayout::new(&vec![LayerKv::new(2, 64); 24], 32, element).expect("a layout with kernels");
+        let mut arena = KvArena::new(layout, 33).expect("33 pages");
+        let pages: Vec<u32> = (0..33).collect();
         let (qkv, mut out) = (vec![0.3; rows * 18 * 64], vec![0.; rows * 14 * 64]);
         let seen = (past..past + rows).map(|position| position + 1).sum::<usize>();
-        line(what, rows, pool, (past + rows) * 2 * 2 * 64 * 4, 4 * seen * 14 * 64, |turn| {
+        line(what, rows, pool, (past + rows) * 2 * 2 * 64 * element.bytes(), 4 * seen * 14 * 64, |turn| {
             let shape = AttentionShape {
                 layer: turn % 24,
                 q_heads: 14,

@@ -17,16 +17,19 @@
 //!
 //! What a query gets depends on its own position and the pages alone, not on which rows share its item or its step.
 
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use crate::float_product::{Dims, Rows, columns};
-use crate::kv::{KvArena, KvLayout, LayerKv};
+use half::f16;
+
+use crate::float_product::{Dims, Rows, Stored, columns};
+use crate::kv::{KvArena, KvElement, KvLayout, LayerKv};
 use crate::math::{exp, tanh};
 use crate::norm::Norm;
 use crate::pool::Pool;
 use crate::product::Scratch;
 use crate::rotary::RotaryRows;
-use crate::simd::{Kernel, Simd};
+use crate::simd::{Kernel, MAX_LANES, Simd};
 
 /// Queries of an item: enough to make use of each key and value that is loaded, few enough to stay in the first-level cache.
 const ITEM_QUERIES: usize = 32;
@@ -95,8 +98,8 @@ pub fn attention(
     out: &mut [f32],
 ) {
     check(shape, arena, runs, qkv, out);
-    let page_floats = arena.page_bytes() / size_of::<f32>();
-    let (layout, floats) = arena.split();
+    let page_bytes = arena.page_bytes();
+    let (layout, bytes) = arena.split();
     let heads = layout.layers()[shape.layer];
     let (plan, workers) = scratch.split_attention(pool.threads());
     plan.fill(heads.kv_heads, layout.page_positions(), shape, runs);
@@ -106,7 +109,7 @@ pub fn attention(
         layout,
         runs,
         qkv,
-        cache: Rows { at: floats.as_mut_ptr(), stride: page_floats },
+        cache: Rows { at: bytes.as_mut_ptr(), stride: page_bytes },
         out: Rows { at: out.as_mut_ptr(), stride: shape.q_heads * heads.value_dim },
     };
     for (items, write) in [(&plan.writes, true), (&plan.reads, false)] {
@@ -203,8 +206,8 @@ struct Call<'a> {
     runs: &'a [Run<'a>],
     /// `[rows, width]`
     qkv: &'a [f32],
-    /// `[pages, page floats]`
-    cache: Rows<f32>,
+    /// `[pages, page bytes]`
+    cache: Rows<u8>,
     /// `[rows, q_heads * value_dim]`
     out: Rows<f32>,
 }
@@ -221,7 +224,12 @@ struct AttentionItem<'a> {
 impl Kernel for AttentionItem<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        if self.write { self.call.write(s, self.item, self.buffer) } else { self.call.attend(s, self.item, self.buffer) }
+        match (self.call.layout.element(), self.write) {
+            (KvElement::Float32, true) => self.call.write::<S, f32>(s, self.item, self.buffer),
+            (KvElement::Float32, false) => self.call.attend::<S, f32>(s, self.item, self.buffer),
+            (KvElement::Float16, true) => self.call.write::<S, f16>(s, self.item, self.buffer),
+            (KvElement::Float16, false) => self.call.attend::<S, f16>(s, self.item, self.buffer),
+        }
     }
 }
 
@@ -273,7 +281,7 @@ impl Call<'_> {
 
     /// Writes keys and values: all rows of the item go to one page.
     #[inline(always)]
-    fn write<S: Simd>(&self, s: S, item: &Item, buffer: &mut [f32]) {
+    fn write<S: Simd, E: Stored>(&self, s: S, item: &Item, buffer: &mut [f32]) {
         let LayerKv { kv_heads, head_dim, value_dim } = self.heads;
         let (q_heads, positions, run) = (self.shape.q_heads, self.layout.page_positions(), &self.runs[item.run]);
         let (keys, values) = self.layout.head(self.shape.layer, item.head);
@@ -287,17 +295,21 @@ impl Call<'_> {
             // SAFETY: `check` found the page within the arena; only this item has the page's head, and `head` names its place:
             // keys `[head_dim, positions]`, values `[positions, value_dim]`.
             unsafe {
-                for (dim, &key) in key.iter().enumerate() {
-                    *self.cache.row(page, keys.start + dim * positions + position) = key;
-                }
-                self.cache.row(page, values.start + position * value_dim).copy_from_nonoverlapping(value.as_ptr(), value_dim);
+                let keys = self.cache.row(page, keys.start).cast::<E>().add(position);
+                each_vector::<S, E>(s, key, |start, vector| {
+                    vector.iter().enumerate().for_each(|(i, &key)| keys.add((start + i) * positions).write(key));
+                });
+                let values = self.cache.row(page, values.start).cast::<E>().add(position * value_dim);
+                each_vector::<S, E>(s, value, |start, vector| {
+                    values.add(start).copy_from_nonoverlapping(vector.as_ptr(), vector.len());
+                });
             }
         }
     }
 
     /// Attends with the queries of the item's rows.
     #[inline(always)]
-    fn attend<S: Simd>(&self, s: S, item: &Item, buffer: &mut [f32]) {
+    fn attend<S: Simd, E: Stored>(&self, s: S, item: &Item, buffer: &mut [f32]) {
         let LayerKv { head_dim, value_dim, .. } = self.heads;
         let (group, positions, run) = (self.group(), self.layout.page_positions(), &self.runs[item.run]);
         let count = item.rows.len() * group;
@@ -316,7 +328,7 @@ impl Call<'_> {
             // SAFETY: `check` found the page within the arena, `head` names the places of keys and values in it; nobody writes to
             // the cache now. The buffers have room for `count` queries and are this item's alone.
             unsafe {
-                let keys = Rows { at: self.cache.row(page, keys.start), stride: positions };
+                let keys = Rows { at: self.cache.row(page, keys.start).cast::<E>(), stride: positions };
                 columns(s, Dims { m: count, n: positions, inner: head_dim }, queries, keys, scores, false);
             }
             for query in 0..count {
@@ -327,7 +339,7 @@ impl Call<'_> {
             }
             // SAFETY: as above.
             unsafe {
-                let values = Rows { at: self.cache.row(page, values.start), stride: value_dim };
+                let values = Rows { at: self.cache.row(page, values.start).cast::<E>(), stride: value_dim };
                 columns(s, Dims { m: count, n: value_dim, inner: held }, scores, values, sums, true);
             }
         }
@@ -412,5 +424,21 @@ impl Call<'_> {
             working.tops[query] = top;
         }
         working.totals[query] += s.sum(total);
+    }
+}
+
+/// Calls `put` with each vector of `from` as the cache stores it, and where in `from` it starts; the last may be shorter.
+#[inline(always)]
+fn each_vector<S: Simd, E: Stored>(s: S, from: &[f32], mut put: impl FnMut(usize, &[E])) {
+    let mut converted = [MaybeUninit::<E>::uninit(); MAX_LANES];
+    for start in (0..from.len()).step_by(S::LANES) {
+        let lanes = (from.len() - start).min(S::LANES);
+        let to = converted.as_mut_ptr().cast::<E>();
+        // SAFETY: `lanes` values from `start` lie within `from`; the buffer has room for a vector, and all of it is written.
+        let vector = unsafe {
+            E::store(s, to, s.load_partial(from.as_ptr().add(start), lanes));
+            std::slice::from_raw_parts(to, lanes)
+        };
+        put(start, vector);
     }
 }

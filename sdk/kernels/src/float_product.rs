@@ -9,7 +9,9 @@
 //! tile has changes with m, but not the order in which any one element of c is summed: with `columns` that is d = 0, 1, 2, .. and with
 //! `dots` one partial sum a lane, folded at the end. A row's result therefore never depends on the rows beside it.
 
-use crate::simd::Simd;
+use half::f16;
+
+use crate::simd::{MAX_LANES, Simd};
 
 /// A row-major matrix in memory: row `i` starts at `at + i * stride`.
 pub(crate) struct Rows<T> {
@@ -72,51 +74,133 @@ const ROWS_AHEAD: usize = 12;
 /// How far ahead `dots` asks for `b` when a row has it for itself, in floats.
 const FLOATS_AHEAD: usize = 1024;
 
+/// A float as memory may hold it.
+pub(crate) trait Stored: Copy {
+    /// A vector of them.
+    ///
+    /// # Safety
+    /// `from` is valid for `LANES` reads.
+    unsafe fn load<S: Simd>(s: S, from: *const Self) -> S::F;
+
+    /// The first `lanes` of a vector, zero in the others; nothing beyond is touched.
+    ///
+    /// # Safety
+    /// `from` is valid for `lanes` reads.
+    unsafe fn load_partial<S: Simd>(s: S, from: *const Self, lanes: usize) -> S::F;
+
+    /// Stores a vector, rounded to the nearest where that is needed.
+    ///
+    /// # Safety
+    /// `to` is valid for `LANES` writes.
+    unsafe fn store<S: Simd>(s: S, to: *mut Self, x: S::F);
+}
+
+impl Stored for f32 {
+    #[inline(always)]
+    unsafe fn load<S: Simd>(s: S, from: *const f32) -> S::F {
+        // SAFETY: the caller's promise.
+        unsafe { s.load(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_partial<S: Simd>(s: S, from: *const f32, lanes: usize) -> S::F {
+        // SAFETY: the caller's promise.
+        unsafe { s.load_partial(from, lanes) }
+    }
+
+    #[inline(always)]
+    unsafe fn store<S: Simd>(s: S, to: *mut f32, x: S::F) {
+        // SAFETY: the caller's promise.
+        unsafe { s.store(to, x) }
+    }
+}
+
+impl Stored for f16 {
+    #[inline(always)]
+    unsafe fn load<S: Simd>(s: S, from: *const f16) -> S::F {
+        // SAFETY: the caller's promise.
+        unsafe { s.load_f16(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_partial<S: Simd>(s: S, from: *const f16, lanes: usize) -> S::F {
+        // SAFETY: the caller's promise; the buffer has room for any vector.
+        unsafe {
+            if lanes >= S::LANES {
+                return s.load_f16(from);
+            }
+            let mut padded = [f16::ZERO; MAX_LANES];
+            padded.as_mut_ptr().copy_from_nonoverlapping(from, lanes);
+            s.load_f16(padded.as_ptr())
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store<S: Simd>(s: S, to: *mut f16, x: S::F) {
+        // SAFETY: the caller's promise.
+        unsafe { s.store_f16(to, x) }
+    }
+}
+
 /// `c[m, n] (+)= a[m, inner] * b[inner, n]`; adds to c where `add`.
 ///
 /// # Safety
 /// `a` is valid for reads of `[m, inner]`, `b` of `[inner, n]`; `c` for reads and writes of `[m, n]`, which nobody else touches.
 #[inline(always)]
-pub(crate) unsafe fn columns<S: Simd>(s: S, dims: Dims, a: Rows<f32>, b: Rows<f32>, c: Rows<f32>, add: bool) {
+pub(crate) unsafe fn columns<S: Simd, B: Stored>(s: S, dims: Dims, a: Rows<f32>, b: Rows<B>, c: Rows<f32>, add: bool) {
     let Dims { m, n, inner } = dims;
     let mut j = 0;
     while j < n {
-        let wide = n - j >= 4 * S::LANES;
+        let left = (n - j) / S::LANES;
+        // Seven and eight rows, as many as often share a head, fit one tile of two vectors: each vector is loaded once.
+        let together = (7..=8).contains(&m) && S::FLOAT_ROWS >= 6;
+        let vectors = if left >= 4 && !together { 4 } else { left.min(2) };
+        let most = if vectors == 2 && S::FLOAT_ROWS >= 6 { 8 } else { S::FLOAT_ROWS };
         let mut i = 0;
         while i < m {
-            // Rows are spread evenly over the tiles: 7 are 4 + 3, not 6 + 1.
-            let rows = (m - i).div_ceil((m - i).div_ceil(S::FLOAT_ROWS));
+            // Rows are spread evenly over the tiles: 9 are 5 + 4, not 8 + 1.
+            let rows = (m - i).div_ceil((m - i).div_ceil(most));
             // SAFETY: rows i.. and columns j.. of the three matrices lie within what the caller promised.
             let (a, b, c) = unsafe { (a.from(i, 0), b.from(0, j), c.from(i, j)) };
             macro_rules! tile {
                 ($($rows:literal)*) => {
-                    match rows {
-                        // SAFETY: as above; `wide` says that four vectors of columns remain, otherwise the lanes are counted.
-                        $($rows => unsafe {
-                            if wide { wide_tile::<S, $rows>(s, inner, a, b, c, add) }
-                            else { narrow_tile::<S, $rows>(s, inner, (n - j).min(S::LANES), a, b, c, add) }
-                        })*
-                        _ => unreachable!("at most {} rows", S::FLOAT_ROWS),
+                    match (vectors, rows) {
+                        // SAFETY: as above; so many vectors of columns remain, otherwise the lanes are counted.
+                        $((4, $rows) if $rows <= 6 => unsafe { tile::<S, B, 4, $rows>(s, inner, a, b, c, add) },
+                        // SAFETY: as above.
+                        (2, $rows) => unsafe { tile::<S, B, 2, $rows>(s, inner, a, b, c, add) },
+                        // SAFETY: as above.
+                        (_, $rows) if $rows <= 6 => unsafe {
+                            narrow_tile::<S, B, $rows>(s, inner, (n - j).min(S::LANES), a, b, c, add)
+                        },)*
+                        _ => unreachable!("at most {most} rows"),
                     }
                 };
             }
-            tile!(1 2 3 4 5 6);
+            tile!(1 2 3 4 5 6 7 8);
             i += rows;
         }
-        j += if wide { 4 * S::LANES } else { S::LANES };
+        j += vectors.max(1) * S::LANES;
     }
 }
 
-/// `M` rows by four vectors of columns.
+/// `M` rows by `V` vectors of columns.
 #[inline(always)]
-unsafe fn wide_tile<S: Simd, const M: usize>(s: S, inner: usize, a: Rows<f32>, b: Rows<f32>, c: Rows<f32>, add: bool) {
-    let mut sum = [[s.splat(0.); 4]; M];
-    // SAFETY: the caller's promise: `M` rows of a, `inner` rows of b, and four vectors of columns of b and c. Only a prefetch
+unsafe fn tile<S: Simd, B: Stored, const V: usize, const M: usize>(
+    s: S,
+    inner: usize,
+    a: Rows<f32>,
+    b: Rows<B>,
+    c: Rows<f32>,
+    add: bool,
+) {
+    let mut sum = [[s.splat(0.); V]; M];
+    // SAFETY: the caller's promise: `M` rows of a, `inner` rows of b, and `V` vectors of columns of b and c. Only a prefetch
     // reaches further, which may.
     unsafe {
         if add {
             for i in 0..M {
-                for v in 0..4 {
+                for v in 0..V {
                     sum[i][v] = s.load(c.row(i, v * S::LANES));
                 }
             }
@@ -124,23 +208,23 @@ unsafe fn wide_tile<S: Simd, const M: usize>(s: S, inner: usize, a: Rows<f32>, b
         for d in 0..inner {
             let row = b.row(d, 0);
             if M == 1 {
-                for v in 0..S::LANES / 4 {
-                    s.prefetch(row.wrapping_add(ROWS_AHEAD * b.stride + v * 16).cast());
+                for line in (0..V * S::LANES * size_of::<B>()).step_by(64) {
+                    s.prefetch(row.wrapping_add(ROWS_AHEAD * b.stride).cast::<u8>().wrapping_add(line));
                 }
             }
-            let mut columns = [s.splat(0.); 4];
-            for v in 0..4 {
-                columns[v] = s.load(row.add(v * S::LANES));
+            let mut columns = [s.splat(0.); V];
+            for v in 0..V {
+                columns[v] = B::load(s, row.add(v * S::LANES));
             }
             for i in 0..M {
                 let x = s.splat(*a.row(i, d));
-                for v in 0..4 {
+                for v in 0..V {
                     sum[i][v] = s.mul_add(x, columns[v], sum[i][v]);
                 }
             }
         }
         for i in 0..M {
-            for v in 0..4 {
+            for v in 0..V {
                 s.store(c.row(i, v * S::LANES), sum[i][v]);
             }
         }
@@ -149,12 +233,12 @@ unsafe fn wide_tile<S: Simd, const M: usize>(s: S, inner: usize, a: Rows<f32>, b
 
 /// `M` rows by one vector of which `lanes` columns count.
 #[inline(always)]
-unsafe fn narrow_tile<S: Simd, const M: usize>(
+unsafe fn narrow_tile<S: Simd, B: Stored, const M: usize>(
     s: S,
     inner: usize,
     lanes: usize,
     a: Rows<f32>,
-    b: Rows<f32>,
+    b: Rows<B>,
     c: Rows<f32>,
     add: bool,
 ) {
@@ -167,7 +251,7 @@ unsafe fn narrow_tile<S: Simd, const M: usize>(
             }
         }
         for d in 0..inner {
-            let columns = s.load_partial(b.row(d, 0), lanes);
+            let columns = B::load_partial(s, b.row(d, 0), lanes);
             for i in 0..M {
                 sum[i] = s.mul_add(s.splat(*a.row(i, d)), columns, sum[i]);
             }

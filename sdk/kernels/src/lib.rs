@@ -68,7 +68,7 @@ mod simd;
 pub use attention::{AttentionShape, HeadNorm, Run, attention};
 pub use cpu::Isa;
 pub use floats::Floats;
-pub use kv::{KvArena, KvLayout, LayerKv};
+pub use kv::{KvArena, KvElement, KvLayout, LayerKv};
 pub use matrix::{BlockWeights, FloatWeights, IntegerWeights, Layout, Matrix, NibbleWeights};
 pub use norm::{add_rms_norm, rms_norm};
 pub use pool::Pool;

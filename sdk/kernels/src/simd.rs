@@ -38,6 +38,10 @@ pub(crate) trait Simd: Copy {
     /// # Safety
     /// `from` is valid for `LANES` reads.
     unsafe fn load(self, from: *const f32) -> Self::F;
+    /// Rounded to the nearest, ties to even.
+    /// # Safety
+    /// `to` is valid for `LANES` writes.
+    unsafe fn store_f16(self, to: *mut f16, x: Self::F);
     /// The first `lanes` (at most `LANES`) from memory, zero in the others; nothing beyond is touched.
     /// # Safety
     /// `from` is valid for `lanes` reads.

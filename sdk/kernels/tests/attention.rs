@@ -2,7 +2,9 @@
 
 mod support;
 
-use kinglet_kernels::{AttentionShape, HeadNorm, KvArena, KvLayout, LayerKv, Pool, RotaryRows, Run, Scratch, attention};
+use kinglet_kernels::{
+    AttentionShape, HeadNorm, KvArena, KvElement, KvLayout, LayerKv, Pool, RotaryRows, Run, Scratch, attention,
+};
 use proptest::prelude::*;
 use support::{Expected, Random, assert_close, each_isa};
 
@@ -14,6 +16,7 @@ struct Case {
     head_dim: usize,
     value_dim: usize,
     page: usize,
+    element: KvElement,
     window: Option<usize>,
     softcap: Option<f32>,
     norms: bool,
@@ -27,6 +30,7 @@ const PLAIN: Case = Case {
     head_dim: 16,
     value_dim: 16,
     page: 64,
+    element: KvElement::Float32,
     window: None,
     softcap: None,
     norms: false,
@@ -41,7 +45,7 @@ impl Case {
     fn arena(&self, pages: usize) -> KvArena {
         let layer = LayerKv { kv_heads: self.kv_heads, head_dim: self.head_dim, value_dim: self.value_dim };
         // The layer under test lies behind another one with other heads.
-        KvArena::new(KvLayout::new(&[LayerKv::new(1, 8), layer], self.page).unwrap(), pages).unwrap()
+        KvArena::new(KvLayout::new(&[LayerKv::new(1, 8), layer], self.page, self.element).unwrap(), pages).unwrap()
     }
 }
 
@@ -222,6 +226,55 @@ fn every_shape_matches_the_oracle() {
     }
 }
 
+/// Keys and values that half precision holds exactly give the same bits from either storage.
+#[test]
+fn halves_that_are_exact_change_nothing() {
+    for (seed, (case, rows)) in [
+        (PLAIN, 70),
+        (Case { page: 32, ..PLAIN }, 97),
+        (Case { head_dim: 20, value_dim: 36, ..PLAIN }, 70),
+        (Case { head_dim: 64, value_dim: 64, q_heads: 14, ..PLAIN }, 90),
+        (Case { head_dim: 128, value_dim: 128, q_heads: 3, kv_heads: 3, ..PLAIN }, 33),
+        (Case { window: Some(5), softcap: Some(30.), ..PLAIN }, 140),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut random = Random(seed as u64);
+        let model = Model::new(case, &mut random);
+        let qkv: Vec<f32> = random.floats(rows * case.width()).iter().map(|&x| half::f16::from_f32(x).to_f32()).collect();
+        let (half, count) = (Case { element: KvElement::Float16, ..case }, rows.div_ceil(case.page));
+        let pages: Vec<u32> = (0..count as u32).collect();
+        each_isa(2, |pool| {
+            let want = model.step(pool, &mut case.arena(count), &[(&pages, 0, &qkv)]);
+            let mut arena = half.arena(count);
+            assert_eq!(arena.page_bytes() * 2, case.arena(1).page_bytes());
+            let (first, rest) = qkv.split_at(5 * case.width());
+            let mut got = model.step(pool, &mut arena, &[(&pages, 0, first)]);
+            got.extend(model.step(pool, &mut arena, &[(&pages, 5, rest)]));
+            assert_eq!(got, want, "{case:?} {}", pool.isa());
+        });
+    }
+}
+
+/// Others are rounded to 11 bits on their way into the cache.
+#[test]
+fn half_precision_rounds_and_no_more() {
+    let case = Case { head_dim: 64, value_dim: 64, q_heads: 14, ..PLAIN };
+    let case = Case { rotary: Some((64, false)), norms: true, element: KvElement::Float16, ..case };
+    let mut random = Random(9);
+    let model = Model::new(case, &mut random);
+    let qkv = random.floats(90 * case.width());
+    let want = model.oracle(&qkv);
+    each_isa(2, |pool| {
+        let got = model.step(pool, &mut case.arena(2), &[(&[0, 1], 0, &qkv)]);
+        // 2^13 units of 2^-24 are 2^-11: of each value, and of each weight through its score, which reaches a few.
+        assert_close(&format!("{}", pool.isa()), &got, &want, 4. * 8192.);
+        let exact: Vec<f32> = want.iter().map(|want| want.value as f32).collect();
+        assert_ne!(got, exact, "nothing was rounded");
+    });
+}
+
 /// Sequences at different positions in one step, one of them in several rows, with a fork that shares a page with its parent.
 #[test]
 fn sequences_in_one_step_equal_sequences_alone() {
@@ -366,6 +419,7 @@ proptest! {
             head_dim,
             value_dim: 4 * value_quarter,
             page: if long { 64 } else { 32 },
+            element: KvElement::Float32,
             window,
             softcap,
             norms,

@@ -75,8 +75,8 @@ fn the_comparison_notices_a_difference() {
     assert!(same(&expected, &expected));
     let changes: [fn(&mut Vec<Candidate>); 5] = [
         |c| c.swap(0, 1),
-        |c| c[2].logprob += 1e-6,
-        |c| c[2].token_logprobs[0] -= 1e-6,
+        |c| c[2].logprob += 1e-4,
+        |c| c[2].token_logprobs[0] -= 1e-4,
         |c| c[0].finish = FinishReason::ContextFull,
         |c| drop(c.pop()),
     ];

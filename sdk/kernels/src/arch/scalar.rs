@@ -45,6 +45,11 @@ impl Simd for Scalar {
         unsafe { from.cast::<F>().read_unaligned() }
     }
     #[inline(always)]
+    unsafe fn store_f16(self, to: *mut f16, x: F) {
+        // SAFETY: the caller's promise.
+        unsafe { to.cast::<[f16; 4]>().write_unaligned(x.map(f16::from_f32)) }
+    }
+    #[inline(always)]
     unsafe fn load_partial(self, from: *const f32, lanes: usize) -> F {
         // SAFETY: the caller's promise for the first `lanes`.
         from_fn(|i| if i < lanes { unsafe { from.add(i).read_unaligned() } } else { 0. })

@@ -57,6 +57,11 @@ impl Simd for Avx2 {
         unsafe { _mm256_loadu_ps(from) }
     }
     #[inline(always)]
+    unsafe fn store_f16(self, to: *mut f16, x: __m256) {
+        // SAFETY: the caller's promise.
+        unsafe { _mm_storeu_si128(to.cast(), _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(x)) }
+    }
+    #[inline(always)]
     unsafe fn load_partial(self, from: *const f32, lanes: usize) -> __m256 {
         // SAFETY: the caller's promise; masked lanes are not touched.
         unsafe { _mm256_maskload_ps(from, self.first(lanes)) }

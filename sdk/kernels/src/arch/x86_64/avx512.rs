@@ -45,6 +45,11 @@ impl Simd for Avx512 {
         unsafe { _mm512_loadu_ps(from) }
     }
     #[inline(always)]
+    unsafe fn store_f16(self, to: *mut f16, x: __m512) {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_storeu_si256(to.cast(), _mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(x)) }
+    }
+    #[inline(always)]
     unsafe fn load_partial(self, from: *const f32, lanes: usize) -> __m512 {
         // SAFETY: the caller's promise; masked lanes are not touched.
         unsafe { _mm512_maskz_loadu_ps(first(lanes), from) }
