@@ -165,6 +165,16 @@ impl Program {
         }
     }
 
+    /// The table of the embedding.
+    pub(crate) fn embedding(&self) -> Option<&Weight> {
+        self.steps.iter().find_map(|s| if let Op::Embed { table, .. } = &s.op { Some(table) } else { None })
+    }
+
+    /// The part whose weight is stored where `table` is, whole: a head that is tied to the embedding.
+    pub(crate) fn tied_to(&self, table: &Weight) -> Option<&Part> {
+        self.parts().find(|part| part.weight.identity() == table.identity() && part.weight.n() == table.n())
+    }
+
     /// Weights with their sizes, each use counted once.
     pub(crate) fn weights(&self) -> impl Iterator<Item = &Weight> {
         self.steps

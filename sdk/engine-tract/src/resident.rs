@@ -31,14 +31,13 @@ impl Residence {
         let parts: Vec<&Part> = program.parts().collect();
         let matrices: Result<Vec<Matrix<'_>>, ShapeError> = parts.iter().map(|part| part.weight.matrix()).collect();
         let matrices = matrices.map_err(|e| backend_error(None, e))?;
-        let total: u64 = parts.iter().map(|part| part.weight.bytes()).sum();
+        let total: usize = parts.iter().map(|part| part.weight.n() * part.weight.k()).sum();
         let mut done = 0;
-        let made = Resident::new(pool, &matrices, |index, tiled| {
+        let made = Resident::new(pool, &matrices, |index, rows| {
+            let weight = &parts[index].weight;
+            done += rows.len() * weight.k();
             // The bytes in the file are not read again: never two copies in memory.
-            if tiled {
-                parts[index].weight.release();
-            }
-            done += parts[index].weight.bytes();
+            weight.release(rows);
             progress(done as f32 / total as f32);
             if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });

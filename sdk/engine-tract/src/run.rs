@@ -27,6 +27,8 @@ pub(crate) struct Machine {
     activations: Activations,
     /// Quantised weights in tiles, once they are made.
     pub(crate) resident: Option<Arc<Resident>>,
+    /// The number of the part that is tied to the embedding.
+    tied: Option<usize>,
     pub(crate) caches: Caches,
     /// The step's tokens, `[rows]`.
     tokens: Vec<TokenId>,
@@ -41,7 +43,20 @@ impl Machine {
     pub(crate) fn new(program: Arc<Program>, pool: Pool, caches: Caches, activations: Activations) -> Self {
         let rotaries = program.rotaries.iter().map(|_| RotaryBuffer::default()).collect();
         let (tokens, rows, picked) = (vec![], vec![], vec![]);
-        Self { program, pool, scratch: Scratch::default(), activations, resident: None, caches, tokens, rows, picked, rotaries }
+        let tied = program.embedding().and_then(|table| program.tied_to(table)).map(|part| part.number);
+        Self {
+            program,
+            pool,
+            scratch: Scratch::default(),
+            activations,
+            resident: None,
+            tied,
+            caches,
+            tokens,
+            rows,
+            picked,
+            rotaries,
+        }
     }
 
     pub(crate) fn pool(&self) -> &Pool {
@@ -147,7 +162,12 @@ impl Machine {
     }
 
     fn embed(&mut self, table: &Weight, scale: f32, y: &mut [f32]) -> Done {
-        let table = table.matrix()?;
+        // A table that is the head's weight too is read where the head is, so that it need not be in memory twice.
+        let resident = self.resident.as_deref().zip(self.tied).and_then(|(resident, part)| resident.matrix(part));
+        let table = match resident {
+            Some(table) => table,
+            None => table.matrix()?,
+        };
         for (y, &token) in y.chunks_exact_mut(table.k()).zip(&self.tokens) {
             table.dequantise_row(token as usize, y);
             if scale != 1.0 {

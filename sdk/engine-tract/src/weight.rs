@@ -69,10 +69,11 @@ impl FloatData {
         }
     }
 
-    fn release(&self) {
+    /// The mapped bytes.
+    fn bytes(&self) -> Option<&Bytes> {
         match self {
-            Self::F32(Vector::Mapped(bytes)) | Self::F32Bytes(bytes) | Self::F16(bytes) | Self::BF16(bytes) => bytes.release(),
-            Self::F32(Vector::Owned(_)) => {}
+            Self::F32(Vector::Mapped(bytes)) | Self::F32Bytes(bytes) | Self::F16(bytes) | Self::BF16(bytes) => Some(bytes),
+            Self::F32(Vector::Owned(_)) => None,
         }
     }
 
@@ -151,16 +152,21 @@ impl Weight {
         Self { rows: self.rows.start + range.start..self.rows.start + range.end, ..self.clone() }
     }
 
-    /// Gives the memory of the mapped bytes back; they are read from the file when they are next needed.
-    pub(crate) fn release(&self) {
+    /// Gives the memory behind `rows` of these rows back; they are read from the file when they are next needed. What lies across
+    /// the rows goes with the last of them.
+    pub(crate) fn release(&self, rows: Range<usize>) {
+        let is_last = rows.end == self.rows.len();
+        let rows = self.rows.start + rows.start..self.rows.start + rows.end;
         match &*self.storage {
-            Storage::Float { data, .. } => data.release(),
-            Storage::Blocks { packed: data, scales, zero_points, .. } | Storage::Nibbles { data, scales, zero_points, .. } => {
-                data.release();
-                scales.release();
-                zero_points.iter().for_each(Bytes::release);
+            Storage::Blocks { packed, scales, zero_points, .. } => {
+                release_rows(packed, self.n, &rows);
+                scales.bytes().into_iter().chain(zero_points).for_each(|bytes| release_rows(bytes, self.n, &rows));
             }
-            Storage::Integers { data, .. } => data.release(),
+            Storage::Integers { data, layout: Layout::Nk, .. } | Storage::Nibbles { data, layout: Layout::Nk, .. } => {
+                release_rows(data, self.n, &rows);
+            }
+            Storage::Integers { data, .. } | Storage::Nibbles { data, .. } if is_last => data.release(),
+            Storage::Float { .. } | Storage::Integers { .. } | Storage::Nibbles { .. } => {}
         }
     }
 
@@ -301,6 +307,14 @@ impl Weight {
         let zero_points = zero_points.map(|z| z.bytes.clone());
         let storage = Storage::Integers { data: data.bytes.clone(), signed, layout, scales: Vector::owned(scales), zero_points };
         Self::new(storage, n, k, bytes).map_err(|e| unsupported(node, e.to_string()))
+    }
+}
+
+/// Releases some of the `n` rows that lie one after the other in `bytes`.
+fn release_rows(bytes: &Bytes, n: usize, rows: &Range<usize>) {
+    let row_bytes = bytes.len() / n;
+    if let Some(rows) = bytes.slice(rows.start * row_bytes..rows.end * row_bytes) {
+        rows.release();
     }
 }
 

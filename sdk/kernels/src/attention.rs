@@ -320,6 +320,13 @@ impl Call<'_> {
         for page in self.seen(first).start / positions..end.div_ceil(positions) {
             let start = page * positions;
             let page = run.pages[page] as usize;
+            if item.rows.len() == 1 && start + positions < end {
+                // One query reads faster than memory follows into another page by itself.
+                let next = self.cache.at.wrapping_add(run.pages[start / positions + 1] as usize * self.cache.stride);
+                for line in (keys.start..values.end).step_by(64) {
+                    s.prefetch_second_level(next.wrapping_add(line));
+                }
+            }
             // Positions of this page that any of the queries may see; what lies beyond may never have been written.
             let held = (end - start).min(positions);
             let queries = Rows::of(working.queries, head_dim);

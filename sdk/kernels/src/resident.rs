@@ -4,7 +4,7 @@
 //! order in which the kernels want them, with float16 scales, in large pages.
 
 use std::io;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::cpu::Isa;
@@ -16,6 +16,8 @@ use crate::simd::{Kernel, Simd};
 
 /// Rows whose scales an item looks at.
 const SCALE_ROWS: usize = 512;
+/// Bytes of tiles after which the source's rows may be dropped.
+const PIECE_BYTES: usize = 4 << 20;
 /// Tiles that an item fills.
 const ITEM_TILES: usize = 4;
 
@@ -40,32 +42,38 @@ impl Resident {
         TiledShape::of(matrix, isa).map(|shape| shape.bytes())
     }
 
-    /// Rearranges the matrices one after the other, for use with the pool's instruction set. After each, `done` is given its index
-    /// and whether it was rearranged: its source is not read again and may be dropped from memory. [`ControlFlow::Break`] from it
-    /// ends the work with `Ok(None)`.
+    /// Rearranges the matrices one after the other, some rows at a time, for use with the pool's instruction set. After each
+    /// piece, `done` is given the matrix's index and the rows: they are not read again and may be dropped from memory. Of
+    /// matrices that stay in place it hears nothing. [`ControlFlow::Break`] from it ends the work with `Ok(None)`.
     ///
     /// # Errors
     /// What the system says when it refuses the memory.
     pub fn new(
         pool: &Pool,
         matrices: &[Matrix<'_>],
-        mut done: impl FnMut(usize, bool) -> ControlFlow<()>,
+        mut done: impl FnMut(usize, Range<usize>) -> ControlFlow<()>,
     ) -> io::Result<Option<Resident>> {
         let bytes = matrices.iter().filter_map(|matrix| Resident::bytes_needed(pool.isa(), matrix)).sum();
         let mut memory = LargePages::new(bytes)?;
         let mut places = Vec::with_capacity(matrices.len());
         let mut start = 0;
         for (index, matrix) in matrices.iter().enumerate() {
-            let place = TiledShape::of(matrix, pool.isa()).map(|shape| {
-                let tiles = &mut memory.bytes_mut()[start..][..shape.bytes()];
-                let place = Place { shape, factor: 1. / fill(pool, matrix, &shape, tiles), start };
-                start += shape.bytes();
-                place
-            });
-            places.push(place);
-            if done(index, place.is_some()).is_break() {
-                return Ok(None);
+            let Some(shape) = TiledShape::of(matrix, pool.isa()) else {
+                places.push(None);
+                continue;
+            };
+            let tiles = &mut memory.bytes_mut()[start..][..shape.bytes()];
+            let power = power(pool, matrix, &shape);
+            for first in (0..shape.tiles()).step_by(PIECE_BYTES.div_ceil(shape.tile_bytes())) {
+                let piece = first..(first + PIECE_BYTES.div_ceil(shape.tile_bytes())).min(shape.tiles());
+                fill(pool, matrix, &shape, power, piece.clone(), tiles);
+                let rows = piece.start * shape.lanes..(piece.end * shape.lanes).min(shape.n);
+                if done(index, rows).is_break() {
+                    return Ok(None);
+                }
             }
+            places.push(Some(Place { shape, factor: 1. / power, start }));
+            start += shape.bytes();
         }
         Ok(Some(Resident { memory, places }))
     }
@@ -82,22 +90,26 @@ impl Resident {
     }
 }
 
-/// Fills the tiles of a matrix. Returns what its scales were multiplied with.
-fn fill(pool: &Pool, matrix: &Matrix<'_>, shape: &TiledShape, tiles: &mut [u8]) -> f32 {
+/// What the scales of a matrix are to be multiplied with.
+fn power(pool: &Pool, matrix: &Matrix<'_>, shape: &TiledShape) -> f32 {
     // The bits of floats that are not negative have the order of the floats.
     let largest = AtomicU32::new(0);
     pool.for_each(shape.n.div_ceil(SCALE_ROWS), |item, _| {
         let rows = item * SCALE_ROWS..((item + 1) * SCALE_ROWS).min(shape.n);
         largest.fetch_max(largest_scale(matrix, shape, rows).to_bits(), Ordering::Relaxed);
     });
-    let power = scale_power(f32::from_bits(largest.into_inner()));
-    let to = Rows { at: tiles.as_mut_ptr(), stride: shape.tile_bytes() };
-    pool.for_each(shape.tiles().div_ceil(ITEM_TILES), |item, _| {
-        for tile in item * ITEM_TILES..((item + 1) * ITEM_TILES).min(shape.tiles()) {
+    scale_power(f32::from_bits(largest.into_inner()))
+}
+
+/// Fills some tiles of a matrix; `to` is all of them.
+fn fill(pool: &Pool, matrix: &Matrix<'_>, shape: &TiledShape, power: f32, tiles: Range<usize>, to: &mut [u8]) {
+    let to = Rows { at: to.as_mut_ptr(), stride: shape.tile_bytes() };
+    pool.for_each(tiles.len().div_ceil(ITEM_TILES), |item, _| {
+        let first = tiles.start + item * ITEM_TILES;
+        for tile in first..(first + ITEM_TILES).min(tiles.end) {
             pool.isa().run(FillTile { matrix, shape, power, tile, to });
         }
     });
-    power
 }
 
 struct FillTile<'a> {
@@ -112,7 +124,7 @@ struct FillTile<'a> {
 impl Kernel for FillTile<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        // SAFETY: the tile lies within `tiles` of `fill`, and this item alone writes it; the shape was made for the pool's
+        // SAFETY: the tile lies within `to` of `fill`, and this item alone writes it; the shape was made for the pool's
         // instruction set, which is the one that runs.
         unsafe {
             let to = std::slice::from_raw_parts_mut(self.to.row(self.tile, 0), self.shape.tile_bytes());

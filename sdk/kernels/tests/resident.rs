@@ -4,7 +4,7 @@ mod support;
 
 use std::ops::ControlFlow;
 
-use kinglet_kernels::{Activations, Isa, Layout, Linear, Matrix, Pool, Resident};
+use kinglet_kernels::{Activations, BlockWeights, Floats, Isa, Layout, Linear, Matrix, Pool, Resident};
 use support::weights::{Kind, Owned, Weights, Width, all_kinds, plain, product_of, run};
 use support::{Random, assert_close, each_isa, sum_units};
 
@@ -172,6 +172,27 @@ fn tiles_of_another_instruction_set_are_read() {
     assert_close("scalar", &run(&Pool::with_isa(1, Isa::SCALAR), &[plain(matrix)], &x, Activations::Int8), &want, sum_units(96));
 }
 
+/// A matrix larger than a piece is rearranged piece by piece, every row in one of them.
+#[test]
+fn large_matrices_are_done_in_pieces() {
+    let (n, k) = (1030, 5120);
+    let (packed, scales) = (Random(9).bytes(n * k), vec![0.5f32; n * k / 32]);
+    let weights = BlockWeights { bits: 8, n, k, block: 32, packed: &packed, scales: Floats::F32(&scales), zero_points: None };
+    let matrix = Matrix::blocks(weights).unwrap();
+    let mut next = 0;
+    let resident = Resident::new(&Pool::new(2), &[matrix], |index, rows| {
+        assert_eq!((index, rows.start), (0, next));
+        next = rows.end;
+        ControlFlow::Continue(())
+    });
+    assert_eq!(next, n);
+    let tiled = resident.unwrap().unwrap();
+    let tiled = tiled.matrix(0).unwrap();
+    for (row, feature) in [(0, 0), (511, 77), (800, 5119), (1029, 4000)] {
+        assert_eq!(tiled.value(row, feature), matrix.value(row, feature));
+    }
+}
+
 #[test]
 fn the_work_says_what_it_has_done_and_can_be_broken_off() {
     let mut random = Random(8);
@@ -180,15 +201,14 @@ fn the_work_says_what_it_has_done_and_can_be_broken_off() {
     let matrices = [float.matrix(), blocks.matrix(), blocks.matrix()];
     let pool = Pool::new(2);
     let mut seen = vec![];
-    let all = Resident::new(&pool, &matrices, |index, tiled| {
-        seen.push((index, tiled));
+    let all = Resident::new(&pool, &matrices, |index, rows| {
+        seen.push((index, rows));
         ControlFlow::Continue(())
     });
-    assert_eq!(seen, [(0, false), (1, true), (2, true)]);
+    assert_eq!(seen, [(1, 0..8), (2, 0..8)]);
     let all = all.unwrap().unwrap();
     assert!(all.matrix(0).is_none() && all.matrix(2).is_some() && all.matrix(3).is_none());
-    let broken =
-        Resident::new(&pool, &matrices, |index, _| if index == 1 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) });
+    let broken = Resident::new(&pool, &matrices, |_, _| ControlFlow::Break(()));
     assert!(broken.unwrap().is_none());
     assert!(Resident::new(&pool, &[], |_, _| ControlFlow::Continue(())).unwrap().unwrap().matrix(0).is_none());
 }

@@ -123,15 +123,40 @@ impl TiledWeights<'_> {
         let (tile, lane) = (&self.bytes[n / shape.lanes * shape.tile_bytes()..], n % shape.lanes);
         let (byte, shift) = shape.place(lane, k);
         let q = i32::from(tile[byte] >> shift) & ((1 << shape.bits) - 1);
-        let parameter = (k / BLOCK / shape.shared * shape.lanes + lane) * size_of::<f16>();
-        let half = |at: usize| f16::from_le_bytes([tile[at + parameter], tile[at + parameter + 1]]).to_f32();
-        let zero_point = if shape.zero_points { half(shape.zero_points_at()) as i32 } else { 1 << (shape.bits - 1) };
-        (q - zero_point) as f32 * (half(shape.scales_at()) * self.factor)
+        let (scale, zero_point) = self.parameters(tile, lane, k / BLOCK);
+        (q - zero_point) as f32 * scale
     }
 
-    /// See [`Storage::unpack`].
+    /// See [`Storage::unpack`]. Blocks that are asked for whole, as all of an embedding's are, are read at once.
     pub(super) fn unpack(&self, n: usize, start: usize, out: &mut [f32]) {
-        out.iter_mut().enumerate().for_each(|(i, out)| *out = self.value(n, start + i));
+        if !start.is_multiple_of(BLOCK) || !out.len().is_multiple_of(BLOCK) {
+            return out.iter_mut().enumerate().for_each(|(i, out)| *out = self.value(n, start + i));
+        }
+        let shape = &self.shape;
+        let (tile, lane) = (&self.bytes[n / shape.lanes * shape.tile_bytes()..], n % shape.lanes);
+        for (block, out) in out.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
+            let block = start / BLOCK + block;
+            let (scale, zero_point) = self.parameters(tile, lane, block);
+            let value = |q: u8| (i32::from(q) - zero_point) as f32 * scale;
+            let quads = tile[block * shape.block_bytes()..].chunks_exact(4 * shape.lanes).map(|vector| &vector[4 * lane..][..4]);
+            if shape.bits == 4 {
+                for (out, &byte) in out.as_chunks_mut::<2>().0.iter_mut().zip(quads.flatten()) {
+                    *out = [value(byte & 15), value(byte >> 4)];
+                }
+            } else {
+                out.iter_mut().zip(quads.flatten()).for_each(|(out, &byte)| *out = value(byte));
+            }
+        }
+    }
+
+    /// Scale and zero point of a block of 32 of a lane of a tile.
+    #[inline(always)]
+    fn parameters(&self, tile: &[u8], lane: usize, block: usize) -> (f32, i32) {
+        let shape = &self.shape;
+        let at = (block / shape.shared * shape.lanes + lane) * size_of::<f16>();
+        let half = |from: usize| f16::from_le_bytes([tile[from + at], tile[from + at + 1]]).to_f32();
+        let zero_point = if shape.zero_points { half(shape.zero_points_at()) as i32 } else { 1 << (shape.bits - 1) };
+        (half(shape.scales_at()) * self.factor, zero_point)
     }
 }
 
