@@ -8,6 +8,7 @@
 //!   waits only for those that joined: a worker without a core costs nothing.
 //! * Each worker takes the items of a stretch of its own one after the other, so that what lies together is read by one core; when
 //!   it has none left it takes from the others' stretches: whoever is slow is helped.
+//! * A worker whose core others take stays out of jobs for a while: see [`crowding`].
 //! * Whoever waits spins for some tens of microseconds, then sleeps. An idle pool uses no processor time.
 //!
 //! The state of a pool is one word:
@@ -21,6 +22,8 @@
 //! A job is written while the word says closed and empty, so that no worker can be looking at it; a worker reads it only between
 //! joining (which succeeds only while OPEN) and leaving, and the caller keeps it alive until the count is zero.
 
+mod crowding;
+
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::marker::PhantomData;
@@ -28,7 +31,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
+use std::time::{Duration, Instant};
 
+use self::crowding::{Caller, Crowding, LongWaits};
 use crate::cpu::Isa;
 
 const INSIDE: u64 = 0xffff;
@@ -44,6 +49,7 @@ pub struct Pool {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
     isa: Isa,
+    caller: Mutex<Caller>,
 }
 
 struct Shared {
@@ -53,6 +59,10 @@ struct Shared {
     taken: AtomicBool,
     sleeping: AtomicU32,
     stop: AtomicBool,
+    long_waits: LongWaits,
+    began: Instant,
+    /// Nanoseconds after `began` until which the last worker is to stay out.
+    vacant_until: AtomicU64,
 }
 
 /// What workers run, and who waits for them. The lifetime of `body` is erased; see the module's text for what keeps it valid.
@@ -83,14 +93,18 @@ impl Pool {
             taken: AtomicBool::new(false),
             sleeping: AtomicU32::new(0),
             stop: AtomicBool::new(false),
+            long_waits: LongWaits::default(),
+            began: Instant::now(),
+            vacant_until: AtomicU64::new(0),
         });
         let workers = (1..threads.min(INSIDE as usize))
             .map_while(|worker| {
                 let shared = shared.clone();
-                thread::Builder::new().name(format!("kinglet-{worker}")).spawn(move || shared.work(worker)).ok()
+                let is_last = worker + 1 == threads;
+                thread::Builder::new().name(format!("kinglet-{worker}")).spawn(move || shared.work(worker, is_last)).ok()
             })
             .collect();
-        Pool { shared, workers, isa }
+        Pool { shared, workers, isa, caller: Mutex::default() }
     }
 
     /// How many threads take part in a job, the caller included.
@@ -129,6 +143,10 @@ impl Pool {
         self.open(&body, items - 1);
         body(0);
         self.shared.close();
+        if let Some(rest) = self.caller.try_lock().ok().and_then(|mut caller| caller.done()) {
+            let until = self.shared.began.elapsed() + rest;
+            self.shared.vacant_until.store(until.as_nanos() as u64, Ordering::Relaxed);
+        }
         self.shared.taken.store(false, Ordering::Release);
         if let Some(payload) = panic.into_inner().unwrap_or_else(PoisonError::into_inner) {
             resume_unwind(payload);
@@ -157,24 +175,38 @@ impl Shared {
     fn close(&self) {
         let mut state = self.state.fetch_and(!OPEN, Ordering::AcqRel);
         let mut spins = 0;
+        let mut waits = None;
         while state & INSIDE != 0 {
             if spins < SPINS {
                 spins += 1;
                 std::hint::spin_loop();
-            } else if self.state.fetch_or(CALLER_SLEEPS, Ordering::AcqRel) & INSIDE != 0 {
-                thread::park();
+            } else {
+                waits.get_or_insert_with(Instant::now);
+                if self.state.fetch_or(CALLER_SLEEPS, Ordering::AcqRel) & INSIDE != 0 {
+                    thread::park();
+                }
             }
             state = self.state.load(Ordering::Acquire);
+        }
+        if let Some(began) = waits {
+            self.long_waits.count(began.elapsed());
         }
     }
 
     /// A worker's life: join every job that is seen open, once; spin between jobs, then sleep.
-    fn work(&self, worker: usize) {
+    fn work(&self, worker: usize, is_last: bool) {
         let mut last = 0;
         let mut spins = 0;
+        let mut crowding = Crowding::of_this_thread();
         while !self.stop.load(Ordering::Relaxed) {
             let state = self.state.load(Ordering::Acquire);
             if is_open(state, last) {
+                let vacant = if is_last { self.vacant() } else { None };
+                if let Some(rest) = vacant.or_else(|| crowding.rest(&self.long_waits)) {
+                    self.stay_out(rest);
+                    crowding.rested();
+                    continue;
+                }
                 if self.state.compare_exchange(state, state + 1, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
                     last = state >> JOB;
                     self.run(worker);
@@ -187,6 +219,20 @@ impl Shared {
                 self.sleep(last);
                 spins = 0;
             }
+        }
+    }
+
+    /// For how long the last worker is still to stay out.
+    fn vacant(&self) -> Option<Duration> {
+        let until = Duration::from_nanos(self.vacant_until.load(Ordering::Relaxed));
+        if until.is_zero() { None } else { until.checked_sub(self.began.elapsed()).filter(|left| !left.is_zero()) }
+    }
+
+    /// Sleeps through other wakers' calls.
+    fn stay_out(&self, time: Duration) {
+        let began = Instant::now();
+        while let Some(left) = time.checked_sub(began.elapsed()).filter(|_| !self.stop.load(Ordering::SeqCst)) {
+            thread::park_timeout(left);
         }
     }
 
