@@ -38,6 +38,11 @@ impl Caches {
         Ok(Self { arena, sequences: HashMap::new(), holders: vec![0; pages], free, next_id: 0 })
     }
 
+    /// Bytes of one number of a key or value.
+    pub(crate) fn element_bytes(&self) -> usize {
+        self.arena.layout().element().bytes()
+    }
+
     pub(crate) fn create(&mut self) -> CacheId {
         self.insert(Sequence::default())
     }

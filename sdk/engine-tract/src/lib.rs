@@ -23,6 +23,7 @@ mod failure;
 mod fuse;
 mod model;
 mod plan;
+mod profile;
 mod program;
 mod recognise;
 mod resident;

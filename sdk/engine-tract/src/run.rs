@@ -2,12 +2,15 @@
 
 use crate::cache::Caches;
 use crate::failure::backend_error;
+use crate::profile::{Call, Profile};
 use crate::program::{Attention, Norm, Op, Part, Program, Step};
 use crate::rotary::RotaryBuffer;
 use crate::weight::{Vector, Weight};
 use kinglet_engine::{CacheId, EngineError, LogitsWanted, SequenceStep, TokenId};
 use kinglet_kernels::{Activations, AttentionShape, HeadNorm, Linear, Pool, Resident, RotaryRows, Run, Scratch};
+use smallvec::SmallVec;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Consecutive rows of a step that belong to one sequence.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +32,8 @@ pub(crate) struct Machine {
     pub(crate) resident: Option<Arc<Resident>>,
     /// The number of the part that is tied to the embedding.
     tied: Option<usize>,
+    /// Where times of operators go, while they are wanted.
+    pub(crate) profile: Option<Profile>,
     pub(crate) caches: Caches,
     /// The step's tokens, `[rows]`.
     tokens: Vec<TokenId>,
@@ -51,6 +56,7 @@ impl Machine {
             activations,
             resident: None,
             tied,
+            profile: None,
             caches,
             tokens,
             rows,
@@ -122,6 +128,23 @@ impl Machine {
     /// # Errors
     /// [`EngineError::Backend`] with the step's node.
     pub(crate) fn execute(&mut self, step: &Step, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) -> Result<(), EngineError> {
+        if self.profile.is_none() {
+            return self.run(step, inputs, outputs);
+        }
+        let began = Instant::now();
+        let result = self.run(step, inputs, outputs);
+        let time = began.elapsed();
+        let positions = self.rows.iter().map(|rows| rows.past + rows.count).sum();
+        let kv_bytes = self.caches.element_bytes();
+        if let Some(profile) = &mut self.profile {
+            let rows = outputs.first().map_or(0, |y| y.len() / step.width.max(1));
+            let call = Call { rows, positions, kv_bytes, resident: self.resident.as_deref() };
+            profile.add(step, call, time);
+        }
+        result
+    }
+
+    fn run(&mut self, step: &Step, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) -> Result<(), EngineError> {
         let done = match (&step.op, inputs, outputs) {
             (Op::Embed { table, scale }, _, [y]) => self.embed(table, *scale, y),
             (Op::Norm(norm), [x], [y]) => {
@@ -218,11 +241,14 @@ impl Machine {
         let (arena, sequences) = self.caches.split();
         let run =
             |r: &Rows| sequences.get(&r.cache).map(|s| Run { pages: &s.pages, past: r.past, first_row: r.first, rows: r.count });
-        let runs: Vec<Run<'_>> = self.rows.iter().filter_map(run).collect();
+        let runs: SmallVec<[Run<'_>; FEW_RUNS]> = self.rows.iter().filter_map(run).collect();
         kinglet_kernels::attention(&self.pool, &mut self.scratch, &shape, arena, &runs, qkv, y);
         Ok(())
     }
 }
+
+/// Sequences of a step whose list lies on the stack: with more, a step takes memory from the allocator.
+const FEW_RUNS: usize = 8;
 
 type Done = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 

@@ -2,11 +2,12 @@
 
 use crate::cache::{Caches, PAGE};
 use crate::plan::State;
+use crate::profile::Profile;
 use crate::program::Program;
 use crate::resident::Residence;
 use crate::run::Machine;
 use crate::walk::Walk;
-use kinglet_engine::{CacheId, CancelToken, EngineError, Logits, ModelInfo, Runner, SequenceStep, check_step};
+use kinglet_engine::{CacheId, CancelToken, EngineError, Logits, ModelInfo, OperatorTime, Runner, SequenceStep, check_step};
 use std::sync::Arc;
 
 /// Who walks the list of operators.
@@ -68,6 +69,14 @@ impl Runner for TractRunner {
             }
         }
         Ok(())
+    }
+
+    fn start_profile(&mut self) {
+        self.machine.profile = Some(Profile::default());
+    }
+
+    fn take_profile(&mut self) -> Vec<OperatorTime> {
+        self.machine.profile.take().map_or(vec![], Profile::finish)
     }
 
     fn create_cache(&mut self) -> Result<CacheId, EngineError> {

@@ -136,6 +136,11 @@ impl Weight {
         self.bytes
     }
 
+    /// Bytes of one row, its scales and zero points included.
+    pub(crate) fn row_bytes(&self) -> u64 {
+        self.bytes / self.n as u64
+    }
+
     /// Where its elements lie: the same for a head and an embedding table that share them.
     pub(crate) fn identity(&self) -> usize {
         match &*self.storage {

@@ -12,11 +12,13 @@ mod cancel;
 mod error;
 pub mod fake;
 mod model;
+mod profile;
 mod runner;
 
 pub use cancel::CancelToken;
 pub use error::EngineError;
 pub use model::{KvType, MemoryEstimate, Model, ModelInfo, Precision, RunnerOptions, Threads, WeightStorage};
+pub use profile::OperatorTime;
 pub use runner::{CacheId, Logits, LogitsWanted, Runner, SequenceStep, check_step};
 
 /// A token id, an index into the model's vocabulary.

@@ -1,6 +1,6 @@
 //! The mutable half: caches of keys and values, and the step that reads and extends them.
 
-use crate::{CancelToken, EngineError, ModelInfo, TokenId, model::check_tokens};
+use crate::{CancelToken, EngineError, ModelInfo, OperatorTime, TokenId, model::check_tokens};
 
 /// Names a cache of one runner. Ids are never used twice, so a stale one is recognised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -116,6 +116,14 @@ pub trait Runner: Send {
     fn prepare(&mut self, cancel: &CancelToken, progress: &mut dyn FnMut(f32)) -> Result<(), EngineError> {
         let _ = (cancel, progress);
         Ok(())
+    }
+
+    /// Begins to time operators, from nothing; an engine that cannot does nothing.
+    fn start_profile(&mut self) {}
+
+    /// Ends that, and tells what was timed, in no particular order; nothing where it was not begun.
+    fn take_profile(&mut self) -> Vec<OperatorTime> {
+        vec![]
     }
 
     /// An empty cache. It takes memory as it grows.

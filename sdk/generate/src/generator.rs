@@ -2,7 +2,9 @@
 
 use crate::request::check_prompt;
 use crate::{GenerateError, OptionError};
-use kinglet_engine::{CacheId, CancelToken, EngineError, Logits, LogitsWanted, ModelInfo, Runner, SequenceStep, TokenId};
+use kinglet_engine::{
+    CacheId, CancelToken, EngineError, Logits, LogitsWanted, ModelInfo, OperatorTime, Runner, SequenceStep, TokenId,
+};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What a [`Generator`] knows of its model beyond what the engine says.
@@ -95,6 +97,16 @@ impl Generator {
     /// What the engine fails with; [`EngineError::Cancelled`] soon after `cancel` is raised.
     pub fn prepare(&self, cancel: &CancelToken, progress: &mut dyn FnMut(f32)) -> Result<(), EngineError> {
         self.runner().prepare(cancel, progress)
+    }
+
+    /// Begins to time the engine's operators, from nothing.
+    pub fn start_profile(&self) {
+        self.runner().start_profile();
+    }
+
+    /// Ends that, and tells what was timed.
+    pub fn take_profile(&self) -> Vec<OperatorTime> {
+        self.runner().take_profile()
     }
 
     /// Bytes that all key/value caches take now. Waits for a step in progress.

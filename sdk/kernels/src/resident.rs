@@ -84,6 +84,11 @@ impl Resident {
         Some(Matrix::tiled(TiledWeights { shape, factor, bytes: &self.memory.bytes()[start..][..shape.bytes()] }))
     }
 
+    /// Bytes of the tiles of the matrix with this index; `None` where it has none.
+    pub fn matrix_bytes(&self, index: usize) -> Option<usize> {
+        Some((*self.places.get(index)?)?.shape.bytes())
+    }
+
     /// Bytes of all tiles.
     pub fn bytes(&self) -> usize {
         self.memory.bytes().len()

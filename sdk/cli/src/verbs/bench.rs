@@ -2,6 +2,7 @@
 
 mod measure;
 mod memory;
+mod profile;
 
 use crate::arguments::Common;
 use crate::failure::Failure;
@@ -20,11 +21,15 @@ use std::time::Instant;
 #[command(after_help = "Examples:
   kinglet bench
   kinglet bench --model models/goldcrest --threads 1 --json
+  kinglet bench --profile
   ONLY=decode kinglet bench --json")]
 pub(crate) struct Arguments {
     /// Measure only this
     #[arg(long, env = "ONLY", value_enum)]
     only: Option<Only>,
+    /// Tell where the time goes instead: operators, and what they reach of the limits of this machine
+    #[arg(long, conflicts_with = "only")]
+    profile: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -45,6 +50,10 @@ pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> R
     put(&mut figures, "load_s", started.elapsed().as_secs_f64(), 4);
     if let Some(megabytes) = memory::resident_mb() {
         put(&mut figures, "rss_load_mb", megabytes, 1);
+    }
+    if arguments.profile {
+        model.prepare(&CancelHandle::default(), |_| {})?;
+        return profile::run(common, &model, &mut Bench::new(&model, common.seed.unwrap_or(1)), out);
     }
     let started = Instant::now();
     model.prepare(&CancelHandle::default(), |_| {})?;

@@ -89,6 +89,25 @@ impl<'a> Bench<'a> {
         Ok(median(seconds).zip(median(rates)).map(|(seconds, rate)| Batch { seconds, rate }))
     }
 
+    /// Makes everything ready for a piece of work to be profiled: what comes before it is done, and once is done already.
+    pub(super) fn ready(&mut self, work: Work) -> Result<Option<Ready<'a>>, Failure> {
+        if PROMPT + PIECES * (PIECE + 1) > self.model.context() {
+            return Ok(None);
+        }
+        let mut sequence = self.prompt(PROMPT);
+        let mut completer = self.model.token_completer()?;
+        match work {
+            Work::Prompt => {
+                complete(&mut completer, &sequence, 1)?;
+                sequence = self.prompt(PROMPT);
+                completer = self.model.token_completer()?;
+            }
+            Work::Answer => sequence.extend(complete(&mut completer, &sequence, PIECE)?.0),
+            Work::Answers => {}
+        }
+        Ok(Some(Ready { model: self.model, work, completer, sequence }))
+    }
+
     /// Random tokens. The generator is the linear one of Knuth's MMIX: it need not be good, only the same everywhere.
     fn prompt(&mut self, tokens: usize) -> Vec<u32> {
         let end = TOKENS.end.min(self.model.vocabulary() as u64).max(1);
@@ -98,6 +117,43 @@ impl<'a> Bench<'a> {
             (start + (self.random >> 33) % (end - start)) as u32
         };
         (0..tokens).map(|_| draw()).collect()
+    }
+}
+
+/// Tokens of the prompt of what is profiled.
+const PROMPT: usize = 128;
+
+/// What may be profiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Work {
+    /// Reading a prompt of 128 tokens, and choosing the first one of the answer.
+    Prompt,
+    /// 32 tokens of an answer to such a prompt.
+    Answer,
+    /// The prompt, and four answers of 16 tokens to it.
+    Answers,
+}
+
+/// A piece of work that can begin.
+pub(super) struct Ready<'a> {
+    model: &'a Model,
+    work: Work,
+    completer: Completer,
+    sequence: Vec<u32>,
+}
+
+impl Ready<'_> {
+    pub(super) fn run(&mut self) -> Result<(), Failure> {
+        match self.work {
+            Work::Prompt => complete(&mut self.completer, &self.sequence, 1).map(|_| ()),
+            Work::Answer => complete(&mut self.completer, &self.sequence, PIECE).map(|_| ()),
+            Work::Answers => {
+                let sampling = SamplingOptions::default();
+                let options = ContinuationOptions { count: ANSWERS, max_new_tokens: PIECE / 2, sampling };
+                self.model.continuations(self.sequence.clone(), &options, &CancelHandle::default())?;
+                Ok(())
+            }
+        }
     }
 }
 

@@ -1,0 +1,102 @@
+//! What the machine can do at most, measured: the yardstick for what kernels reach.
+
+use std::time::{Duration, Instant};
+
+use crate::float_product::Rows;
+use crate::memory::LargePages;
+use crate::pool::Pool;
+use crate::simd::{Kernel, Simd};
+
+/// Measured limits of a pool's threads together.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limits {
+    /// Bytes a second read from memory, in order.
+    pub read_bytes_per_second: f64,
+    /// Multiplications and additions of bytes a second, in registers.
+    pub int8_operations_per_second: f64,
+}
+
+/// Memory that is read: more than caches hold.
+const BYTES: usize = 256 << 20;
+/// Bytes of an item.
+const ITEM: usize = 1 << 20;
+/// Rounds of the loop in registers, of 12 products each.
+const ROUNDS: usize = 20_000;
+/// Measurements, of which the best counts.
+const TIMES: usize = 5;
+
+impl Limits {
+    /// Measures for a third of a second or so, with 256 MiB of memory.
+    ///
+    /// # Errors
+    /// What the system says when it refuses the memory.
+    pub fn measure(pool: &Pool) -> std::io::Result<Limits> {
+        let mut memory = LargePages::new(BYTES)?;
+        memory.bytes_mut().chunks_mut(4096).for_each(|page| page[0] = 1);
+        let bytes = Rows::of(memory.bytes(), ITEM);
+        let read = best(|| pool.for_each(BYTES / ITEM, |item, _| pool.isa().run(Read { bytes, item })));
+        let compute = best(|| pool.for_each(pool.threads(), |_, _| pool.isa().run(Multiply)));
+        // Each lane of a product multiplies and adds four bytes.
+        let operations = pool.threads() * ROUNDS * 12 * pool.isa().lanes() * 8;
+        Ok(Limits {
+            read_bytes_per_second: BYTES as f64 / read.as_secs_f64(),
+            int8_operations_per_second: operations as f64 / compute.as_secs_f64(),
+        })
+    }
+}
+
+fn best(run: impl Fn()) -> Duration {
+    let time = |_| {
+        let began = Instant::now();
+        run();
+        began.elapsed()
+    };
+    (0..TIMES).map(time).min().unwrap_or_default()
+}
+
+struct Read {
+    /// `[items][ITEM]`
+    bytes: Rows<u8>,
+    item: usize,
+}
+
+impl Kernel for Read {
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let vector = 4 * S::LANES;
+        let mut sums = [s.splat_int(0); 4];
+        for at in (0..ITEM).step_by(4 * vector) {
+            for (i, sum) in sums.iter_mut().enumerate() {
+                // SAFETY: the item's bytes, a multiple of four vectors; only the prefetch reaches further, which may.
+                unsafe {
+                    let from = self.bytes.row(self.item, at + i * vector).cast_const();
+                    s.prefetch_second_level(from.wrapping_add(16 << 10));
+                    *sum = s.add_int(*sum, s.load_bytes(from));
+                }
+            }
+        }
+        let [a, b, c, d] = sums;
+        std::hint::black_box(s.sum_int(s.add_int(s.add_int(a, b), s.add_int(c, d))));
+    }
+}
+
+struct Multiply;
+
+impl Kernel for Multiply {
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let weights = s.splat_int(std::hint::black_box(0x0102_0304));
+        let values = s.splat_int(std::hint::black_box(0x0403_0201));
+        let mut sums = [s.splat_int(0); 12];
+        for _ in 0..ROUNDS {
+            for sum in &mut sums {
+                *sum = s.dot_nibbles(*sum, [weights], [values]);
+            }
+        }
+        let mut total = sums[0];
+        for &sum in &sums[1..] {
+            total = s.add_int(total, sum);
+        }
+        std::hint::black_box(s.sum_int(total));
+    }
+}
