@@ -107,7 +107,7 @@ pub(crate) trait Simd: Copy {
     /// The sum of the lanes, wrapping.
     fn sum_int(self, x: Self::I) -> i32;
     fn to_float(self, x: Self::I) -> Self::F;
-    /// To the nearest whole number, ties to even; NaN and what does not fit give `i32::MIN`.
+    /// To the nearest whole number, ties to even; NaN and what does not fit may give anything.
     fn to_int(self, x: Self::F) -> Self::I;
     /// The bits of `|x|`. As integers they have the order of the floats, and NaN comes last.
     fn magnitude_bits(self, x: Self::F) -> Self::I;

@@ -1,5 +1,17 @@
 //! The instruction sets: one thin file each. `scalar` is plain Rust and serves every machine and as the reference.
 
+/// An instruction of the set that `self` proves to be present. For operations on values; what takes a pointer is unsafe anyway.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+macro_rules! present {
+    ($instruction:expr) => {{
+        // SAFETY: the instruction only needs the processor to have it. `self` is the proof: it is made in `run` alone, which is
+        // called where detection found the features.
+        unsafe { $instruction }
+    }};
+}
+
+#[cfg(target_arch = "aarch64")]
+pub(crate) mod aarch64;
 pub(crate) mod scalar;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod x86_64;
@@ -19,6 +31,15 @@ impl Isa {
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 => unsafe { x86_64::avx512::run(kernel) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon => unsafe { aarch64::base::run(kernel) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "aarch64")]
+            Level::NeonDotProd => unsafe { aarch64::dotprod::run(kernel) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "aarch64")]
+            Level::NeonI8mm => unsafe { aarch64::i8mm::run(kernel) },
         }
     }
 }
