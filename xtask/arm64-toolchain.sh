@@ -4,19 +4,25 @@
 #     xtask/arm64-toolchain.sh FOLDER
 #
 # Debian's packages are downloaded with an apt state of their own and unpacked into FOLDER; nothing is installed, and nothing
-# outside of FOLDER is touched. FOLDER/bin then holds rustc, rustdoc, cc, ar, objdump, and run, which runs an ARM program. What is
-# complete is left as it is. Where it cannot be made, the last line on stderr says why.
+# outside of FOLDER is touched. FOLDER/bin then holds rustc, rustdoc, clippy, and, named arm64-, cc, ar, and run, which runs an ARM
+# program. What is complete is left as it is. Where it cannot be made, the last line says why.
 set -eu
 [ $# = 1 ] || { echo "usage: $0 FOLDER" >&2; exit 2; }
 mkdir -p "$1"
 top=$(cd "$1" && pwd)
 root=$top/root
 
+# One run at a time in this folder.
+if command -v flock >/dev/null; then
+    exec 9>"$top/lock"
+    flock 9
+fi
+
 # A folder that was made by another version of this recipe is made anew.
 recipe=$(cksum <"$0")
 [ "$(cat "$top/complete" 2>/dev/null)" != "$recipe" ] || exit 0
 
-give_up() { echo "$1" >&2; exit 1; }
+give_up() { echo "$1"; exit 1; }
 keys=/usr/share/keyrings/debian-archive-keyring.gpg
 for tool in apt-get apt-cache dpkg; do
     command -v "$tool" >/dev/null || give_up "the toolchain is made of Debian's packages, and this system has no $tool"
@@ -47,8 +53,8 @@ Dir::State "$state";
 Dir::State::status "$state/status";
 Dir::Cache "$state/cache";
 Dir::Etc::sourcelist "$state/sources.list";
-Dir::Etc::sourceparts "-";
-Dir::Etc::parts "-";
+Dir::Etc::sourceparts "/dev/null";
+Dir::Etc::parts "/dev/null";
 CONFIG
     architecture=$1
     shift
@@ -98,12 +104,14 @@ program() {
     chmod +x "$top/bin/$1"
 }
 for tool in rustc rustdoc cargo-clippy clippy-driver; do program "$tool" "'$root/usr/bin/$tool'"; done
-for tool in ar objdump; do program "$tool" "'$root/usr/bin/aarch64-linux-gnu-$tool'"; done
-program cc "'$root/usr/bin/aarch64-linux-gnu-gcc-12' --sysroot='$root'"
-program run "'$root/usr/bin/qemu-aarch64' -L '$root/usr/aarch64-linux-gnu'"
+program arm64-ar "'$root/usr/bin/aarch64-linux-gnu-ar'"
+program arm64-cc "'$root/usr/bin/aarch64-linux-gnu-gcc-12' --sysroot='$root'"
+# The emulator needs no library, and what it runs must not look for its own among them.
+printf '#!/bin/sh\nexec %s -L %s "$@"\n' "'$root/usr/bin/qemu-aarch64'" "'$root/usr/aarch64-linux-gnu'" >"$top/bin/arm64-run"
+chmod +x "$top/bin/arm64-run"
 
 echo 'int main(void) { return 0; }' >"$top/apt/probe.c"
-"$top/bin/cc" -o "$top/apt/probe" "$top/apt/probe.c" && "$top/bin/run" "$top/apt/probe" || give_up "an ARM program cannot be made or run here"
+"$top/bin/arm64-cc" -o "$top/apt/probe" "$top/apt/probe.c" && "$top/bin/arm64-run" "$top/apt/probe" || give_up "an ARM program cannot be made or run here"
 "$top/bin/rustc" --version || give_up "Debian's rustc does not start here"
 rm -r "$top/apt"
 echo "$recipe" >"$top/complete"

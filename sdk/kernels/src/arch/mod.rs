@@ -22,7 +22,7 @@ use crate::simd::Kernel;
 impl Isa {
     /// Runs a kernel's body as compiled for this instruction set.
     #[inline]
-    pub(crate) fn run(self, kernel: impl Kernel) {
+    pub(crate) fn run<K: Kernel>(self, kernel: K) {
         match self.0 {
             Level::Scalar => kernel.run(scalar::Scalar),
             // SAFETY: an `Isa` of this level exists only where `Level::detected` found the features.
@@ -33,13 +33,13 @@ impl Isa {
             Level::Avx512 => unsafe { x86_64::avx512::run(kernel) },
             // SAFETY: as above.
             #[cfg(target_arch = "aarch64")]
-            Level::Neon => unsafe { aarch64::base::run(kernel) },
+            Level::NeonI8mm if K::MULTIPLIES_BYTES => unsafe { aarch64::i8mm::run(kernel) },
             // SAFETY: as above.
             #[cfg(target_arch = "aarch64")]
-            Level::NeonDotProd => unsafe { aarch64::dotprod::run(kernel) },
-            // SAFETY: as above.
+            Level::NeonDotProd if K::MULTIPLIES_BYTES => unsafe { aarch64::dotprod::run(kernel) },
+            // SAFETY: as above; the other levels contain this one.
             #[cfg(target_arch = "aarch64")]
-            Level::NeonI8mm => unsafe { aarch64::i8mm::run(kernel) },
+            Level::Neon | Level::NeonDotProd | Level::NeonI8mm => unsafe { aarch64::base::run(kernel) },
         }
     }
 }

@@ -114,6 +114,8 @@ struct Block {
 }
 
 impl Kernel for QuantiseRows<'_> {
+    const MULTIPLIES_BYTES: bool = true;
+
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let zero_point = match self.form {

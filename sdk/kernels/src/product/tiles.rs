@@ -91,6 +91,8 @@ impl Tile {
 }
 
 impl Kernel for Tiles<'_> {
+    const MULTIPLIES_BYTES: bool = true;
+
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         if self.weights.bits == 4 { self.all::<S, 4>(s) } else { self.all::<S, 8>(s) }
@@ -314,15 +316,15 @@ unsafe fn phase_over_tile<S: Simd, const M: usize, const BITS: usize, const ZERO
                 ($($m:literal)*) => {$(
                     if $m < M {
                         let values = x.values.as_ptr().add((at + $m) * BLOCK);
-                        let mut repeated = [s.splat_int(0); VECTORS];
-                        for j in 0..VECTORS {
-                            repeated[j] = s.repeat_4_bytes(values.add(4 * j));
-                        }
                         let mut sum = s.splat_int(*x.corrections.as_ptr().add(at + $m));
                         if ZERO_POINTS {
                             sum = s.mul_int(sum, s.load_bytes(tile.zero_points.add(block * S::LANES).cast()));
                         }
-                        let sum = if BITS == 4 { s.dot_nibbles(sum, weights, repeated) } else { s.dot_bytes(sum, weights, repeated) };
+                        let sum = if BITS == 4 {
+                            s.dot_nibbles_repeated(sum, weights, values)
+                        } else {
+                            s.dot_bytes_repeated(sum, weights, values)
+                        };
                         let scale = s.mul(scales, s.splat(*x.scales.as_ptr().add(at + $m)));
                         sums[$m] = s.mul_add(s.to_float(sum), scale, sums[$m]);
                     }

@@ -2,7 +2,7 @@
 
 use std::arch::aarch64::*;
 
-use super::neon::{ByteProducts, Neon};
+use super::neon::{ByteProducts, Neon, repeated};
 use crate::simd::Kernel;
 
 /// NEON is present.
@@ -68,5 +68,22 @@ impl ByteProducts for Base {
             sum = present!(vpadalq_s16(sum, vpaddq_s16(products.low, products.high)));
         }
         if N >= 2 { present!(vaddq_s32(sum, vpaddq_s32(low, high))) } else { sum }
+    }
+
+    #[inline(always)]
+    unsafe fn dot_nibbles_repeated<const N: usize>(
+        self,
+        sum: int32x4_t,
+        weights: [uint8x16_t; N],
+        values: *const i8,
+    ) -> int32x4_t {
+        // SAFETY: the caller's promise; `self` is the proof of presence.
+        self.dot_nibbles(sum, weights, unsafe { repeated(values) })
+    }
+
+    #[inline(always)]
+    unsafe fn dot_bytes_repeated<const N: usize>(self, sum: int32x4_t, weights: [uint8x16_t; N], values: *const i8) -> int32x4_t {
+        // SAFETY: the caller's promise; `self` is the proof of presence.
+        self.dot_bytes(sum, weights, unsafe { repeated(values) })
     }
 }

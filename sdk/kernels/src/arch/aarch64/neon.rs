@@ -17,6 +17,35 @@ pub(crate) trait ByteProducts: Copy {
     fn dot_nibbles<const N: usize>(self, sum: int32x4_t, weights: [uint8x16_t; N], values: [int8x16_t; N]) -> int32x4_t;
     /// See [`Simd::dot_bytes`].
     fn dot_bytes<const N: usize>(self, sum: int32x4_t, weights: [uint8x16_t; N], values: [int8x16_t; N]) -> int32x4_t;
+    /// See [`Simd::dot_nibbles_repeated`].
+    /// # Safety
+    /// `values` is valid for `4 * N` bytes of reads.
+    unsafe fn dot_nibbles_repeated<const N: usize>(
+        self,
+        sum: int32x4_t,
+        weights: [uint8x16_t; N],
+        values: *const i8,
+    ) -> int32x4_t;
+    /// See [`Simd::dot_bytes_repeated`].
+    /// # Safety
+    /// `values` is valid for `4 * N` bytes of reads.
+    unsafe fn dot_bytes_repeated<const N: usize>(self, sum: int32x4_t, weights: [uint8x16_t; N], values: *const i8) -> int32x4_t;
+}
+
+/// Vector j is all lanes the four bytes at `values + 4 * j`.
+///
+/// # Safety
+/// NEON is present, and `values` is valid for `4 * N` bytes of reads.
+#[inline(always)]
+pub(super) unsafe fn repeated<const N: usize>(values: *const i8) -> [int8x16_t; N] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut repeated = [vdupq_n_s8(0); N];
+        for j in 0..N {
+            repeated[j] = vreinterpretq_s8_s32(vdupq_n_s32(values.add(4 * j).cast::<i32>().read_unaligned()));
+        }
+        repeated
+    }
 }
 
 /// NEON, and what a level adds to it.
@@ -258,6 +287,21 @@ impl<B: ByteProducts> Simd for Neon<B> {
     #[inline(always)]
     fn dot_bytes<const N: usize>(self, sum: int32x4_t, weights: [int32x4_t; N], values: [int32x4_t; N]) -> int32x4_t {
         self.0.dot_bytes(sum, self.unsigned(weights), self.signed(values))
+    }
+    #[inline(always)]
+    unsafe fn dot_nibbles_repeated<const N: usize>(
+        self,
+        sum: int32x4_t,
+        weights: [int32x4_t; N],
+        values: *const i8,
+    ) -> int32x4_t {
+        // SAFETY: the caller's promise.
+        unsafe { self.0.dot_nibbles_repeated(sum, self.unsigned(weights), values) }
+    }
+    #[inline(always)]
+    unsafe fn dot_bytes_repeated<const N: usize>(self, sum: int32x4_t, weights: [int32x4_t; N], values: *const i8) -> int32x4_t {
+        // SAFETY: the caller's promise.
+        unsafe { self.0.dot_bytes_repeated(sum, self.unsigned(weights), values) }
     }
     #[inline(always)]
     fn sum_within_quads(self, x: [int32x4_t; 4]) -> int32x4_t {
