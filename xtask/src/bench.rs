@@ -2,7 +2,7 @@
 
 use crate::date;
 use crate::machine::{Machine, commit, rustc};
-use crate::process::{cargo, listen, program, read, root, stream};
+use crate::process::{cargo, listen, program, root, stream, target_folder};
 use crate::report::Report;
 use clap::Args;
 use serde_json::{Value, json};
@@ -40,10 +40,7 @@ pub(crate) fn run(arguments: &Arguments, report: &mut Report) {
 /// Builds the command and gives its path.
 fn release_build() -> Result<PathBuf, String> {
     stream(&mut cargo(&["build", "--release", "--package", "kinglet-cli"]))?;
-    let metadata = read(&mut cargo(&["metadata", "--no-deps", "--format-version", "1"]))?;
-    let metadata: Value = serde_json::from_str(&metadata).map_err(|error| format!("cargo metadata is no JSON: {error}"))?;
-    let target = metadata["target_directory"].as_str().ok_or("cargo metadata names no target directory")?;
-    Ok(Path::new(target).join("release").join(format!("kinglet{}", std::env::consts::EXE_SUFFIX)))
+    Ok(target_folder()?.join("release").join(format!("kinglet{}", std::env::consts::EXE_SUFFIX)))
 }
 
 fn compare(kit: &Path, kinglet: &Path) -> Result<(), String> {

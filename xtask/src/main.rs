@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr)] // its output is what it is for
 
+mod arm64;
 mod bench;
 mod date;
 mod deny;
@@ -30,10 +31,12 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Run every check below that can run here: rust, deny
+    /// Run every check below that can run here: rust, arm64, deny
     Test,
     /// Check the format, run clippy with warnings as errors, and run all tests and doctests
     Rust,
+    /// Lint and test the kernels for 64-bit ARM under emulation, or count their instructions; needs Debian
+    Arm64(arm64::Arguments),
     /// Check licences, banned crates and sources of the dependencies; needs cargo-deny
     Deny(deny::Arguments),
     /// Make the committed golden models and their reference outputs anew; needs Python
@@ -47,9 +50,11 @@ fn main() -> ExitCode {
     match Cli::parse().verb {
         Verb::Test => {
             rust::run(&mut report);
+            arm64::run(&arm64::Arguments::default(), &mut report);
             deny::run(&deny::Arguments::default(), &mut report);
         }
         Verb::Rust => rust::run(&mut report),
+        Verb::Arm64(arguments) => arm64::run(&arguments, &mut report),
         Verb::Deny(arguments) => deny::run(&arguments, &mut report),
         Verb::Goldens(arguments) => goldens::run(&arguments, &mut report),
         Verb::Bench(arguments) => bench::run(&arguments, &mut report),

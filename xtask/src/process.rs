@@ -1,5 +1,6 @@
 //! Other programs: started in the repository's root, streamed through, listened to or read.
 
+use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -21,6 +22,17 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let mut command = program(std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from));
     command.args(arguments);
     command
+}
+
+/// Where cargo builds.
+///
+/// # Errors
+/// A sentence if cargo does not say it.
+pub(crate) fn target_folder() -> Result<PathBuf, String> {
+    let metadata = read(&mut cargo(&["metadata", "--no-deps", "--format-version", "1"]))?;
+    let metadata: Value = serde_json::from_str(&metadata).map_err(|error| format!("cargo metadata is no JSON: {error}"))?;
+    let target = metadata["target_directory"].as_str().ok_or("cargo metadata names no target directory")?;
+    Ok(PathBuf::from(target))
 }
 
 /// Whether the program is there and ends well; its output is not shown.

@@ -1,6 +1,8 @@
 //! What this processor has. An [`Isa`] can only be had from here and only where the processor has it, so that holding one is
 //! the proof on which every call into its kernels rests.
 
+#[cfg(target_arch = "aarch64")]
+use std::arch::is_aarch64_feature_detected;
 use std::fmt;
 
 /// An instruction set with kernels, present on this machine.
@@ -15,6 +17,12 @@ pub(crate) enum Level {
     Avx2,
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+    #[cfg(target_arch = "aarch64")]
+    NeonDotProd,
+    #[cfg(target_arch = "aarch64")]
+    NeonI8mm,
 }
 
 impl Isa {
@@ -22,8 +30,13 @@ impl Isa {
     pub const SCALAR: Isa = Isa(Level::Scalar);
 
     /// The instruction sets that have kernels on this architecture, slowest first, whether or not this machine has them.
-    pub const NAMES: &'static [&'static str] =
-        if cfg!(target_arch = "x86_64") { &["scalar", "avx2", "avx512-vnni"] } else { &["scalar"] };
+    pub const NAMES: &'static [&'static str] = if cfg!(target_arch = "x86_64") {
+        &["scalar", "avx2", "avx512-vnni"]
+    } else if cfg!(target_arch = "aarch64") {
+        &["scalar", "neon", "neon-dotprod", "neon-i8mm"]
+    } else {
+        &["scalar"]
+    };
 
     /// Those that this machine has, slowest first; never empty.
     pub fn available() -> Vec<Isa> {
@@ -49,7 +62,9 @@ impl Isa {
 impl Level {
     #[cfg(target_arch = "x86_64")]
     const ALL: &'static [Level] = &[Level::Scalar, Level::Avx2, Level::Avx512];
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(target_arch = "aarch64")]
+    const ALL: &'static [Level] = &[Level::Scalar, Level::Neon, Level::NeonDotProd, Level::NeonI8mm];
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     const ALL: &'static [Level] = &[Level::Scalar];
 
     /// Whether this machine has it. The features named here are those that the files under `arch` enable.
@@ -68,6 +83,13 @@ impl Level {
                     && is_x86_feature_detected!("avx512vl")
                     && is_x86_feature_detected!("avx512vnni")
             }
+            // Vectors lie in memory as bytes do only where the first byte is the lowest.
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon => cfg!(target_endian = "little") && is_aarch64_feature_detected!("neon"),
+            #[cfg(target_arch = "aarch64")]
+            Level::NeonDotProd => Level::Neon.detected() && is_aarch64_feature_detected!("dotprod"),
+            #[cfg(target_arch = "aarch64")]
+            Level::NeonI8mm => Level::NeonDotProd.detected() && is_aarch64_feature_detected!("i8mm"),
         }
     }
 }

@@ -14,8 +14,8 @@
 //! algorithms     parameters   float_product   math   rotary         generic over the instruction set
 //!                                  |
 //! operations                     Simd                               some forty vector operations (simd.rs)
-//!                         /        |        \
-//! processors         scalar      avx2      avx512                   one thin file each (arch/)
+//!                     /      |        |        \
+//! processors      scalar   avx2    avx512    neon                   one thin file each (arch/); neon in three levels
 //! ```
 //!
 //! Every algorithm is written once; an instruction set is a file of operations. An [`Isa`] exists only where the processor has it,

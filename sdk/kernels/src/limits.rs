@@ -83,6 +83,8 @@ impl Kernel for Read {
 struct Multiply;
 
 impl Kernel for Multiply {
+    const MULTIPLIES_BYTES: bool = true;
+
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let weights = s.splat_int(std::hint::black_box(0x0102_0304));

@@ -123,7 +123,7 @@ pub(crate) trait Simd: Copy {
     /// The sum of the lanes, wrapping.
     fn sum_int(self, x: Self::I) -> i32;
     fn to_float(self, x: Self::I) -> Self::F;
-    /// To the nearest whole number, ties to even; NaN and what does not fit give `i32::MIN`.
+    /// To the nearest whole number, ties to even; NaN and what does not fit may give anything.
     fn to_int(self, x: Self::F) -> Self::I;
     /// The bits of `|x|`. As integers they have the order of the floats, and NaN comes last.
     fn magnitude_bits(self, x: Self::F) -> Self::I;
@@ -139,6 +139,23 @@ pub(crate) trait Simd: Copy {
     fn dot_nibbles<const N: usize>(self, sum: Self::I, weights: [Self::I; N], values: [Self::I; N]) -> Self::I;
     /// As [`Simd::dot_nibbles`] with `weights - BYTE_BIAS`, for weights from 0 to 255.
     fn dot_bytes<const N: usize>(self, sum: Self::I, weights: [Self::I; N], values: [Self::I; N]) -> Self::I;
+    /// As [`Simd::dot_nibbles`], where `values[j]` is all lanes the four bytes at `values + 4 * j`. N is [`Simd::DOT_VECTORS`], or 4
+    /// where that is 8.
+    /// # Safety
+    /// `values` is valid for `4 * N` bytes of reads.
+    #[inline(always)]
+    unsafe fn dot_nibbles_repeated<const N: usize>(self, sum: Self::I, weights: [Self::I; N], values: *const i8) -> Self::I {
+        // SAFETY: the caller's promise.
+        self.dot_nibbles(sum, weights, unsafe { repeated(self, values) })
+    }
+    /// As [`Simd::dot_bytes`], with values as in [`Simd::dot_nibbles_repeated`].
+    /// # Safety
+    /// `values` is valid for `4 * N` bytes of reads.
+    #[inline(always)]
+    unsafe fn dot_bytes_repeated<const N: usize>(self, sum: Self::I, weights: [Self::I; N], values: *const i8) -> Self::I {
+        // SAFETY: the caller's promise.
+        self.dot_bytes(sum, weights, unsafe { repeated(self, values) })
+    }
     /// In each quad: lane i is the sum of the four lanes of `x[i]`.
     fn sum_within_quads(self, x: [Self::I; 4]) -> Self::I;
     /// Quad j is the sum of quads `2 * j` and `2 * j + 1` of `a` followed by `b`.
@@ -154,11 +171,29 @@ pub(crate) trait Simd: Copy {
     fn prefetch_second_level(self, address: *const u8);
 }
 
+/// Vector j is all lanes the four bytes at `values + 4 * j`.
+///
+/// # Safety
+/// `values` is valid for `4 * N` bytes of reads.
+#[inline(always)]
+unsafe fn repeated<S: Simd, const N: usize>(s: S, values: *const i8) -> [S::I; N] {
+    let mut repeated = [s.splat_int(0); N];
+    for j in 0..N {
+        // SAFETY: the caller's promise.
+        repeated[j] = unsafe { s.repeat_4_bytes(values.add(4 * j)) };
+    }
+    repeated
+}
+
 /// The most lanes a vector has.
 pub(crate) const MAX_LANES: usize = 16;
 
 /// The body of a loop over items, compiled for each instruction set.
 pub(crate) trait Kernel {
+    /// Whether the body multiplies bytes or uses [`Simd::BYTE_BIAS`]. Instruction sets that differ from another in this alone use
+    /// the other's code where it is false.
+    const MULTIPLIES_BYTES: bool = false;
+
     /// Must be `#[inline(always)]`.
     fn run<S: Simd>(self, s: S);
 }

@@ -202,10 +202,7 @@ impl Simd for Scalar {
     }
     #[inline(always)]
     fn to_int(self, x: F) -> I {
-        x.map(|x| {
-            let x = x.round_ties_even();
-            if (-2147483648. ..2147483648.).contains(&x) { x as i32 } else { i32::MIN }
-        })
+        x.map(|x| x.round_ties_even() as i32)
     }
     #[inline(always)]
     fn magnitude_bits(self, x: F) -> I {

@@ -36,6 +36,8 @@ pub(super) struct FewRows<'a> {
 }
 
 impl Kernel for FewRows<'_> {
+    const MULTIPLIES_BYTES: bool = true;
+
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let weights = self.weights;

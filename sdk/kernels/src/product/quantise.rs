@@ -126,6 +126,8 @@ struct QuantiseRows<'a> {
 }
 
 impl Kernel for QuantiseRows<'_> {
+    const MULTIPLIES_BYTES: bool = true;
+
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let zero_point = match self.form {

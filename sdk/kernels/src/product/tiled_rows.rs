@@ -36,6 +36,8 @@ pub(super) struct TiledRows<'a> {
 }
 
 impl Kernel for TiledRows<'_> {
+    const MULTIPLIES_BYTES: bool = true;
+
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         match (self.weights.shape.bits, self.weights.shape.zero_points) {
@@ -154,12 +156,9 @@ impl Place {
             }
             for (half, weights) in halves.iter().enumerate().take(if BITS == 4 { 2 } else { 1 }) {
                 for m in 0..M {
-                    let mut repeated = [s.splat_int(0); N];
-                    for i in 0..N {
-                        // SAFETY: the caller's promise.
-                        repeated[i] = unsafe { s.repeat_4_bytes(self.values.add(m * BLOCK + half * 16 + 4 * (first + i))) };
-                    }
-                    dots[m] = dot::<S, N, BITS>(s, dots[m], *weights, repeated);
+                    // SAFETY: the caller's promise.
+                    dots[m] =
+                        unsafe { dot::<S, N, BITS>(s, dots[m], *weights, self.values.add(m * BLOCK + half * 16 + 4 * first)) };
                 }
             }
         }

@@ -114,6 +114,8 @@ impl Strip {
 }
 
 impl Kernel for Tiles<'_> {
+    const MULTIPLIES_BYTES: bool = true;
+
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let (bits, zero_points) = match self.weights {
@@ -258,12 +260,9 @@ impl Pass<'_> {
                         }
                     }
                     for m in 0..GROUP {
-                        let mut repeated = [s.splat_int(0); N];
-                        for i in 0..N {
-                            repeated[i] = s.repeat_4_bytes(x.values.as_ptr().add((at + m) * BLOCK + 4 * (j + i)));
-                        }
+                        let values = x.values.as_ptr().add((at + m) * BLOCK + 4 * j);
                         for t in 0..T {
-                            sums[m][t] = dot::<S, N, BITS>(s, sums[m][t], weights[t], repeated);
+                            sums[m][t] = dot::<S, N, BITS>(s, sums[m][t], weights[t], values);
                         }
                     }
                 }
@@ -280,8 +279,17 @@ impl Pass<'_> {
     }
 }
 
-/// `sum` plus the byte products of weights of `BITS` with values.
+/// `sum` plus the byte products of `N` vectors of weights of `BITS` with four values each, repeated in all lanes.
+///
+/// # Safety
+/// `values` is valid for `4 * N` reads.
 #[inline(always)]
-pub(super) fn dot<S: Simd, const N: usize, const BITS: usize>(s: S, sum: S::I, weights: [S::I; N], values: [S::I; N]) -> S::I {
-    if BITS == 4 { s.dot_nibbles(sum, weights, values) } else { s.dot_bytes(sum, weights, values) }
+pub(super) unsafe fn dot<S: Simd, const N: usize, const BITS: usize>(
+    s: S,
+    sum: S::I,
+    weights: [S::I; N],
+    values: *const i8,
+) -> S::I {
+    // SAFETY: the caller's promise.
+    unsafe { if BITS == 4 { s.dot_nibbles_repeated(sum, weights, values) } else { s.dot_bytes_repeated(sum, weights, values) } }
 }
