@@ -192,6 +192,7 @@ pub(crate) const MAX_LANES: usize = 16;
 pub(crate) trait Kernel {
     /// Whether the body multiplies bytes or uses [`Simd::BYTE_BIAS`]. Instruction sets that differ from another in this alone use
     /// the other's code where it is false.
+    #[cfg_attr(not(target_arch = "aarch64"), allow(dead_code, reason = "only 64-bit ARM has such instruction sets"))]
     const MULTIPLIES_BYTES: bool = false;
 
     /// Must be `#[inline(always)]`.
