@@ -168,7 +168,9 @@ fn tiles_of_another_instruction_set_are_read() {
     let best = Pool::new(1);
     let resident = resident(&best, &[weights.matrix()]);
     let matrix = resident.matrix(0).unwrap();
-    let want = product_of(&values(&matrix), 96, None, &x, Isa::best() == Isa::SCALAR);
+    // On ARM the vectors of all instruction sets are equally long, so that their tiles are the same.
+    let same = Isa::best() == Isa::SCALAR || cfg!(target_arch = "aarch64");
+    let want = product_of(&values(&matrix), 96, None, &x, same);
     assert_close("scalar", &run(&Pool::with_isa(1, Isa::SCALAR), &[plain(matrix)], &x, Activations::Int8), &want, sum_units(96));
 }
 

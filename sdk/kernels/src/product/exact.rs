@@ -7,8 +7,9 @@
 use std::ops::Range;
 
 use crate::float_product::{Dims, Rows, columns, dots};
+use crate::floats::Floats;
 use crate::lines::Buffer;
-use crate::matrix::{Layout, Matrix};
+use crate::matrix::{FloatWeights, Layout, Matrix, Storage};
 use crate::simd::{Kernel, Simd};
 
 /// Input features of a panel where k lies together: long, because each stretch ends in sums across lanes.
@@ -21,7 +22,7 @@ const COLUMNS_INNER: usize = 128;
 const COLUMNS_VECTORS: usize = 4;
 /// Lines that are asked for ahead of unpacking where n lies together: the next one is far away, where no hardware looks.
 const LINES_AHEAD: usize = 16;
-/// Up to this many rows of x, float32 weights `[k, n]` are read where they lie; more rows are worth a compact copy.
+/// Up to this many rows of x, float32 and float16 weights `[k, n]` are read where they lie; more rows are worth a compact copy.
 const IN_PLACE_ROWS: usize = 8;
 
 /// One item: the output features `columns` of the weights.
@@ -86,21 +87,28 @@ impl Exact<'_> {
             let stored = self.weights.first + n;
             for start in (0..k).step_by(COLUMNS_INNER) {
                 let inner = (k - start).min(COLUMNS_INNER);
-                let weights = match self.weights.in_place() {
-                    Some(data) if m <= IN_PLACE_ROWS => {
-                        Rows { at: data.wrapping_add(start * stride + stored).cast_mut(), stride }
-                    }
-                    _ => {
-                        for (i, row) in tile.chunks_exact_mut(count).take(inner).enumerate() {
-                            storage.prefetch(s, stride, start + i + LINES_AHEAD, stored, count);
-                            storage.unpack(s, start + i, stored, row);
-                        }
-                        Rows::of(tile, count)
-                    }
-                };
                 let dims = Dims { m, n: count, inner };
-                // SAFETY: x is `[m, k]` from `start`, the weights `[inner, count]`, y `[m, columns]`, which this item alone writes.
-                unsafe { columns(s, dims, x.from(0, start), weights, self.y.from(0, n - self.columns.start), start > 0) }
+                // SAFETY: x is `[m, k]` from `start`, weights in place `[inner, count]` from there in `[k, stride]`, the tile
+                // `[inner, count]`, y `[m, columns]`, which this item alone writes.
+                unsafe {
+                    let (x, y) = (x.from(0, start), self.y.from(0, n - self.columns.start));
+                    match (self.weights.in_place(), storage) {
+                        (Some(data), _) if m <= IN_PLACE_ROWS => {
+                            let weights = Rows { at: data.wrapping_add(start * stride + stored).cast_mut(), stride };
+                            columns(s, dims, x, weights, y, start > 0);
+                        }
+                        (_, Storage::Float(FloatWeights { data: Floats::F16(data), .. })) if m <= IN_PLACE_ROWS => {
+                            columns(s, dims, x, Rows::of(data, stride).from(start, stored), y, start > 0);
+                        }
+                        _ => {
+                            for (i, row) in tile.chunks_exact_mut(count).take(inner).enumerate() {
+                                storage.prefetch(s, stride, start + i + LINES_AHEAD, stored, count);
+                                storage.unpack(s, start + i, stored, row);
+                            }
+                            columns(s, dims, x, Rows::of(tile, count), y, start > 0);
+                        }
+                    }
+                }
             }
         }
     }

@@ -67,12 +67,12 @@ pub(super) fn usdot_lane<const LANE: i32>(mut sum: int32x4_t, a: uint8x16_t, b: 
 #[inline(always)]
 pub(super) fn prefetch(address: *const u8) {
     // SAFETY: a hint; it neither reads nor faults.
-    unsafe { asm!("prfm pldl1keep, [{address}]", address = in(reg) address, options(nomem, nostack, preserves_flags)) }
+    unsafe { asm!("prfm pldl1keep, [{address}]", address = in(reg) address, options(readonly, nostack, preserves_flags)) }
 }
 
 /// As [`prefetch`], into the second-level cache.
 #[inline(always)]
 pub(super) fn prefetch_second_level(address: *const u8) {
     // SAFETY: a hint; it neither reads nor faults.
-    unsafe { asm!("prfm pldl2keep, [{address}]", address = in(reg) address, options(nomem, nostack, preserves_flags)) }
+    unsafe { asm!("prfm pldl2keep, [{address}]", address = in(reg) address, options(readonly, nostack, preserves_flags)) }
 }

@@ -219,7 +219,13 @@ impl<B: ByteProducts> Simd for Neon<B> {
     #[inline(always)]
     unsafe fn load_columns(self, from: [*const f32; 4]) -> float32x4_t {
         // SAFETY: the caller's promise: a float behind each pointer.
-        unsafe { self.repeat_quad([*from[0], *from[1], *from[2], *from[3]]) }
+        unsafe {
+            let mut quad = [0.; 4];
+            for i in 0..4 {
+                quad[i] = from[i].read_unaligned();
+            }
+            self.repeat_quad(quad)
+        }
     }
     #[inline(always)]
     unsafe fn load_columns_f16(self, from: [*const f16; 4]) -> float32x4_t {
