@@ -11,6 +11,7 @@
 //! Keys are transposed so that a row's scores against a page and the weighted sum over its values are the same small product,
 //! `[rows, inner] * [inner, columns]` with the columns together, and nothing is summed across vector lanes.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::shape::{ShapeError, elements};
@@ -94,6 +95,21 @@ impl KvLayout {
         self.page_floats * size_of::<f32>()
     }
 
+    /// Counts the orders in which numbers have ever lain in a page: pages that were saved under another one mean something else.
+    pub const ORDER: u32 = 1;
+
+    /// Zeroes what a page holds behind its first `positions` positions.
+    fn clear_behind(&self, positions: usize, page: &mut [f32]) {
+        let stride = self.page_positions;
+        for (layer, &LayerKv { kv_heads, head_dim, value_dim }) in self.layers.iter().enumerate() {
+            for head in 0..kv_heads {
+                let (keys, values) = self.head(layer, head);
+                (0..head_dim).map(|dim| keys.start + dim * stride).for_each(|at| page[at + positions..at + stride].fill(0.));
+                page[values.start + positions * value_dim..values.end].fill(0.);
+            }
+        }
+    }
+
     /// Where the keys and the values of a head lie in a page, in floats.
     pub(crate) fn head(&self, layer: usize, head: usize) -> (Range<usize>, Range<usize>) {
         let heads = &self.layers[layer];
@@ -151,21 +167,33 @@ impl KvArena {
         self.layout.page_bytes()
     }
 
-    /// A page as floats, in the order that this module's text shows: to save it.
+    /// The bytes of a page of which `positions` positions are held, `[page_bytes]`, in [`KvLayout::ORDER`]: to save it. Zeros
+    /// stand for the positions behind them, whatever a sequence before may have left there.
     ///
     /// # Panics
-    /// Where there is no such page.
-    pub fn page(&self, page: u32) -> &[f32] {
-        &self.floats()[self.page_range(page)]
+    /// Where there is no such page or a page has fewer positions.
+    pub fn saved_page(&self, page: u32, positions: usize) -> Cow<'_, [u8]> {
+        assert!(positions <= self.layout.page_positions, "{positions} positions of a page of {}", self.layout.page_positions);
+        if positions == self.layout.page_positions {
+            return Cow::Borrowed(bytemuck::cast_slice(self.page(page)));
+        }
+        let mut floats = self.page(page).to_vec();
+        self.layout.clear_behind(positions, &mut floats);
+        Cow::Owned(bytemuck::cast_slice(&floats).to_vec())
     }
 
-    /// A page as floats: to restore it.
+    /// The bytes of a page, `[page_bytes]`: to restore what [`saved_page`](Self::saved_page) gave.
     ///
     /// # Panics
     /// Where there is no such page.
-    pub fn page_mut(&mut self, page: u32) -> &mut [f32] {
+    pub fn page_bytes_mut(&mut self, page: u32) -> &mut [u8] {
         let range = self.page_range(page);
-        &mut self.floats_mut()[range]
+        bytemuck::cast_slice_mut(&mut self.floats_mut()[range])
+    }
+
+    /// A page as floats, in the order that this module's text shows.
+    fn page(&self, page: u32) -> &[f32] {
+        &self.floats()[self.page_range(page)]
     }
 
     /// Copies the first `positions` positions of page `from` to page `to`: the half-filled page of a sequence that is forked.
@@ -242,9 +270,7 @@ mod tests {
     fn copying_part_of_a_page_copies_those_positions_and_no_other() {
         let mut arena = KvArena::new(layout(), 3).unwrap();
         assert_eq!(arena.bytes(), 3 * arena.page_bytes());
-        for (index, value) in arena.page_mut(2).iter_mut().enumerate() {
-            *value = index as f32 + 1.;
-        }
+        fill(&mut arena, 2);
         arena.copy_page(2, 0, 5);
         for layer in 0..2 {
             let LayerKv { kv_heads, head_dim, value_dim } = arena.layout().layers()[layer];
@@ -260,6 +286,28 @@ mod tests {
             }
         }
         assert!(arena.page(1).iter().all(|&value| value == 0.));
+    }
+
+    /// Counts up from 1 through a page.
+    fn fill(arena: &mut KvArena, page: u32) {
+        for (index, bytes) in arena.page_bytes_mut(page).chunks_exact_mut(4).enumerate() {
+            bytes.copy_from_slice(&(index as f32 + 1.).to_ne_bytes());
+        }
+    }
+
+    #[test]
+    fn a_saved_page_is_that_page_up_to_the_positions_held() {
+        let mut arena = KvArena::new(layout(), 3).unwrap();
+        fill(&mut arena, 1);
+        for positions in [0, 1, 31, 32] {
+            let saved = arena.saved_page(1, positions).into_owned();
+            arena.page_bytes_mut(2).copy_from_slice(&saved);
+            arena.page_bytes_mut(0).fill(0);
+            arena.copy_page(1, 0, positions);
+            assert_eq!(arena.page(2), arena.page(0), "{positions} positions");
+        }
+        let zeros = |positions| arena.saved_page(1, positions).chunks_exact(4).filter(|value| **value == [0; 4]).count();
+        assert_eq!((zeros(32), zeros(31), zeros(0)), (0, 2 * 16 + 16, arena.page_bytes() / 4));
     }
 
     #[test]
