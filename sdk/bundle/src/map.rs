@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use memmap2::Mmap;
 
@@ -58,6 +59,11 @@ impl MappedFile {
     /// The path that it was opened by.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// When the file was last written to, where the system tells.
+    pub(crate) fn modified(&self) -> Option<SystemTime> {
+        self.file.metadata().and_then(|metadata| metadata.modified()).ok()
     }
 
     /// Checks that the file has not become shorter than the map.
