@@ -35,6 +35,7 @@ mod logits;
 mod machine;
 mod model;
 mod parameters;
+mod prefix;
 mod replies;
 mod report;
 mod request;
@@ -50,6 +51,7 @@ pub use kinglet_engine::Threads;
 pub use logits::{Likelihood, Logits, Positions};
 pub use machine::Machine;
 pub use model::Model;
+pub use prefix::{KeptPrefix, PrefixCache, PrefixSource};
 pub use replies::{
     CandidateScore, Conversation, ConversationError, CrisisKind, Place, Reason, Reply, ReplyTiming, ReplyUsage, SmartReply,
     SmartReplyOptions, Speaker, Status, Turn,
