@@ -2,7 +2,7 @@
 
 use crate::arguments::{Common, Engine};
 use crate::failure::Failure;
-use kinglet::{Builder, DEFAULT_MODEL, Kinglet, Model, SamplingOptions, Threads};
+use kinglet::{Builder, Bytes, DEFAULT_MODEL, Kinglet, Model, PrefixCache, SamplingOptions, Threads};
 use log::LevelFilter;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -59,6 +59,11 @@ impl Common {
         Ok(self.builder().build()?.open(self.model())?)
     }
 
+    /// Opens the model with a prefix cache, where one is named.
+    pub(crate) fn open_with(&self, prefix: &Prefix) -> Result<Model, Failure> {
+        Ok(prefix.add_to(self.builder()).build()?.open(self.model())?)
+    }
+
     /// The model of a verb that takes it as an argument as well.
     pub(crate) fn model_or(&self, argument: Option<&PathBuf>) -> Result<PathBuf, Failure> {
         match (argument, &self.model) {
@@ -70,6 +75,28 @@ impl Common {
             (Some(argument), _) => Ok(argument.clone()),
             (None, _) => Ok(self.model().into()),
         }
+    }
+}
+
+/// The options of the prefix cache, for the verbs that read a prompt.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Prefix cache")]
+pub(crate) struct Prefix {
+    /// Save what prompts begin with in this folder, and go on from what was saved there, also in later runs. The prompts can be
+    /// read out of its files
+    #[arg(long, value_name = "DIR")]
+    prefix_cache: Option<PathBuf>,
+    /// Size of all files in that folder together; those that were not used for longest go first [default: 256MiB]
+    #[arg(long, value_name = "SIZE", requires = "prefix_cache")]
+    prefix_cache_size: Option<Bytes>,
+}
+
+impl Prefix {
+    fn add_to(&self, builder: Builder) -> Builder {
+        let Some(dir) = &self.prefix_cache else { return builder };
+        let mut cache = PrefixCache::new(dir);
+        cache.max_bytes = self.prefix_cache_size.unwrap_or(cache.max_bytes);
+        builder.prefix_cache(cache)
     }
 }
 
