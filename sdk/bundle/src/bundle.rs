@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{Architecture, ConfigFiles, GenerationDefaults};
 use crate::error::{BundleError, FileError};
+use crate::fingerprint::Fingerprint;
 use crate::io_names::IoNames;
 use crate::layout::{Found, Layout, detect};
 use crate::location::inside;
@@ -148,6 +149,11 @@ impl Bundle {
     /// [`FileError::Shrunk`] names the file; the model must be opened again.
     pub fn check_files(&self) -> Result<(), FileError> {
         self.weights.files().try_for_each(|file| file.check_length())
+    }
+
+    /// What tells this model from every other: see [`Fingerprint`]. It reads some hundred kilobytes a file, whatever the size.
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::new(&self.folder, self.weights.files().map(|file| &**file))
     }
 
     /// The path of a further file of the folder, such as `kinglet.json`; `None` where there is none, or where `name` leads

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use memmap2::Mmap;
 
@@ -63,6 +64,11 @@ impl MappedFile {
     /// Gives the memory behind a range back to the system, which reads it from the file again when it is next needed.
     pub(crate) fn release(&self, range: std::ops::Range<usize>) {
         release(&self.map, range);
+    }
+
+    /// When the file was last written to, where the system tells.
+    pub(crate) fn modified(&self) -> Option<SystemTime> {
+        self.file.metadata().and_then(|metadata| metadata.modified()).ok()
     }
 
     /// Checks that the file has not become shorter than the map.

@@ -3,7 +3,9 @@
 use crate::arguments::{Common, Engine, Weights};
 use crate::failure::Failure;
 use crate::progress::Progress;
-use kinglet::{Builder, CancelHandle, DEFAULT_MODEL, Kinglet, Model, SamplingOptions, Threads, WeightStorage};
+use kinglet::{
+    Builder, Bytes, CancelHandle, DEFAULT_MODEL, Kinglet, Model, PrefixCache, SamplingOptions, Threads, WeightStorage,
+};
 use log::LevelFilter;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -60,17 +62,26 @@ impl Common {
         builder
     }
 
-    /// Opens the model and does what its first answer would have to do first, with a bar where that takes long.
+    /// Opens the model and makes it ready for its first answer.
     pub(crate) fn open_ready(&self) -> Result<Model, Failure> {
-        let model = self.open()?;
-        let progress = Progress::bar(self, 100, "preparing weights");
-        model.prepare(&CancelHandle::default(), |share| progress.set((share * 100.0) as u64))?;
-        Ok(model)
+        self.ready(self.open()?)
     }
 
     /// Opens the model.
     pub(crate) fn open(&self) -> Result<Model, Failure> {
         Ok(self.builder().build()?.open(self.model())?)
+    }
+
+    /// As [`open_ready`](Self::open_ready), with a prefix cache where one is named.
+    pub(crate) fn open_with(&self, prefix: &Prefix) -> Result<Model, Failure> {
+        self.ready(prefix.add_to(self.builder()).build()?.open(self.model())?)
+    }
+
+    /// Has the model do what its first answer would have to do first, with a bar where that takes long.
+    fn ready(&self, model: Model) -> Result<Model, Failure> {
+        let progress = Progress::bar(self, 100, "preparing weights");
+        model.prepare(&CancelHandle::default(), |share| progress.set((share * 100.0) as u64))?;
+        Ok(model)
     }
 
     /// The model of a verb that takes it as an argument as well.
@@ -84,6 +95,28 @@ impl Common {
             (Some(argument), _) => Ok(argument.clone()),
             (None, _) => Ok(self.model().into()),
         }
+    }
+}
+
+/// The options of the prefix cache, for the verbs that read a prompt.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Prefix cache")]
+pub(crate) struct Prefix {
+    /// Save what prompts begin with in this folder, and go on from what was saved there, also in later runs. The prompts can be
+    /// read out of its files
+    #[arg(long, value_name = "DIR")]
+    prefix_cache: Option<PathBuf>,
+    /// Size of all files in that folder together; those that were not used for longest go first [default: 256MiB]
+    #[arg(long, value_name = "SIZE", requires = "prefix_cache")]
+    prefix_cache_size: Option<Bytes>,
+}
+
+impl Prefix {
+    fn add_to(&self, builder: Builder) -> Builder {
+        let Some(dir) = &self.prefix_cache else { return builder };
+        let mut cache = PrefixCache::new(dir);
+        cache.max_bytes = self.prefix_cache_size.unwrap_or(cache.max_bytes);
+        builder.prefix_cache(cache)
     }
 }
 

@@ -5,9 +5,10 @@
 //! sequences grows, so no sequence ever sees another's rows.
 
 use crate::failure::backend_error;
-use kinglet_engine::{CacheId, EngineError};
-use kinglet_kernels::{KvArena, KvLayout};
+use kinglet_engine::{CacheFormat, CacheId, EngineError, KvType, read_saved, write_saved};
+use kinglet_kernels::{KvArena, KvElement, KvLayout, LayerKv};
 use std::collections::HashMap;
+use std::io::{Read, Write};
 
 /// Positions a page holds.
 pub(crate) const PAGE: usize = 32;
@@ -137,6 +138,63 @@ impl Caches {
         Ok(())
     }
 
+    /// Writes the first `len` positions of a sequence: the format, then whole pages, the last one with zeros where it holds
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`EngineError::UnknownCache`], [`EngineError::InvalidRequest`], [`EngineError::Storage`].
+    pub(crate) fn save(&self, cache: CacheId, len: usize, out: &mut dyn Write) -> Result<(), EngineError> {
+        let sequence = self.get(cache)?;
+        if len > sequence.len {
+            return Err(EngineError::InvalidRequest(format!("cannot save {len} positions of {}", sequence.len)));
+        }
+        self.format().write(len, out)?;
+        let pages = sequence.pages.iter().enumerate().take(len.div_ceil(PAGE));
+        pages
+            .map(|(place, &page)| (page, (len - place * PAGE).min(PAGE)))
+            .try_for_each(|(page, positions)| write_saved(&self.arena.saved_page(page, positions), out))
+    }
+
+    /// A sequence with what [`save`](Self::save) wrote, of at most `context` positions.
+    ///
+    /// # Errors
+    /// [`EngineError::SavedCache`], [`EngineError::ContextFull`], [`EngineError::CacheFull`], [`EngineError::Storage`]; no page
+    /// is taken then.
+    pub(crate) fn restore(&mut self, context: usize, source: &mut dyn Read) -> Result<CacheId, EngineError> {
+        let len = self.format().read(source)?;
+        if len > context {
+            return Err(EngineError::ContextFull { needed: len, context });
+        }
+        let cache = self.create();
+        let read = self.reserve_one(cache, len).and_then(|()| self.fill(cache, source));
+        match read {
+            Ok(()) => self.commit(cache, len),
+            Err(_) => self.release(cache),
+        }
+        read.map(|()| cache)
+    }
+
+    /// Reads all pages of a sequence, which nobody shares.
+    fn fill(&mut self, cache: CacheId, source: &mut dyn Read) -> Result<(), EngineError> {
+        let Self { arena, sequences, .. } = self;
+        let pages = sequences.get(&cache).map_or(&[][..], |sequence| &sequence.pages);
+        pages.iter().try_for_each(|&page| read_saved(arena.page_bytes_mut(page), source))
+    }
+
+    fn format(&self) -> CacheFormat {
+        let numbers = |layer: &LayerKv| [layer.kv_heads, layer.head_dim, layer.value_dim].map(|number| number as u32);
+        CacheFormat {
+            engine: crate::failure::NAME,
+            version: KvLayout::ORDER,
+            kv_type: match self.arena.layout().element() {
+                KvElement::Float32 => KvType::Float32,
+                KvElement::Float16 => KvType::Float16,
+            },
+            page_positions: PAGE as u32,
+            layers: self.arena.layout().layers().iter().map(numbers).collect(),
+        }
+    }
+
     fn insert(&mut self, sequence: Sequence) -> CacheId {
         let id = CacheId(self.next_id);
         self.next_id += 1;
@@ -163,7 +221,7 @@ impl Caches {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kinglet_kernels::{KvElement, LayerKv};
+    use kinglet_engine::SavedCacheError;
     use std::collections::HashSet;
 
     fn caches(pages: usize) -> Caches {
@@ -202,6 +260,62 @@ mod tests {
         assert!(matches!(c.reserve([(a, PAGE), (b, 1)].into_iter()), Err(EngineError::CacheFull { .. })));
         assert_eq!((c.get(a).unwrap().pages.len(), c.get(b).unwrap().pages.len()), (1, 0));
         grow(&mut c, b, 1).unwrap();
+    }
+
+    fn saved(c: &Caches, cache: CacheId, len: usize) -> Vec<u8> {
+        let mut bytes = vec![];
+        c.save(cache, len, &mut bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn a_restored_sequence_holds_what_was_saved_and_no_more() {
+        let mut c = caches(8);
+        let a = c.create();
+        grow(&mut c, a, 2 * PAGE + 5).unwrap();
+        for &page in &c.get(a).unwrap().pages.clone() {
+            c.arena.page_bytes_mut(page).fill(page as u8 + 1);
+        }
+        for len in [1, PAGE - 1, PAGE, PAGE + 1, 2 * PAGE + 5] {
+            let bytes = saved(&c, a, len);
+            assert_eq!(bytes.len(), c.format().bytes() + len.div_ceil(PAGE) * c.arena.page_bytes());
+            let held = c.bytes();
+            let b = c.restore(2 * PAGE + 5, &mut bytes.as_slice()).unwrap();
+            assert_eq!((c.get(b).unwrap().len, c.get(b).unwrap().pages.len()), (len, len.div_ceil(PAGE)));
+            assert_eq!(saved(&c, b, len), bytes);
+            c.release(b);
+            assert_eq!(c.bytes(), held);
+        }
+        assert_ne!(saved(&c, a, PAGE), saved(&c, a, PAGE + 1), "the comparison sees a difference");
+        assert!(matches!(c.save(a, 2 * PAGE + 6, &mut vec![]), Err(EngineError::InvalidRequest(_))));
+        assert!(matches!(c.save(a, 0, &mut vec![]), Err(EngineError::InvalidRequest(_))));
+    }
+
+    #[test]
+    fn what_cannot_be_restored_takes_nothing() {
+        let mut c = caches(4);
+        let a = c.create();
+        grow(&mut c, a, 2 * PAGE).unwrap();
+        let (bytes, held) = (saved(&c, a, 2 * PAGE), c.bytes());
+        let mut refused = |context: usize, bytes: &[u8]| {
+            let error = c.restore(context, &mut &*bytes).unwrap_err();
+            assert_eq!(c.bytes(), held, "{error}");
+            error
+        };
+        assert!(matches!(refused(2 * PAGE - 1, &bytes), EngineError::ContextFull { .. }));
+        assert!(matches!(refused(99, &bytes[..bytes.len() - 1]), EngineError::SavedCache(SavedCacheError::Truncated)));
+        assert!(matches!(refused(99, b"something else altogether"), EngineError::SavedCache(SavedCacheError::NoSavedCache)));
+        for (dim, element) in [(32, KvElement::Float32), (16, KvElement::Float16)] {
+            let mut other = Caches::new(KvLayout::new(&[LayerKv::new(1, dim)], PAGE, element).unwrap(), 4).unwrap();
+            assert!(matches!(
+                other.restore(99, &mut bytes.as_slice()),
+                Err(EngineError::SavedCache(SavedCacheError::Differs { .. }))
+            ));
+        }
+        let b = c.restore(99, &mut bytes.as_slice()).unwrap();
+        assert!(matches!(c.restore(99, &mut bytes.as_slice()), Err(EngineError::CacheFull { .. })));
+        c.release(b);
+        c.restore(99, &mut bytes.as_slice()).unwrap();
     }
 
     #[test]

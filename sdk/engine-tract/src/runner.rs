@@ -8,6 +8,7 @@ use crate::resident::Residence;
 use crate::run::Machine;
 use crate::walk::Walk;
 use kinglet_engine::{CacheId, CancelToken, EngineError, Logits, ModelInfo, OperatorTime, Runner, SequenceStep, check_step};
+use std::io::{Read, Write};
 use std::sync::Arc;
 
 /// Who walks the list of operators.
@@ -97,6 +98,15 @@ impl Runner for TractRunner {
 
     fn cache_len(&self, cache: CacheId) -> Result<usize, EngineError> {
         Ok(self.machine.caches.get(cache)?.len)
+    }
+
+    fn save(&self, cache: CacheId, len: usize, out: &mut dyn Write) -> Result<(), EngineError> {
+        self.machine.caches.save(cache, len, out)
+    }
+
+    fn restore(&mut self, source: &mut dyn Read) -> Result<CacheId, EngineError> {
+        let context = self.context;
+        self.caches().restore(context, source)
     }
 
     fn kv_bytes(&self) -> usize {

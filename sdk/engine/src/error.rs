@@ -1,6 +1,7 @@
 //! How an engine fails. Each variant is a different thing for the caller to do.
 
-use crate::{CacheId, TokenId};
+use crate::{CacheId, SavedCacheError, TokenId};
+use std::io;
 
 /// Why an engine could not open a model or run a step. After any of these every cache of the runner has the length it had
 /// before the call, and the runner can go on.
@@ -51,6 +52,12 @@ pub enum EngineError {
     /// A step or truncation that makes no sense as asked; the message says which argument.
     #[error("invalid request: {0}")]
     InvalidRequest(String),
+    /// What was to be restored is no saved cache of this model, or is damaged.
+    #[error("the saved cache cannot be used: {0}; remove it and compute the sequence anew")]
+    SavedCache(#[from] SavedCacheError),
+    /// A cache could not be saved to, or restored from, where the caller wanted it.
+    #[error("a cache could not be saved or restored ({0}); check the disk")]
+    Storage(#[source] io::Error),
     /// The [`CancelToken`](crate::CancelToken) was raised.
     #[error("cancelled")]
     Cancelled,

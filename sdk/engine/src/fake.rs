@@ -4,10 +4,11 @@
 //! come out. It keeps the contract to the letter and can be told to fail at a given step.
 
 use crate::{
-    CacheId, CancelToken, EngineError, Logits, MemoryEstimate, Model, ModelInfo, Precision, Runner, RunnerOptions, SequenceStep,
-    TokenId, check_step,
+    CacheFormat, CacheId, CancelToken, EngineError, KvType, Logits, MemoryEstimate, Model, ModelInfo, Precision, Runner,
+    RunnerOptions, SequenceStep, TokenId, check_step, read_saved, write_saved,
 };
 use std::collections::HashMap;
+use std::io::{Read, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -141,6 +142,20 @@ impl FakeRunner {
         self.caches.get(&cache).ok_or(EngineError::UnknownCache(cache))
     }
 
+    /// Its keys and values are the tokens; models of different vocabularies are different layouts.
+    fn format(&self) -> CacheFormat {
+        let layers = vec![[1, self.info.vocab as u32, 1]];
+        CacheFormat { engine: "fake", version: 1, kv_type: KvType::Float32, page_positions: 1, layers }
+    }
+
+    /// Checks that `more` tokens find room.
+    fn check_room(&self, more: usize) -> Result<(), EngineError> {
+        if self.kv_bytes() / size_of::<TokenId>() + more > self.budget_tokens {
+            return Err(EngineError::CacheFull { budget_bytes: self.budget_tokens * size_of::<TokenId>() });
+        }
+        Ok(())
+    }
+
     /// What the test asked to happen at this step.
     fn interfere(&self, step: usize, cancel: &CancelToken) -> Result<(), EngineError> {
         let mut fail_at = self.control.fail_at.lock().unwrap_or_else(|e| e.into_inner());
@@ -191,6 +206,28 @@ impl Runner for FakeRunner {
         Ok(self.get(cache)?.len())
     }
 
+    fn save(&self, cache: CacheId, len: usize, out: &mut dyn Write) -> Result<(), EngineError> {
+        let tokens = self.get(cache)?;
+        let saved = tokens.get(..len).ok_or_else(|| {
+            EngineError::InvalidRequest(format!("cannot save {len} positions of a cache that holds {}", tokens.len()))
+        })?;
+        self.format().write(len, out)?;
+        let bytes: Vec<u8> = saved.iter().flat_map(|token| token.to_le_bytes()).collect();
+        write_saved(&bytes, out)
+    }
+
+    fn restore(&mut self, source: &mut dyn Read) -> Result<CacheId, EngineError> {
+        let needed = self.format().read(source)?;
+        if needed > self.context {
+            return Err(EngineError::ContextFull { needed, context: self.context });
+        }
+        self.check_room(needed)?;
+        let mut bytes = vec![0; needed * size_of::<TokenId>()];
+        read_saved(&mut bytes, source)?;
+        let tokens = bytes.chunks_exact(4).map(|b| TokenId::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        Ok(self.insert(tokens))
+    }
+
     fn kv_bytes(&self) -> usize {
         self.caches.values().map(|t| t.len() * size_of::<TokenId>()).sum()
     }
@@ -199,9 +236,7 @@ impl Runner for FakeRunner {
         let step = self.control.steps.fetch_add(1, Ordering::SeqCst);
         check_step(sequences, self.info.vocab, self.context, |c| self.cache_len(c))?;
         let fed: usize = sequences.iter().map(|s| s.tokens.len()).sum();
-        if self.kv_bytes() / size_of::<TokenId>() + fed > self.budget_tokens {
-            return Err(EngineError::CacheFull { budget_bytes: self.budget_tokens * size_of::<TokenId>() });
-        }
+        self.check_room(fed)?;
         self.interfere(step, cancel)?;
         self.out.clear();
         for s in sequences {
@@ -248,6 +283,27 @@ mod tests {
         assert!(matches!(runner.step(&step, &none), Err(EngineError::Backend { .. })));
         assert_eq!(runner.cache_len(a).unwrap(), 0);
         assert!(runner.step(&step, &none).is_ok());
+    }
+
+    #[test]
+    fn a_restored_cache_goes_on_as_the_saved_one() {
+        let model = counting();
+        let mut runner = model.runner(&RunnerOptions::default()).unwrap();
+        let a = runner.create_cache().unwrap();
+        let none = CancelToken::default();
+        let step = |cache, tokens| [SequenceStep { cache, tokens, logits: crate::LogitsWanted::Last }];
+        runner.step(&step(a, &[1, 2, 3]), &none).unwrap();
+        let mut saved = vec![];
+        runner.save(a, 2, &mut saved).unwrap();
+        assert!(matches!(runner.save(a, 4, &mut vec![]), Err(EngineError::InvalidRequest(_))));
+        let mut other = model.runner(&RunnerOptions { context: 4, sequences: 1, ..Default::default() }).unwrap();
+        let b = other.restore(&mut saved.as_slice()).unwrap();
+        assert_eq!(other.step(&step(b, &[3, 1]), &none).unwrap().row(0)[..2], [4.0, 7.0]);
+        assert!(matches!(other.restore(&mut saved.as_slice()), Err(EngineError::CacheFull { .. })));
+        let mut small = model.runner(&RunnerOptions { context: 1, ..Default::default() }).unwrap();
+        assert!(matches!(small.restore(&mut saved.as_slice()), Err(EngineError::ContextFull { needed: 2, context: 1 })));
+        let mut foreign = FakeModel::new(5, 8, |_| vec![0.0; 5]).runner(&RunnerOptions::default()).unwrap();
+        assert!(matches!(foreign.restore(&mut saved.as_slice()), Err(EngineError::SavedCache(_))));
     }
 
     #[test]

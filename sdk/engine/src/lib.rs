@@ -1,7 +1,8 @@
 //! The contract that every engine keeps.
 //!
 //! Knows: what a model can do ([`Model`]), how sequences are cached and stepped ([`Runner`]), what a step costs in
-//! memory ([`MemoryEstimate`]), how work is cancelled ([`CancelToken`]), and how it fails ([`EngineError`]).
+//! memory ([`MemoryEstimate`]), how a cache is saved and restored ([`CacheFormat`]), how work is cancelled ([`CancelToken`]),
+//! and how it fails ([`EngineError`]).
 //! Must not know: which engines exist, files, text, sampling.
 //!
 //! A model is immutable and shared between threads; a runner is the mutable half: it owns the key/value bytes of all its
@@ -14,12 +15,14 @@ pub mod fake;
 mod model;
 mod profile;
 mod runner;
+mod saved;
 
 pub use cancel::CancelToken;
 pub use error::EngineError;
 pub use model::{KvType, MemoryEstimate, Model, ModelInfo, Precision, RunnerOptions, Threads, WeightStorage};
 pub use profile::OperatorTime;
 pub use runner::{CacheId, Logits, LogitsWanted, Runner, SequenceStep, check_step};
+pub use saved::{CacheFormat, SavedCacheError, read_saved, write_saved};
 
 /// A token id, an index into the model's vocabulary.
 pub type TokenId = u32;

@@ -1,6 +1,7 @@
 //! The mutable half: caches of keys and values, and the step that reads and extends them.
 
 use crate::{CancelToken, EngineError, ModelInfo, OperatorTime, TokenId, model::check_tokens};
+use std::io::{Read, Write};
 
 /// Names a cache of one runner. Ids are never used twice, so a stale one is recognised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -152,6 +153,23 @@ pub trait Runner: Send {
     /// # Errors
     /// [`EngineError::UnknownCache`].
     fn cache_len(&self, cache: CacheId) -> Result<usize, EngineError>;
+
+    /// Writes the first `len` positions of a cache: what they are ([`CacheFormat`](crate::CacheFormat)), and their keys and
+    /// values as they lie in memory. Of later positions nothing is written.
+    ///
+    /// # Errors
+    /// [`EngineError::UnknownCache`]; [`EngineError::InvalidRequest`] for a `len` of 0 or beyond what the cache holds;
+    /// [`EngineError::Storage`] where `out` fails. What `out` has got by then is of no use.
+    fn save(&self, cache: CacheId, len: usize, out: &mut dyn Write) -> Result<(), EngineError>;
+
+    /// A cache with what [`save`](Self::save) wrote, read to its end and no further. Sequences go on from it as from the one
+    /// that was saved, bit for bit. Of the keys and values themselves nothing is checked: before the cache is used, the caller
+    /// makes sure that the bytes are those that were written, and that the same weights computed them.
+    ///
+    /// # Errors
+    /// [`EngineError::SavedCache`] for what this model's runner did not save, [`EngineError::ContextFull`],
+    /// [`EngineError::CacheFull`], [`EngineError::Storage`] where `source` fails. No memory is taken then.
+    fn restore(&mut self, source: &mut dyn Read) -> Result<CacheId, EngineError>;
 
     /// Bytes that all caches of the runner take now.
     fn kv_bytes(&self) -> usize;

@@ -1,6 +1,6 @@
 //! Several replies to one prompt: read once, forked, decoded as one batch.
 
-use crate::generator::{Cache, Generator};
+use crate::generator::{Cache, Generator, Prefilled};
 use crate::sampling::{largest, scores_into};
 use crate::softmax::log_normaliser;
 use crate::{FinishReason, GenerateError, History, OptionError, Sampler, SamplingOptions, Timing, Usage};
@@ -112,16 +112,16 @@ pub fn candidates(
 ) -> Result<CandidateSet, GenerateError> {
     options.check()?;
     let started = Instant::now();
-    let (base, logits) = generator.prefill(prompt, cancel)?;
+    let Prefilled { cache, logits, kept } = generator.prefill(prompt, cancel)?;
     let prefill = started.elapsed();
-    let mut batch = Batch::new(generator, prompt, options, cancel, base);
+    let mut batch = Batch::new(generator, prompt, options, cancel, cache);
     let seed = batch.begin(&logits)?;
     let first_token = started.elapsed();
     batch.run()?;
     let timing = Timing { first_token: Some(first_token), prefill, decode: started.elapsed().saturating_sub(first_token) };
     let candidates = batch.finished();
     let new_tokens = candidates.iter().map(|candidate| candidate.token_logprobs.len()).sum();
-    let usage = Usage { prompt_tokens: prompt.len(), cached_tokens: 0, new_tokens };
+    let usage = Usage { prompt_tokens: prompt.len(), cached_tokens: kept, new_tokens };
     Ok(CandidateSet { candidates, usage, timing, seed })
 }
 

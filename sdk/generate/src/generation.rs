@@ -57,6 +57,11 @@ impl<'a> Generation<'a> {
         self.session.state
     }
 
+    /// The session that reads and writes.
+    pub fn session(&self) -> &Session {
+        self.session
+    }
+
     fn advance(&mut self) -> Result<Option<Event>, GenerateError> {
         self.clock.start();
         match &self.phase {

@@ -1,10 +1,13 @@
 //! One runner, shared.
 
+use crate::beginning::{Beginning, Kept};
 use crate::request::check_prompt;
 use crate::{GenerateError, OptionError};
 use kinglet_engine::{
-    CacheId, CancelToken, EngineError, Logits, LogitsWanted, ModelInfo, OperatorTime, Runner, SequenceStep, TokenId,
+    CacheId, CancelToken, EngineError, Logits, LogitsWanted, ModelInfo, OperatorTime, Runner, SavedCacheError, SequenceStep,
+    TokenId,
 };
+use std::io::{Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What a [`Generator`] knows of its model beyond what the engine says.
@@ -41,10 +44,26 @@ impl Default for GeneratorOptions {
 pub struct Generator(Arc<Shared>);
 
 struct Shared {
-    runner: Mutex<Box<dyn Runner>>,
+    work: Mutex<Work>,
     info: ModelInfo,
     context: usize,
     options: GeneratorOptions,
+}
+
+/// What threads take turns with.
+struct Work {
+    runner: Box<dyn Runner>,
+    kept: Kept,
+}
+
+/// What [`Generator::prefill`] gives.
+pub(crate) struct Prefilled {
+    /// Holds the prompt.
+    pub(crate) cache: Cache,
+    /// After the prompt, `[vocab]`.
+    pub(crate) logits: Vec<f32>,
+    /// Tokens of the prompt that were kept and not computed.
+    pub(crate) kept: usize,
 }
 
 impl Generator {
@@ -63,7 +82,8 @@ impl Generator {
         }
         let (info, context) = (runner.info().clone(), runner.context());
         options.suppress.extend((text_vocab.min(info.vocab)..info.vocab).map(|id| id as TokenId));
-        Ok(Self(Arc::new(Shared { runner: Mutex::new(runner), info, context, options })))
+        let work = Mutex::new(Work { runner, kept: Kept::default() });
+        Ok(Self(Arc::new(Shared { work, info, context, options })))
     }
 
     /// The model's facts.
@@ -96,35 +116,78 @@ impl Generator {
     /// # Errors
     /// What the engine fails with; [`EngineError::Cancelled`] soon after `cancel` is raised.
     pub fn prepare(&self, cancel: &CancelToken, progress: &mut dyn FnMut(f32)) -> Result<(), EngineError> {
-        self.runner().prepare(cancel, progress)
+        self.work().runner.prepare(cancel, progress)
     }
 
     /// Begins to time the engine's operators, from nothing.
     pub fn start_profile(&self) {
-        self.runner().start_profile();
+        self.work().runner.start_profile();
     }
 
     /// Ends that, and tells what was timed.
     pub fn take_profile(&self) -> Vec<OperatorTime> {
-        self.runner().take_profile()
+        self.work().runner.take_profile()
     }
 
-    /// Bytes that all key/value caches take now. Waits for a step in progress.
+    /// Bytes that all key/value caches take now, those of kept beginnings included. Waits for a step in progress.
     pub fn kv_bytes(&self) -> usize {
-        self.runner().kv_bytes()
+        self.work().runner.kv_bytes()
     }
 
-    /// A runner is consistent between calls, so a lock poisoned by a panic elsewhere is still good.
-    fn runner(&self) -> MutexGuard<'_, Box<dyn Runner>> {
-        self.0.runner.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Keeps a beginning: every sequence that begins with it, or with a part of it, goes on from there and shares its memory.
+    /// Eight are kept; where there is no room for a step, those that were not used for longest give way.
+    ///
+    /// # Errors
+    /// [`GenerateError::Engine`] where the engine cannot share it.
+    pub fn keep(&self, beginning: &Beginning) -> Result<(), GenerateError> {
+        let Work { runner, kept } = &mut *self.work();
+        let id = runner.fork(beginning.cache().id)?;
+        kept.add(beginning.tokens().to_vec(), id).into_iter().for_each(|cache| runner.release(cache));
+        Ok(())
+    }
+
+    /// How many tokens of the beginning of `tokens` are kept.
+    pub fn kept_tokens(&self, tokens: &[TokenId]) -> usize {
+        self.work().kept.common(tokens)
+    }
+
+    /// A runner and its beginnings are consistent between calls, so a lock poisoned by a panic elsewhere is still good.
+    fn work(&self) -> MutexGuard<'_, Work> {
+        self.0.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn empty_cache(&self) -> Result<Cache, EngineError> {
-        let id = self.runner().create_cache()?;
+        let id = self.work().runner.create_cache()?;
         Ok(Cache { generator: self.clone(), id })
     }
 
-    /// One step under the lock. `read` sees the logits, `[rows, vocab]`; it must not touch this generator's caches.
+    /// A cache with as much of the beginning of `prompt` as is kept, and how many tokens that is; `None` where that is not
+    /// more than `known`.
+    pub(crate) fn cache_beyond(&self, known: usize, prompt: &[TokenId]) -> Result<Option<(Cache, usize)>, EngineError> {
+        let mut work = self.work();
+        let Work { runner, kept } = &mut *work;
+        let Some((beginning, len)) = kept.longest(prompt).filter(|(_, len)| *len > known) else { return Ok(None) };
+        let id = runner.fork(beginning)?;
+        if let Err(error) = runner.truncate(id, len) {
+            runner.release(id);
+            return Err(error);
+        }
+        drop(work);
+        Ok(Some((Cache { generator: self.clone(), id }, len)))
+    }
+
+    /// A cache of `len` positions with what was saved.
+    pub(crate) fn restore(&self, len: usize, source: &mut dyn Read) -> Result<Cache, EngineError> {
+        let id = self.work().runner.restore(source)?;
+        let cache = Cache { generator: self.clone(), id };
+        match cache.len()? {
+            held if held == len => Ok(cache),
+            held => Err(SavedCacheError::BadLength(held as u32).into()),
+        }
+    }
+
+    /// One step under the lock. `read` sees the logits, `[rows, vocab]`; it must not touch this generator's caches. Where there
+    /// is no room, kept beginnings give way.
     pub(crate) fn step<R>(
         &self,
         sequences: &[SequenceStep<'_>],
@@ -134,19 +197,33 @@ impl Generator {
         if cancel.is_cancelled() {
             return Err(EngineError::Cancelled);
         }
-        self.runner().step(sequences, cancel).map(read)
+        let mut work = self.work();
+        let Work { runner, kept } = &mut *work;
+        loop {
+            let error = match runner.step(sequences, cancel) {
+                Ok(rows) => return Ok(read(rows)),
+                Err(error) => error,
+            };
+            let full = matches!(error, EngineError::CacheFull { .. });
+            if !full || !kept.give_way(&mut **runner) {
+                return Err(error);
+            }
+        }
     }
 
-    /// A cache that holds `prompt`, and the logits after it, `[vocab]`. Reads it in chunks.
-    pub(crate) fn prefill(&self, prompt: &[TokenId], cancel: &CancelToken) -> Result<(Cache, Vec<f32>), GenerateError> {
+    /// Reads `prompt` in chunks, from where a kept beginning ends.
+    pub(crate) fn prefill(&self, prompt: &[TokenId], cancel: &CancelToken) -> Result<Prefilled, GenerateError> {
         check_prompt(prompt.len(), self.context())?;
-        let cache = self.empty_cache()?;
+        let (cache, kept) = match self.cache_beyond(0, &prompt[..prompt.len() - 1])? {
+            Some(found) => found,
+            None => (self.empty_cache()?, 0),
+        };
         let mut last = vec![];
-        for (tokens, is_last) in chunks(prompt, self.options().prefill_chunk) {
+        for (tokens, is_last) in chunks(&prompt[kept..], self.options().prefill_chunk) {
             let logits = if is_last { LogitsWanted::Last } else { LogitsWanted::None };
             self.step(&[SequenceStep { cache: cache.id, tokens, logits }], cancel, |rows| last.extend_from_slice(rows.values()))?;
         }
-        Ok((cache, last))
+        Ok(Prefilled { cache, logits: last, kept })
     }
 }
 
@@ -170,17 +247,22 @@ pub(crate) struct Cache {
 
 impl Cache {
     pub(crate) fn fork(&self) -> Result<Self, EngineError> {
-        let id = self.generator.runner().fork(self.id)?;
+        let id = self.generator.work().runner.fork(self.id)?;
         Ok(Self { generator: self.generator.clone(), id })
     }
 
     pub(crate) fn truncate(&self, len: usize) -> Result<(), EngineError> {
-        self.generator.runner().truncate(self.id, len)
+        self.generator.work().runner.truncate(self.id, len)
     }
 
     /// Positions it holds.
     pub(crate) fn len(&self) -> Result<usize, EngineError> {
-        self.generator.runner().cache_len(self.id)
+        self.generator.work().runner.cache_len(self.id)
+    }
+
+    /// Writes its first `len` positions.
+    pub(crate) fn save(&self, len: usize, out: &mut dyn Write) -> Result<(), EngineError> {
+        self.generator.work().runner.save(self.id, len, out)
     }
 
     pub(crate) fn generator(&self) -> &Generator {
@@ -190,6 +272,6 @@ impl Cache {
 
 impl Drop for Cache {
     fn drop(&mut self) {
-        self.generator.runner().release(self.id);
+        self.generator.work().runner.release(self.id);
     }
 }

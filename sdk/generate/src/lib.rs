@@ -1,7 +1,7 @@
 //! Sampling, sessions, candidates and scoring over any engine.
 //!
 //! Knows: how a token is chosen from logits ([`Sampler`]), what a sequence holds and which part of it the next request
-//! can use again ([`Session`]), how a conversation becomes such a sequence ([`TextSession`]), how several replies are
+//! can use again ([`Session`]), which beginnings are kept for all ([`Beginning`]), how a conversation becomes such a sequence ([`TextSession`]), how several replies are
 //! decoded as one batch ([`candidates()`]), how likely a given reply is ([`score()`]), how work is cancelled, and what it
 //! cost ([`Usage`], [`Timing`]).
 //! Must not know: which engine runs, files, which task asks.
@@ -10,6 +10,7 @@
 //! owns a key/value cache gives it back when it is dropped. Prompts and replies are never logged.
 #![forbid(unsafe_code)]
 
+mod beginning;
 mod candidates;
 mod error;
 mod feed;
@@ -24,6 +25,7 @@ mod session;
 mod softmax;
 mod text_session;
 
+pub use beginning::Beginning;
 pub use candidates::{Candidate, CandidateOptions, CandidateSet, FirstToken, candidates};
 pub use error::{GenerateError, OptionError};
 pub use generation::Generation;

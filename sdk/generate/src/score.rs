@@ -1,7 +1,7 @@
 //! How likely the model holds given texts, and its raw logits.
 
 use crate::feed::{Feed, Wanted};
-use crate::generator::Generator;
+use crate::generator::{Generator, Prefilled};
 use crate::request::check_prompt;
 use crate::softmax::log_normaliser;
 use crate::{GenerateError, OptionError};
@@ -56,7 +56,7 @@ pub fn score_and_logits(
         check_prompt(prompt.len() + tokens.len().saturating_sub(1), generator.context())?;
         check_vocabulary(tokens, generator.text_vocab())?;
     }
-    let (base, first_row) = generator.prefill(prompt, cancel)?;
+    let Prefilled { cache: base, logits: first_row, .. } = generator.prefill(prompt, cancel)?;
     let first_sum = log_normaliser(generator.text(&first_row))?;
     let mut logprobs: Vec<Vec<f64>> = continuations.iter().map(|tokens| vec![0.0; tokens.len()]).collect();
     for (tokens, logprobs) in continuations.iter().zip(&mut logprobs) {
@@ -133,7 +133,7 @@ pub fn last_logits(
     let shared = shared_beginning(prompts);
     let base = match shared {
         0 => generator.empty_cache()?,
-        _ => generator.prefill(&prompts[0][..shared], cancel)?.0,
+        _ => generator.prefill(&prompts[0][..shared], cancel)?.cache,
     };
     let rests: Vec<&[TokenId]> = prompts.iter().map(|prompt| &prompt[shared..]).collect();
     let mut out = vec![vec![]; prompts.len()];

@@ -1,5 +1,6 @@
 //! A sequence that lives on between requests.
 
+use crate::beginning::{Beginning, common};
 use crate::generation::Generation;
 use crate::generator::{Cache, Generator};
 use crate::{GenerateError, RequestOptions};
@@ -107,11 +108,30 @@ impl Session {
     }
 
     /// Cuts the cache to its longest common beginning with `prompt`, at most all but the last token of that: this one is
-    /// fed again to get its logits.
+    /// fed again to get its logits. Where the generator keeps more of that beginning, the session goes on from there.
     fn keep_beginning_of(&mut self, prompt: &[TokenId]) -> Result<(), GenerateError> {
-        let common = self.tokens.iter().zip(prompt).take_while(|(a, b)| a == b).count();
-        let keep = common.min(prompt.len() - 1);
+        let fed = &prompt[..prompt.len() - 1];
+        let keep = common(&self.tokens, fed);
+        if let Some((cache, kept)) = self.generator().cache_beyond(keep, fed)? {
+            self.cache = cache;
+            self.tokens = fed[..kept].to_vec();
+            return Ok(());
+        }
         self.cut(keep).inspect_err(|_| self.state = SessionState::Failed)
+    }
+
+    /// The first `len` tokens with the cache that holds them, or all if there are fewer; `None` where there are none.
+    ///
+    /// # Errors
+    /// [`GenerateError::Engine`] where the engine cannot share them.
+    pub fn beginning(&self, len: usize) -> Result<Option<Beginning>, GenerateError> {
+        let tokens = &self.tokens[..len.min(self.tokens.len())];
+        if tokens.is_empty() {
+            return Ok(None);
+        }
+        let cache = self.cache.fork()?;
+        cache.truncate(tokens.len())?;
+        Ok(Some(Beginning::new(tokens.to_vec(), cache)))
     }
 
     /// Cuts the cache to `keep` positions, whatever a failed step may have left behind them.

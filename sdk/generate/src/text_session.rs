@@ -1,9 +1,10 @@
 //! A conversation: messages in, streamed text out.
 
+use crate::beginning::common;
 use crate::generator::Generator;
 use crate::session::Session;
 use crate::{Event, FinishReason, GenerateError, Generation, RequestOptions};
-use kinglet_engine::CancelToken;
+use kinglet_engine::{CancelToken, TokenId};
 use kinglet_text::{ChatTemplate, Message, TemplateInput, Tokenizer};
 use std::sync::Arc;
 
@@ -76,6 +77,24 @@ impl TextSession {
         Ok(Response { generation, conversation: &mut self.conversation, asked: messages })
     }
 
+    /// The tokens that every prompt of the conversation begins with, whatever is said: its leading system messages and tools as
+    /// the template writes them. None where the template takes no user's message after them.
+    pub fn fixed_tokens(&self) -> Vec<TokenId> {
+        let mut input = self.conversation.clone();
+        input.messages.truncate(input.messages.iter().take_while(|message| message.role() == Some("system")).count());
+        input.add_generation_prompt = true;
+        let mut after = |said: &str| {
+            input.messages.push(Message::new("user", said));
+            let tokens = self.template.encode(&self.tokenizer, &input);
+            input.messages.pop();
+            tokens.unwrap_or_default()
+        };
+        // What two messages without a character in common leave alike is not theirs.
+        let (mut tokens, other) = (after("a"), after("1"));
+        tokens.truncate(common(&tokens, &other));
+        tokens
+    }
+
     /// A session with the same conversation, which shares memory with this one where the engine can.
     ///
     /// # Errors
@@ -103,6 +122,13 @@ pub struct Response<'a> {
     generation: Generation<'a>,
     conversation: &'a mut TemplateInput,
     asked: Vec<Message>,
+}
+
+impl Response<'_> {
+    /// The token session that answers.
+    pub fn session(&self) -> &Session {
+        self.generation.session()
+    }
 }
 
 impl Iterator for Response<'_> {

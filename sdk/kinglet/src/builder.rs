@@ -1,7 +1,7 @@
 //! The one place where engines, budgets and defaults are put together.
 
 use crate::find::Places;
-use crate::{Bytes, Error, Model, ModelReport};
+use crate::{Bytes, Error, Model, ModelReport, PrefixCache};
 use kinglet_bundle::{Bundle, OpenOptions};
 use kinglet_engine::{Threads, WeightStorage};
 use std::path::{Path, PathBuf};
@@ -37,6 +37,7 @@ pub(crate) struct Settings {
     pub(crate) exact: bool,
     pub(crate) weights: WeightStorage,
     pub(crate) end_tokens: bool,
+    pub(crate) prefix_cache: Option<PrefixCache>,
 }
 
 /// Says how models are to be opened; every part of it has a default.
@@ -69,6 +70,7 @@ impl Default for Builder {
             exact: false,
             weights: WeightStorage::Auto,
             end_tokens: true,
+            prefix_cache: None,
         };
         Builder { settings }
     }
@@ -134,17 +136,25 @@ impl Builder {
         self
     }
 
+    /// Saves the beginnings of prompts, such as a session's instructions, so that they need not be computed again, also after a
+    /// restart; see [`PrefixCache`]. By default nothing is saved.
+    pub fn prefix_cache(mut self, cache: PrefixCache) -> Builder {
+        self.settings.prefix_cache = Some(cache);
+        self
+    }
+
     /// Checks the settings.
     ///
     /// # Errors
-    /// [`Error::InvalidRequest`] for a context, a number of sequences or threads of 0; [`Error::Unsupported`] for an engine
+    /// [`Error::InvalidRequest`] for a context, a number of sequences, threads or a prefix cache of 0; [`Error::Unsupported`] for an engine
     /// that this build does not have.
     pub fn build(self) -> Result<Kinglet, Error> {
-        let Settings { threads, context, parallel, engine, .. } = self.settings;
+        let Settings { threads, context, parallel, engine, ref prefix_cache, .. } = self.settings;
         let zeros = [
             ("context", context == Some(0)),
             ("number of threads", threads == Threads::Exactly(0)),
             ("number of parallel sequences", parallel == 0),
+            ("size of the prefix cache", prefix_cache.as_ref().is_some_and(|cache| cache.max_bytes.0 == 0)),
         ];
         if let Some((what, _)) = zeros.iter().find(|(_, zero)| *zero) {
             return Err(Error::invalid(format!("the {what} is 0; it must be at least 1")));
@@ -218,6 +228,7 @@ mod tests {
             (Kinglet::builder().context(0), "context"),
             (Kinglet::builder().threads(Threads::Exactly(0)), "threads"),
             (Kinglet::builder().parallel(0), "parallel"),
+            (Kinglet::builder().prefix_cache(PrefixCache { max_bytes: Bytes(0), ..PrefixCache::new("a") }), "prefix cache"),
         ] {
             let error = builder.build().unwrap_err();
             assert!(matches!(error, Error::InvalidRequest(_)) && error.to_string().contains(word), "{error}");

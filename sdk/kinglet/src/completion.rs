@@ -1,12 +1,16 @@
 //! Prompts as they stand, without a chat template: one answer, or several at once.
 
+use crate::prefix::{FixedBeginning, Remembering};
 use crate::{CancelHandle, Error, GenerationOptions, Model, Prompt, Response, SamplingOptions};
-use kinglet_generate::{CandidateOptions, Session, Timing, candidates};
+use kinglet_generate::{CandidateOptions, Generation, Session, Timing, candidates};
 
 /// Continues prompts as they stand. What a prompt has in common with the one before is not computed again.
 pub struct Completer {
     model: Model,
     session: Session,
+    save: bool,
+    /// The prompt of the answer in progress, where it is to be saved.
+    prompt: Option<FixedBeginning>,
 }
 
 impl Model {
@@ -16,7 +20,7 @@ impl Model {
     /// [`Error::BadModel`] for a tokenizer that is missing or unusable.
     pub fn completer(&self) -> Result<Completer, Error> {
         let session = Session::with_tokenizer(&self.0.generator, self.text()?.tokenizer.clone())?;
-        Ok(Completer { model: self.clone(), session })
+        Ok(Completer { model: self.clone(), session, save: false, prompt: None })
     }
 
     /// Begins to continue prompts of tokens: answers have no text, and no tokenizer is read.
@@ -24,11 +28,19 @@ impl Model {
     /// # Errors
     /// [`Error::Failed`] where the engine cannot make a cache.
     pub fn token_completer(&self) -> Result<Completer, Error> {
-        Ok(Completer { model: self.clone(), session: Session::new(&self.0.generator)? })
+        Ok(Completer { model: self.clone(), session: Session::new(&self.0.generator)?, save: false, prompt: None })
     }
 }
 
 impl Completer {
+    /// Saves prompts in the [`PrefixCache`](crate::PrefixCache), where there is one, and restores what was saved of them:
+    /// prompts that begin with an earlier one go on from its end. Prompts are not saved by default.
+    #[must_use]
+    pub fn save_prompts(mut self, save: bool) -> Completer {
+        self.save = save;
+        self
+    }
+
     /// Continues `prompt`. Nothing is computed before the first pull.
     ///
     /// # Errors
@@ -36,7 +48,11 @@ impl Completer {
     pub fn complete(&mut self, prompt: impl Into<Prompt>, options: &GenerationOptions) -> Result<Response<'_>, Error> {
         let tokens = self.model.prompt_tokens(prompt.into())?;
         let request = options.to_request(self.model.recommended_sampling());
-        Ok(Response::new(self.session.complete(&tokens, &request)?))
+        self.prompt = if self.save { FixedBeginning::new(&self.model, || tokens.clone()) } else { None };
+        let before = self.prompt.as_ref().map(|prompt| prompt.recall(&self.session)).unwrap_or_default();
+        let events = self.session.complete(&tokens, &request)?;
+        let session = Generation::session;
+        Ok(Response::new(Remembering { events, session, fixed: self.prompt.as_mut() }, before))
     }
 
     /// Ends the answer in progress from another thread, within one token. Each answer lowers it when it begins.

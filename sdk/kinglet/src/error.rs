@@ -43,6 +43,9 @@ pub enum Error {
         /// The whole sentence: what is needed, and what would fit.
         advice: String,
     },
+    /// The folder of the prefix cache takes nothing: make room there or name another one. Answers come without it.
+    #[error(transparent)]
+    Storage(Cause),
     /// A [`CancelHandle`](crate::CancelHandle) was raised. Nothing is wrong.
     #[error("cancelled")]
     Cancelled,
@@ -89,6 +92,7 @@ impl From<EngineError> for Error {
                 let budget = Bytes(budget_bytes as u64);
                 Error::OutOfMemory { needed: budget, budget, advice: error.to_string() }
             }
+            E::Storage(_) => Error::Storage(error.into()),
             E::Cancelled => Error::Cancelled,
             _ => Error::Failed(error.into()),
         }
@@ -150,6 +154,7 @@ mod tests {
             Error::Unsupported(_) => "unsupported",
             Error::InvalidRequest(_) => "invalid request",
             Error::OutOfMemory { .. } => "out of memory",
+            Error::Storage(_) => "storage",
             Error::Cancelled => "cancelled",
             Error::Failed(_) => "failed",
         };
@@ -165,6 +170,7 @@ mod tests {
             Case(GenerateError::EmptyPrompt.into(), "invalid request"),
             Case(GenerateError::Cancelled.into(), "cancelled"),
             Case(EngineError::Cancelled.into(), "cancelled"),
+            Case(EngineError::Storage(io::ErrorKind::StorageFull.into()).into(), "storage"),
             Case(GenerateError::SessionFailed.into(), "failed"),
             Case(TextError::EmptyConversation.into(), "invalid request"),
             Case(TaskError::Text(TextError::EmptyConversation).into(), "invalid request"),

@@ -35,6 +35,7 @@ mod logits;
 mod machine;
 mod model;
 mod parameters;
+mod prefix;
 mod profile;
 mod replies;
 mod report;
@@ -51,6 +52,7 @@ pub use kinglet_engine::{Threads, WeightStorage};
 pub use logits::{Likelihood, Logits, Positions};
 pub use machine::Machine;
 pub use model::Model;
+pub use prefix::{KeptPrefix, PrefixCache, PrefixSource};
 pub use profile::{MachineLimits, OperatorProfile};
 pub use replies::{
     CandidateScore, Conversation, ConversationError, CrisisKind, Place, Reason, Reply, ReplyTiming, ReplyUsage, SmartReply,

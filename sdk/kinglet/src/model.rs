@@ -3,6 +3,7 @@
 use crate::budget::{Fit, Room, fit};
 use crate::builder::Settings;
 use crate::lazy::Lazy;
+use crate::prefix::Prefixes;
 use crate::replies::read_extras;
 use crate::text::Text;
 use crate::{Bytes, CancelHandle, Error};
@@ -26,6 +27,7 @@ pub(crate) struct Opened {
     pub(crate) generator: Generator,
     pub(crate) sampling: SamplingOptions,
     pub(crate) extras: ModelExtras,
+    pub(crate) prefixes: Option<Prefixes>,
     text: Lazy<Text>,
     pub(crate) replier: Lazy<SmartReplier>,
 }
@@ -38,11 +40,13 @@ impl Model {
             log::info!("{reduced}");
         }
         let extras = read_extras(&bundle)?;
-        let runner = engine.runner(&runner_options(fit.room, settings))?;
+        let options = runner_options(fit.room, settings);
+        let runner = engine.runner(&options)?;
         let generator = Generator::new(runner, generator_options(&bundle, &extras, settings)?)?;
+        let prefixes = settings.prefix_cache.as_ref().map(|cache| Prefixes::new(cache, &bundle, engine.info(), &options));
         let (sampling, settings) = (recommended_sampling(&bundle), settings.clone());
         let (text, replier) = (Lazy::new(), Lazy::new());
-        Ok(Model(Arc::new(Opened { bundle, engine, settings, fit, generator, sampling, extras, text, replier })))
+        Ok(Model(Arc::new(Opened { bundle, engine, settings, fit, generator, sampling, extras, prefixes, text, replier })))
     }
 
     /// Does now what the first answer would have to do first, such as rearranging weights: a moment for small models, a second
@@ -64,7 +68,7 @@ impl Model {
         self.0.generator.info().vocab
     }
 
-    /// Bytes that keys and values of all sessions take now.
+    /// Bytes that keys and values of all sessions and kept prefixes take now.
     pub fn kv_bytes(&self) -> Bytes {
         Bytes(self.0.generator.kv_bytes() as u64)
     }

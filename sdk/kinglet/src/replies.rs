@@ -56,8 +56,10 @@ impl Model {
         cancel: &CancelHandle,
     ) -> Result<SmartReply, Error> {
         self.text()?.template()?;
+        let replier = self.replier()?;
+        self.keep_fixed(|| replier.ranker().model().fixed_tokens(conversation), cancel)?;
         let request = SmartReplyRequest { conversation: conversation.clone(), options };
-        Ok(self.replier()?.reply(request, &cancel.0)?)
+        Ok(replier.reply(request, &cancel.0)?)
     }
 
     /// How well each candidate fits as the next message of `conversation`, in the order of the candidates. Candidates that
@@ -73,7 +75,9 @@ impl Model {
         cancel: &CancelHandle,
     ) -> Result<Vec<CandidateScore>, Error> {
         self.text()?.template()?;
-        Ok(self.replier()?.ranker().score(conversation, candidates, &cancel.0)?)
+        let replier = self.replier()?;
+        self.keep_fixed(|| replier.ranker().model().fixed_tokens(conversation), cancel)?;
+        Ok(replier.ranker().score(conversation, candidates, &cancel.0)?)
     }
 
     /// How well each candidate fits after a prompt as it stands, in the order of the candidates. Special tokens in the prompt

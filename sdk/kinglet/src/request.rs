@@ -2,6 +2,7 @@
 
 use crate::Error;
 use kinglet_generate::{CancelToken, GenerateError, RequestOptions};
+use std::time::Duration;
 
 pub use kinglet_generate::{FinishReason, SamplingOptions, Timing};
 
@@ -122,11 +123,16 @@ pub struct Answer {
 pub struct Response<'a> {
     events: Box<dyn Iterator<Item = Result<kinglet_generate::Event, GenerateError>> + 'a>,
     tokens: Vec<u32>,
+    /// Time that went by before the first pull and counts as reading the prompt.
+    before: Duration,
 }
 
 impl<'a> Response<'a> {
-    pub(crate) fn new(events: impl Iterator<Item = Result<kinglet_generate::Event, GenerateError>> + 'a) -> Response<'a> {
-        Response { events: Box::new(events), tokens: vec![] }
+    pub(crate) fn new(
+        events: impl Iterator<Item = Result<kinglet_generate::Event, GenerateError>> + 'a,
+        before: Duration,
+    ) -> Response<'a> {
+        Response { events: Box::new(events), tokens: vec![], before }
     }
 
     /// The tokens so far.
@@ -163,12 +169,14 @@ impl Iterator for Response<'_> {
                     }
                 }
                 Ok(kinglet_generate::Event::Done(outcome)) => {
+                    let Timing { first_token, prefill, decode } = outcome.timing;
+                    let first_token = first_token.map(|time| time + self.before);
                     return Some(Ok(Event::Done(Usage {
                         prompt_tokens: outcome.usage.prompt_tokens,
                         cached_tokens: outcome.usage.cached_tokens,
                         new_tokens: outcome.usage.new_tokens,
                         finish: outcome.finish,
-                        timing: outcome.timing,
+                        timing: Timing { first_token, prefill: prefill + self.before, decode },
                         seed: outcome.seed,
                     })));
                 }

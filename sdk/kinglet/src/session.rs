@@ -1,5 +1,6 @@
 //! A conversation with a model.
 
+use crate::prefix::{FixedBeginning, Remembering};
 use crate::{CancelHandle, Error, GenerationOptions, Message, Model, PromptRequest, Response, SamplingOptions};
 use kinglet_generate::TextSession;
 use serde_json::{Map, Value};
@@ -13,7 +14,8 @@ use serde_json::{Map, Value};
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SessionOptions {
-    /// What the model is told to be: a system message before all others.
+    /// What the model is told to be: a system message before all others. With a [`PrefixCache`](crate::PrefixCache) it is read
+    /// once, with the tools, and restored in later sessions.
     pub instructions: Option<String>,
     /// What was said before, oldest first.
     pub messages: Vec<Message>,
@@ -30,6 +32,7 @@ pub struct SessionOptions {
 /// A conversation: each turn reads only what is new. After a failed, cancelled or dropped answer it is as before that turn.
 pub struct Session {
     inner: TextSession,
+    fixed: Option<FixedBeginning>,
     generation: GenerationOptions,
     recommended: SamplingOptions,
 }
@@ -46,7 +49,8 @@ impl Model {
         let messages = system.into_iter().chain(messages).collect();
         let request = PromptRequest { messages, tools, template, variables, ..PromptRequest::default() };
         let inner = TextSession::new(&self.0.generator, text.tokenizer.clone(), text.template()?.clone(), request.into())?;
-        Ok(Session { inner, generation, recommended: self.recommended_sampling().clone() })
+        let fixed = FixedBeginning::new(self, || inner.fixed_tokens());
+        Ok(Session { inner, fixed, generation, recommended: self.recommended_sampling().clone() })
     }
 }
 
@@ -67,7 +71,10 @@ impl Session {
     /// As [`respond`](Self::respond).
     pub fn respond_with(&mut self, text: impl Into<String>, options: &GenerationOptions) -> Result<Response<'_>, Error> {
         let request = options.to_request(&self.recommended);
-        Ok(Response::new(self.inner.respond(text, &request)?))
+        let before = self.fixed.as_ref().map(|fixed| fixed.recall(self.inner.session())).unwrap_or_default();
+        let events = self.inner.respond(text, &request)?;
+        let session = kinglet_generate::Response::session;
+        Ok(Response::new(Remembering { events, session, fixed: self.fixed.as_mut() }, before))
     }
 
     /// What was said so far: finished turns only.
@@ -86,7 +93,8 @@ impl Session {
     /// [`Error::OutOfMemory`] where there is no room for it.
     pub fn fork(&self) -> Result<Session, Error> {
         let inner = self.inner.fork()?;
-        Ok(Session { inner, generation: self.generation.clone(), recommended: self.recommended.clone() })
+        let Session { fixed, generation, recommended, .. } = self;
+        Ok(Session { inner, fixed: fixed.clone(), generation: generation.clone(), recommended: recommended.clone() })
     }
 
     /// Forgets what was said, and keeps the instructions.

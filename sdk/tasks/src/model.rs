@@ -78,6 +78,18 @@ impl ReplyModel {
         &self.extras
     }
 
+    /// The tokens that the prompt of every conversation with the same instructions begins with, whatever is said in it, as far
+    /// as no message has to be left out. None where the template refuses it.
+    pub fn fixed_tokens(&self, conversation: &Conversation) -> Vec<TokenId> {
+        let asks = conversation.next_speaker().other();
+        let after =
+            |said: &str| self.render(&[Turn::new(asks, said)], conversation.instructions.as_deref(), true).unwrap_or_default();
+        // What two messages without a character in common leave alike is not theirs.
+        let (mut tokens, other) = (after("a"), after("1"));
+        tokens.truncate(tokens.iter().zip(&other).take_while(|(a, b)| a == b).count());
+        tokens
+    }
+
     /// The token that begins a reply whose vector is wanted, if the model ranks by vectors.
     pub(crate) fn reply_token(&self) -> Option<TokenId> {
         self.reply_token

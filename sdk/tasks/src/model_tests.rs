@@ -55,6 +55,31 @@ fn a_template_that_takes_system_messages_gets_one() {
 }
 
 #[test]
+fn what_every_prompt_begins_with_is_known_without_its_messages() {
+    struct Case(&'static str, &'static str, usize);
+    let system = "{% for m in messages %}[{{ m.role }}]{{ m.content }}<|end|>{% endfor %}";
+    for Case(template, talk, least) in [
+        Case(SPEAKERS, "customer: hi", 2),
+        Case(SPEAKERS, "agent: hi", 2),
+        Case(CHAT, "customer: hi", 20),
+        Case(system, "customer: hi", 20),
+        Case(system, "agent: hi\ncustomer: yes?\nagent: well", 20),
+    ] {
+        let bench = bench(replying(&[]), template, if template == SPEAKERS { PLAIN } else { "{}" }, 1024);
+        let fixed = bench.model.fixed_tokens(&Conversation::parse(talk).unwrap());
+        assert!(prompt(&bench, talk, 24).tokens.starts_with(&fixed), "{talk}");
+        assert!(fixed.len() >= least && !fixed.is_empty(), "{} tokens of {talk}", fixed.len());
+    }
+    let bench = bench(replying(&[]), system, "{}", 1024);
+    let told = |told: &str| {
+        let talk = Conversation { instructions: Some(told.into()), ..Conversation::single("hi") };
+        bench.model.fixed_tokens(&talk)
+    };
+    assert_eq!(told("Be terse."), tokens("[system]Be terse.<|end|>[user]"));
+    assert_ne!(told("Be terse."), told("Be kind."));
+}
+
+#[test]
 fn the_oldest_messages_are_left_out_where_not_all_fit() {
     let bench = speakers(64);
     let talk = "customer: aaaaaaaaaaaaaaaa\nagent: bbbbbbbbbbbbbbbb\ncustomer: cccccccccccccccc";

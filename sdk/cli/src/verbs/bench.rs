@@ -2,6 +2,7 @@
 
 mod measure;
 mod memory;
+mod prefix;
 mod profile;
 
 use crate::arguments::Common;
@@ -62,11 +63,16 @@ pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> R
     if let Some(megabytes) = memory::peak_mb() {
         put(&mut figures, "rss_peak_mb", megabytes, 1);
     }
+    // The prefix is measured in models of its own.
+    drop(model);
+    if arguments.only.is_none() {
+        measure_prefix(common, &mut figures)?;
+    }
     if common.json {
         return out.json(&figures);
     }
     for (key, value) in &figures {
-        let label = out.paint(BOLD, &format!("{key:<12}"));
+        let label = out.paint(BOLD, &format!("{key:<21}"));
         let (unit, meaning) = explained(key);
         out.line(&format!("{label} {value:>10} {unit:<6} {meaning}"))?;
     }
@@ -113,6 +119,16 @@ fn measure_all(common: &Common, only: Option<Only>, model: &Model, figures: &mut
     Ok(())
 }
 
+fn measure_prefix(common: &Common, figures: &mut Figures) -> Result<(), Failure> {
+    let _progress = Progress::spinner(common, "prefix");
+    if let Some(found) = prefix::measure(common)? {
+        put(figures, "prefix_restore_ms", found.restore_seconds * 1e3, 3);
+        put(figures, "prefix_first_token_ms", found.first_token_seconds * 1e3, 3);
+        put(figures, "prefix_bytes", found.bytes as f64, 0);
+    }
+    Ok(())
+}
+
 fn put(figures: &mut Figures, key: &str, value: f64, digits: i32) {
     figures.insert(key.to_owned(), super::rounded(value, digits).into());
 }
@@ -129,6 +145,9 @@ fn explained(key: &str) -> (&'static str, &'static str) {
         "decode1024" => ("tok/s", "one answer after a prompt of 1024 tokens"),
         "batch4x16_s" => ("s", "four answers of 16 tokens to one prompt of 128, the prompt included"),
         "batch4x64_s" => ("s", "four answers of 64 tokens to one prompt of 128, the prompt included"),
+        "prefix_restore_ms" => ("ms", "a saved prefix of 512 tokens, from its file, in a model that was just opened"),
+        "prefix_first_token_ms" => ("ms", "the same, and one token more read, to the first token of the answer"),
+        "prefix_bytes" => ("bytes", "the file of that prefix"),
         "batch4x16" => ("tok/s", "the four together after the first token"),
         "batch4x64" => ("tok/s", "the four together after the first token"),
         "rss_load_mb" => ("MB", "resident once loaded"),

@@ -5,7 +5,7 @@ use crate::arguments::Common;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::output::{BOLD, Output};
-use crate::setup::Sampling;
+use crate::setup::{Prefix, Sampling};
 use clap::Args;
 use kinglet::{GenerationOptions, Session, SessionOptions};
 use std::io::{self, BufRead, IsTerminal};
@@ -19,7 +19,8 @@ use std::io::{self, BufRead, IsTerminal};
 #[command(after_help = "Examples:
   kinglet chat
   kinglet chat --system \"You work in a bookshop.\" -m ~/models/some-model
-  kinglet chat -p \"Do you open on Sundays?\" --json")]
+  kinglet chat -p \"Do you open on Sundays?\" --json
+  kinglet chat --system \"$(cat house-rules.txt)\" --prefix-cache ~/.cache/kinglet")]
 pub(crate) struct Arguments {
     /// Answer this one message and end
     #[arg(short, long)]
@@ -31,6 +32,8 @@ pub(crate) struct Arguments {
     length: Length,
     #[command(flatten)]
     sampling: Sampling,
+    #[command(flatten)]
+    prefix: Prefix,
 }
 
 /// What a line asks for.
@@ -42,7 +45,7 @@ enum Line<'a> {
 }
 
 pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
-    let model = common.open_ready()?;
+    let model = common.open_with(&arguments.prefix)?;
     let Length { tokens, stop } = &arguments.length;
     let sampling = Some(arguments.sampling.over(model.recommended_sampling(), common.seed));
     let generation = GenerationOptions { max_new_tokens: *tokens as usize, sampling, stop: stop.clone() };

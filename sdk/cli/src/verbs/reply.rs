@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::input::Source;
 use crate::output::{BOLD, DIMMED, Output};
 use crate::progress::Progress;
+use crate::setup::Prefix;
 use clap::Args;
 use kinglet::{Reply, ReplyTiming, SmartReply, SmartReplyOptions, Status};
 use serde::Serialize;
@@ -31,6 +32,8 @@ pub(crate) struct Arguments {
     /// Choose among the lines of this file instead of writing replies
     #[arg(long, value_name = "FILE")]
     bank: Option<PathBuf>,
+    #[command(flatten)]
+    prefix: Prefix,
 }
 
 /// The answer, for machines.
@@ -49,7 +52,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> R
     let defaults = SmartReplyOptions::default();
     let options =
         SmartReplyOptions { count: arguments.count.into(), bank, seed: common.seed.unwrap_or(defaults.seed), ..defaults };
-    let model = common.open_ready()?;
+    let model = common.open_with(&arguments.prefix)?;
     let answer = {
         let _progress = Progress::spinner(common, "reading the conversation");
         model.smart_reply(&conversation, options)?

@@ -7,7 +7,7 @@ use crate::input::argument_or_stdin;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::progress::Progress;
-use crate::setup::Sampling;
+use crate::setup::{Prefix, Sampling};
 use clap::Args;
 use kinglet::{CancelHandle, Event, FinishReason, GenerationOptions, Prompt, Response, SamplingOptions, Usage};
 use serde::Serialize;
@@ -19,7 +19,8 @@ use serde::Serialize;
 #[command(after_help = "Examples:
   kinglet run -p \"The tide comes in\" -n 40
   kinglet run -p \"The tide comes in\" --temp 0.8 --top-p 0.95 --seed 7
-  kinglet run --json < prompt.txt")]
+  kinglet run --json < prompt.txt
+  kinglet run --prefix-cache ~/.cache/kinglet < prompt.txt")]
 pub(crate) struct Arguments {
     /// The prompt; stdin where none is given
     #[arg(short, long)]
@@ -31,6 +32,8 @@ pub(crate) struct Arguments {
     length: Length,
     #[command(flatten)]
     sampling: Sampling,
+    #[command(flatten)]
+    prefix: Prefix,
 }
 
 /// When an answer ends, for `run` and `chat`.
@@ -81,8 +84,8 @@ pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> R
     let Length { tokens, stop } = &arguments.length;
     let sampling = Some(arguments.sampling.over(&SamplingOptions::default(), common.seed));
     let options = GenerationOptions { max_new_tokens: *tokens as usize, sampling, stop: stop.clone() };
-    let model = common.open_ready()?;
-    let mut completer = model.completer()?;
+    let model = common.open_with(&arguments.prefix)?;
+    let mut completer = model.completer()?.save_prompts(true);
     let interrupt = Interrupt::watch();
     let cancel = completer.cancel_handle();
     let response = completer.complete(prompt, &options)?;

@@ -28,6 +28,8 @@ fn what_makes_no_sense_is_refused_by_name() {
         Case(&["run", "-p", "a", "--engine", "steam"], &["steam", "tract"]),
         Case(&["run", "-p", "a", "--memory-budget", "lots"], &["lots", "600MB"]),
         Case(&["run", "-p", "a", "-q", "-v"], &["--quiet", "--verbose"]),
+        Case(&["run", "-p", "a", "--prefix-cache-size", "1MB"], &["--prefix-cache"]),
+        Case(&["chat", "-p", "a", "--prefix-cache", "c", "--prefix-cache-size", "much"], &["much"]),
         Case(&["reply", "-n", "0", "hello"], &["0"]),
         Case(&["reply", "one", "two"], &["two"]),
         Case(&["score"], &["--prompt"]),

@@ -70,6 +70,33 @@ fn chat_answers_once_or_line_by_line() {
 }
 
 #[test]
+fn a_prefix_cache_spares_what_an_earlier_run_has_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache");
+    let cache = ["--prefix-cache", cache.to_str().unwrap(), "--prefix-cache-size", "50MB"];
+    let chat = ["chat", "-p", "Hello", "--system", "Be short, and mind the tide tables.", "-n", "4", "--temp", "0", "-m", TINY];
+    let run = ["run", "-p", "The tide comes in twice a day, and the ferry goes out with it", "-n", "4", "-m", TINY];
+    for verb in [&chat[..], &run[..]] {
+        let plain = kinglet(&[verb, &["--json"]].concat()).json();
+        let [first, second] = [(); 2].map(|()| kinglet(&[verb, &cache, &["--json"]].concat()).json());
+        let cached = |answer: &Value| answer["usage"]["cached_tokens"].as_u64().unwrap();
+        assert!(cached(&first) == 0 && cached(&second) > 16, "{first} {second}");
+        assert_eq!((&first["tokens"], &second["tokens"]), (&plain["tokens"], &plain["tokens"]));
+    }
+    let files: Vec<_> = std::fs::read_dir(folder.path().join("cache")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(files.len(), 2);
+    files.iter().for_each(|file| std::fs::write(file, "damaged").unwrap());
+    let ran = kinglet(&[&chat[..], &cache].concat());
+    assert!(ran.code == 0 && ran.err.contains("removed and computed anew"), "{ran:?}");
+    kinglet(&[&chat[..], &cache].concat()).done();
+    let in_the_way = ["--prefix-cache", files[0].to_str().unwrap()];
+    std::fs::write(&files[0], "a file is no folder").unwrap();
+    let ran = kinglet(&[&chat[..], &in_the_way].concat());
+    assert!(ran.code == 0 && !ran.out.is_empty() && ran.err.contains("prefix cache"), "{ran:?}");
+    kinglet(&["reply", "Are you open on Sundays?", cache[0], cache[1]]).done();
+}
+
+#[test]
 fn inspect_tells_all_of_it() {
     let report = kinglet(&["inspect", "models/goldcrest", "--json"]).json();
     assert_eq!((report["name"].as_str(), report["layout"].as_str()), (Some("goldcrest"), Some("onnxruntime-genai")));
@@ -129,7 +156,8 @@ fn doctor_passes_on_the_shipped_model() {
 fn bench_gives_the_keys_of_the_peers() {
     let all = ["load_s", "rss_load_mb", "ttft128_ms", "prefill128", "prefill512", "decode128", "decode1024"];
     let batches = ["batch4x16_s", "batch4x16", "batch4x64_s", "batch4x64", "rss_peak_mb"];
-    let allowed = [&all[..], &batches].concat();
+    let prefix = ["prefix_restore_ms", "prefix_first_token_ms", "prefix_bytes"];
+    let allowed = [&all[..], &batches, &prefix].concat();
     let figures = kinglet(&["bench", "-m", TINY, "--json"]).json();
     for (key, value) in figures.as_object().unwrap() {
         assert!(allowed.contains(&key.as_str()), "{key} is no key of the peers");

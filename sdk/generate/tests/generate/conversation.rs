@@ -1,6 +1,6 @@
 //! Text in, text out: a byte tokenizer, a template, and a model with a script for each turn.
 
-use crate::fixture::{Bench, bench, runner_options};
+use crate::fixture::{Bench, bench, request, runner_options};
 use kinglet_engine::fake::FakeModel;
 use kinglet_generate::*;
 use kinglet_text::{ChatTemplate, Message, Specials, TemplateInput, TextFiles, Tokenizer};
@@ -189,6 +189,21 @@ fn text_that_was_held_back_is_given_out_when_cancelled() {
     assert_eq!((held, response.next().unwrap().unwrap()), (3, Event::Token { ids: vec![], text: "sta".into() }));
     assert!(matches!(response.next(), Some(Ok(Event::Done(Outcome { finish: FinishReason::Cancelled, .. })))));
     assert!(response.next().is_none());
+}
+
+#[test]
+fn what_every_prompt_begins_with_is_known_before_anything_is_said() {
+    let bench = scripted(&["yes", "no"]);
+    let mut session = conversation(&bench);
+    let fixed = session.fixed_tokens();
+    assert_eq!(fixed, [vec![259], tokens_of("Be kind."), vec![END, 257]].concat());
+    for said in ["a", "b", "1"] {
+        pull(session.respond(said, &request(1)).unwrap());
+        assert!(session.session().cached_tokens().starts_with(&fixed), "{said}");
+    }
+    assert_eq!(session.fixed_tokens(), fixed, "what was said since is not part of it");
+    session.conversation_mut().messages[0] = Message::new("system", "other");
+    assert_ne!(session.fixed_tokens(), fixed);
 }
 
 #[test]

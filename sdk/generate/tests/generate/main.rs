@@ -1,5 +1,6 @@
 //! Generation over the fake engine, whose logits can be worked out by hand.
 
+mod beginning;
 mod candidates;
 mod conversation;
 mod fixture;

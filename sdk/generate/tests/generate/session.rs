@@ -4,6 +4,7 @@ use crate::fixture::*;
 use kinglet_engine::fake::FakeModel;
 use kinglet_engine::{CacheId, EngineError, Logits, Model, ModelInfo, Runner, SequenceStep};
 use kinglet_generate::*;
+use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -341,6 +342,12 @@ impl Runner for Forgetful {
     }
     fn cache_len(&self, cache: CacheId) -> Result<usize, EngineError> {
         if self.lost.load(Ordering::SeqCst) { Err(EngineError::UnknownCache(cache)) } else { self.inner.cache_len(cache) }
+    }
+    fn save(&self, cache: CacheId, len: usize, out: &mut dyn Write) -> Result<(), EngineError> {
+        self.inner.save(cache, len, out)
+    }
+    fn restore(&mut self, source: &mut dyn Read) -> Result<CacheId, EngineError> {
+        self.inner.restore(source)
     }
     fn kv_bytes(&self) -> usize {
         self.inner.kv_bytes()

@@ -109,7 +109,7 @@ impl<'a> Bench<'a> {
     }
 
     /// Random tokens. The generator is the linear one of Knuth's MMIX: it need not be good, only the same everywhere.
-    fn prompt(&mut self, tokens: usize) -> Vec<u32> {
+    pub(super) fn prompt(&mut self, tokens: usize) -> Vec<u32> {
         let end = TOKENS.end.min(self.model.vocabulary() as u64).max(1);
         let start = TOKENS.start.min(end - 1);
         let mut draw = || {
@@ -158,14 +158,14 @@ impl Ready<'_> {
 }
 
 /// The tokens that follow `sequence` greedily.
-fn complete(completer: &mut Completer, sequence: &[u32], tokens: usize) -> Result<(Vec<u32>, Usage), Failure> {
+pub(super) fn complete(completer: &mut Completer, sequence: &[u32], tokens: usize) -> Result<(Vec<u32>, Usage), Failure> {
     let options = GenerationOptions { max_new_tokens: tokens, sampling: Some(SamplingOptions::default()), stop: vec![] };
     let answer = completer.complete(sequence, &options)?.finish()?;
     Ok((answer.tokens, answer.usage))
 }
 
 /// The middle one, or the mean of the middle two; `None` of nothing.
-fn median(mut values: Vec<f64>) -> Option<f64> {
+pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     match values.len() {

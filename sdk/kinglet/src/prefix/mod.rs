@@ -1,0 +1,239 @@
+//! The prefix cache: what many prompts begin with is computed once, kept in memory for this process and in a folder for the
+//! next.
+//!
+//! `file` is the form of one file, `folder` keeps to the size and to whole files, and here is decided what is saved and when.
+//! None of it knows how an engine writes its keys and values.
+
+mod file;
+mod folder;
+mod session;
+
+pub(crate) use session::{FixedBeginning, Remembering};
+
+use crate::{Bytes, CancelHandle, Error, Model, Prompt};
+use file::{ModelKey, Unread};
+use folder::Folder;
+use kinglet_bundle::Bundle;
+use kinglet_engine::{EngineError, ModelInfo, RunnerOptions};
+use kinglet_generate::{Beginning, GenerateError, Generator};
+use sha2::{Digest, Sha256};
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Beginnings of fewer tokens are computed about as fast as they are found.
+const LEAST_TOKENS: usize = 16;
+
+/// Where the beginnings of prompts are saved, so that they need not be computed again after a restart.
+///
+/// A session saves its instructions and tools when they were first read; each later session of the same model with the same
+/// beginning restores them, in this process and in others, instead of computing them. Processes may share the folder. What is
+/// damaged is removed and computed anew, and where nothing can be saved, answers come all the same.
+///
+/// Instructions can be read out of the files, which are for this user alone where the system knows such permissions.
+///
+/// ```
+/// use kinglet::{Bytes, Kinglet, PrefixCache};
+/// let cache = PrefixCache::new("cache/kinglet");
+/// assert_eq!(cache.max_bytes, Bytes::mib(256));
+/// let kinglet = Kinglet::builder().prefix_cache(cache).build()?;
+/// # Ok::<(), kinglet::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrefixCache {
+    /// The folder; it is made when something is first saved. Only files with names of the cache's own are touched in it.
+    pub dir: PathBuf,
+    /// Bytes that all files together may take. Those that were not used for longest are removed where there would be more.
+    pub max_bytes: Bytes,
+}
+
+impl PrefixCache {
+    /// Files of 256 MiB in `dir`.
+    pub fn new(dir: impl Into<PathBuf>) -> PrefixCache {
+        PrefixCache { dir: dir.into(), max_bytes: Bytes::mib(256) }
+    }
+}
+
+/// Where a beginning came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PrefixSource {
+    /// It was kept in memory.
+    Memory,
+    /// It was saved.
+    Disk,
+    /// It was computed, or a part of it was.
+    Computed,
+}
+
+/// What [`Model::keep_prefix`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeptPrefix {
+    /// Tokens it has.
+    pub tokens: usize,
+    /// Where it came from.
+    pub source: PrefixSource,
+    /// The size of its file; `None` where it has none, for want of a [`PrefixCache`] or of tokens (at least 16).
+    pub file: Option<Bytes>,
+}
+
+/// The saved prefixes of one model, as it is opened.
+#[derive(Debug)]
+pub(crate) struct Prefixes {
+    folder: Folder,
+    /// Nothing more is saved once that failed.
+    gave_up: AtomicBool,
+}
+
+impl Prefixes {
+    /// Reads what tells this model from others. No folder is touched.
+    pub(crate) fn new(cache: &PrefixCache, bundle: &Bundle, info: &ModelInfo, options: &RunnerOptions) -> Prefixes {
+        let key = key(bundle, info, options);
+        Prefixes { folder: Folder::new(cache.dir.clone(), cache.max_bytes.0, key), gave_up: AtomicBool::new(false) }
+    }
+
+    /// Restores to memory what is saved of the beginning of `tokens` beyond what is there.
+    fn recall(&self, generator: &Generator, tokens: &[u32]) {
+        let known = generator.kept_tokens(tokens);
+        let restored = self.folder.restore(tokens, known, |beginning, source| {
+            let beginning = Beginning::restore(generator, beginning, source).map_err(|error| match &error {
+                GenerateError::Engine(EngineError::SavedCache(reason)) => Unread::Damaged(reason.to_string()),
+                _ => Unread::NotNow(error.to_string()),
+            })?;
+            Ok(beginning)
+        });
+        if let Some(Err(error)) = restored.map(|beginning| generator.keep(&beginning)) {
+            log::info!("a restored prefix is not used: {error}");
+        }
+    }
+
+    /// Saves a beginning unless it is saved already, and gives the size of its file; `None` for one that is too short.
+    fn save(&self, beginning: &Beginning) -> io::Result<Option<Bytes>> {
+        let tokens = beginning.tokens();
+        if tokens.len() < LEAST_TOKENS {
+            return Ok(None);
+        }
+        if let Some(bytes) = self.folder.saved_bytes(tokens) {
+            return Ok(Some(Bytes(bytes)));
+        }
+        let saved = self.folder.save(tokens, |out| {
+            beginning.save(out).map_err(|error| match error {
+                GenerateError::Engine(EngineError::Storage(error)) => error,
+                other => io::Error::other(other),
+            })
+        })?;
+        Ok(Some(Bytes(saved)))
+    }
+
+    /// Saves a beginning if that is possible; the first time that it is not is told in the log.
+    fn try_to_save(&self, beginning: &Beginning) {
+        if self.gave_up.load(Ordering::Relaxed) {
+            return;
+        }
+        if let Err(error) = self.save(beginning) {
+            self.gave_up.store(true, Ordering::Relaxed);
+            log::warn!("{}", self.unsaved(error));
+        }
+    }
+
+    fn unsaved(&self, error: io::Error) -> Error {
+        let folder = self.folder.path().display();
+        Error::Storage(format!("the prefix cache in `{folder}` cannot be written ({error}); make room there, allow a larger size or name another folder; answers come without it").into())
+    }
+}
+
+/// Everything that keys and values depend on besides the tokens, and the version of what computed them.
+fn key(bundle: &Bundle, info: &ModelInfo, options: &RunnerOptions) -> ModelKey {
+    let mut hash = Sha256::new_with_prefix(bundle.fingerprint().0);
+    let facts = [
+        env!("CARGO_PKG_VERSION").to_owned(),
+        info.engine.to_owned(),
+        info.precision.to_string(),
+        format!("keys and values: {:?}", options.kv_type),
+        format!("weights: {:?}", options.weights),
+        format!("exact: {}", options.exact_activations),
+    ];
+    for fact in facts {
+        hash.update((fact.len() as u64).to_le_bytes());
+        hash.update(fact);
+    }
+    hash.finalize().into()
+}
+
+impl Model {
+    /// Restores what the [`PrefixCache`] holds of the beginning of `prompt`, and gives the number of its tokens that are in
+    /// memory then. Every request whose prompt begins so goes on from there. Sessions do this by themselves; call it to have it
+    /// done before there is a request.
+    ///
+    /// # Errors
+    /// Those of [`tokenize`](Self::tokenize) for a prompt of text.
+    pub fn recall_prefix(&self, prompt: impl Into<Prompt>) -> Result<usize, Error> {
+        let tokens = self.prompt_tokens(prompt.into())?;
+        self.recall(&tokens);
+        Ok(self.0.generator.kept_tokens(&tokens))
+    }
+
+    /// Has `prompt` in memory, so that every request whose prompt begins with it goes on from there, and saves it where there
+    /// is a [`PrefixCache`]. Eight are kept in memory, and give way where a request needs the room.
+    ///
+    /// ```
+    /// use kinglet::{CancelHandle, Kinglet, PrefixSource};
+    /// let model = Kinglet::builder().build()?.open("goldcrest")?;
+    /// let kept = model.keep_prefix("<|begin|><|customer|>Hello! ", &CancelHandle::default())?;
+    /// assert_eq!((kept.source, kept.file), (PrefixSource::Computed, None));
+    /// # Ok::<(), kinglet::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Storage`] where it cannot be saved: it is kept in memory then. [`Error::InvalidRequest`] for a prompt that is
+    /// empty or does not fit the context, [`Error::OutOfMemory`], [`Error::Cancelled`].
+    pub fn keep_prefix(&self, prompt: impl Into<Prompt>, cancel: &CancelHandle) -> Result<KeptPrefix, Error> {
+        let tokens = self.prompt_tokens(prompt.into())?;
+        let generator = &self.0.generator;
+        let in_memory = || !tokens.is_empty() && generator.kept_tokens(&tokens) == tokens.len();
+        let source = if in_memory() {
+            PrefixSource::Memory
+        } else {
+            self.recall(&tokens);
+            if in_memory() { PrefixSource::Disk } else { PrefixSource::Computed }
+        };
+        let prefixes = self.0.prefixes.as_ref().filter(|_| tokens.len() >= LEAST_TOKENS);
+        let saved = prefixes.and_then(|prefixes| prefixes.folder.saved_bytes(&tokens)).map(Bytes);
+        let done = KeptPrefix { tokens: tokens.len(), source, file: saved };
+        if source != PrefixSource::Computed && saved.is_some() == prefixes.is_some() {
+            return Ok(done);
+        }
+        let beginning = Beginning::compute(generator, &tokens, &cancel.0)?;
+        generator.keep(&beginning)?;
+        let Some(prefixes) = prefixes else { return Ok(done) };
+        Ok(KeptPrefix { file: prefixes.save(&beginning).map_err(|error| prefixes.unsaved(error))?, ..done })
+    }
+
+    /// Has what all prompts of a task begin with in memory, where there is a prefix cache and it is worth it. That it could not
+    /// be saved is told in the log.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`]; whatever else is wrong, the request itself will tell.
+    pub(crate) fn keep_fixed(&self, tokens: impl FnOnce() -> Vec<u32>, cancel: &CancelHandle) -> Result<(), Error> {
+        if self.0.prefixes.is_none() {
+            return Ok(());
+        }
+        let tokens = tokens();
+        if tokens.len() < LEAST_TOKENS || self.0.generator.kept_tokens(&tokens) == tokens.len() {
+            return Ok(());
+        }
+        match self.keep_prefix(tokens, cancel) {
+            Err(Error::Cancelled) => return Err(Error::Cancelled),
+            Err(error @ Error::Storage(_)) => log::warn!("{error}"),
+            Err(error) => log::debug!("a prefix is not kept: {error}"),
+            Ok(_) => {}
+        }
+        Ok(())
+    }
+
+    /// As [`recall_prefix`](Self::recall_prefix), for tokens that are worth it.
+    pub(crate) fn recall(&self, tokens: &[u32]) {
+        if let Some(prefixes) = self.0.prefixes.as_ref().filter(|_| tokens.len() >= LEAST_TOKENS) {
+            prefixes.recall(&self.0.generator, tokens);
+        }
+    }
+}

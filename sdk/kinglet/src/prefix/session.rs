@@ -1,0 +1,83 @@
+//! Sessions and the prefix cache: restored before an answer, saved after the first.
+
+use super::LEAST_TOKENS;
+use crate::Model;
+use kinglet_generate::{Event, GenerateError, Session};
+use std::time::{Duration, Instant};
+
+/// What all prompts of a session begin with.
+#[derive(Clone)]
+pub(crate) struct FixedBeginning {
+    model: Model,
+    tokens: Vec<u32>,
+    /// Nothing is left to be saved.
+    settled: bool,
+}
+
+impl FixedBeginning {
+    /// `None` where there is no prefix cache, or too little to be worth it.
+    pub(crate) fn new(model: &Model, tokens: impl FnOnce() -> Vec<u32>) -> Option<FixedBeginning> {
+        model.0.prefixes.as_ref()?;
+        let tokens = tokens();
+        (tokens.len() >= LEAST_TOKENS).then(|| FixedBeginning { model: model.clone(), tokens, settled: false })
+    }
+
+    /// Restores what is saved, unless the session holds it, and gives the time that took.
+    pub(crate) fn recall(&self, session: &Session) -> Duration {
+        let started = Instant::now();
+        if self.held(session) < self.tokens.len() {
+            self.model.recall(&self.tokens);
+        }
+        started.elapsed()
+    }
+
+    /// Tokens of the beginning that the session's cache holds.
+    fn held(&self, session: &Session) -> usize {
+        self.tokens.iter().zip(session.cached_tokens()).take_while(|(a, b)| a == b).count()
+    }
+
+    /// Keeps and saves what the session holds of the beginning.
+    fn remember(&mut self, session: &Session) {
+        let held = self.held(session);
+        // A prompt that was cancelled half-way may go on later.
+        if held < self.tokens.len() && held == session.cached_tokens().len() {
+            return;
+        }
+        self.settled = true;
+        let (generator, Some(prefixes)) = (&self.model.0.generator, &self.model.0.prefixes) else { return };
+        if held < LEAST_TOKENS {
+            return;
+        }
+        match session.beginning(held) {
+            Ok(Some(beginning)) => {
+                if generator.kept_tokens(&self.tokens) < held
+                    && let Err(error) = generator.keep(&beginning)
+                {
+                    log::info!("a prefix is not kept: {error}");
+                }
+                prefixes.try_to_save(&beginning);
+            }
+            Ok(None) => {}
+            Err(error) => log::info!("a prefix is not saved: {error}"),
+        }
+    }
+}
+
+/// The events of an answer, after which its beginning is remembered.
+pub(crate) struct Remembering<'a, I> {
+    pub(crate) events: I,
+    pub(crate) session: fn(&I) -> &Session,
+    pub(crate) fixed: Option<&'a mut FixedBeginning>,
+}
+
+impl<I: Iterator<Item = Result<Event, GenerateError>>> Iterator for Remembering<'_, I> {
+    type Item = I::Item;
+
+    fn next(&mut self) -> Option<I::Item> {
+        let event = self.events.next()?;
+        if let (Ok(Event::Done(_)), Some(fixed)) = (&event, self.fixed.as_mut().filter(|fixed| !fixed.settled)) {
+            fixed.remember((self.session)(&self.events));
+        }
+        Some(event)
+    }
+}
