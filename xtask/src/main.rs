@@ -34,7 +34,7 @@ enum Verb {
     Test,
     /// Check the format, run clippy with warnings as errors, and run all tests and doctests
     Rust,
-    /// Check licences, banned crates and sources of the dependencies; needs cargo-deny
+    /// Check licences, banned crates and sources of the dependencies; installs cargo-deny outside the repository
     Deny(deny::Arguments),
     /// Make the committed golden models and their reference outputs anew; needs Python
     Goldens(goldens::Arguments),
