@@ -37,7 +37,7 @@ enum Verb {
     Rust,
     /// Lint and test the kernels for 64-bit ARM under emulation, or count their instructions; needs Debian
     Arm64(arm64::Arguments),
-    /// Check licences, banned crates and sources of the dependencies; needs cargo-deny
+    /// Check licences, banned crates and sources of the dependencies; installs cargo-deny outside the repository
     Deny(deny::Arguments),
     /// Make the committed golden models and their reference outputs anew; needs Python
     Goldens(goldens::Arguments),

@@ -9,6 +9,7 @@ pub(crate) struct Report {
     pub(crate) counts: Counts,
     failures: Vec<String>,
     skips: Vec<String>,
+    notes: Vec<String>,
 }
 
 /// How many checks passed, failed and were skipped.
@@ -40,6 +41,11 @@ impl Report {
         self.skips.push(format!("{what}: {why}"));
     }
 
+    /// Says what is no part of the verb, and is not counted.
+    pub(crate) fn note(&mut self, what: &str) {
+        self.notes.push(what.to_owned());
+    }
+
     /// Counts one check by its outcome.
     pub(crate) fn check(&mut self, what: &str, outcome: Result<(), String>) {
         match outcome {
@@ -48,9 +54,12 @@ impl Report {
         }
     }
 
-    /// Prints what failed and what was skipped, then the counts alone on the last line.
+    /// Prints what was noted, failed and skipped, then the counts alone on the last line.
     pub(crate) fn finish(&self) -> ExitCode {
         println!();
+        for note in &self.notes {
+            println!("NOTE {note}");
+        }
         for failure in &self.failures {
             println!("FAILED {failure}");
         }

@@ -103,9 +103,14 @@ impl From<TextError> for Error {
     fn from(error: TextError) -> Error {
         use TextError as E;
         match &error {
-            E::Read { .. } | E::Json { .. } | E::Field { .. } | E::Tokenizer { .. } | E::TemplateSyntax { .. } => {
-                Error::BadModel(error.into())
-            }
+            E::Read { .. }
+            | E::NotText { .. }
+            | E::Json { .. }
+            | E::Field { .. }
+            | E::Tokenizer { .. }
+            | E::TemplateSyntax { .. }
+            | E::TemplateEndless { .. } => Error::BadModel(error.into()),
+            E::NoStack { .. } => Error::Failed(error.into()),
             _ => Error::InvalidRequest(error.into()),
         }
     }
@@ -178,6 +183,9 @@ mod tests {
             Case(TaskError::Cancelled.into(), "cancelled"),
             Case(TaskError::Extras(ExtrasError::UnknownToken("a".into())).into(), "bad model"),
             Case(TaskError::ContextTooSmall { context: 1, reply: 2 }.into(), "invalid request"),
+            Case(TextError::NotText { path: "a".into(), offset: 0 }.into(), "bad model"),
+            Case(TextError::TemplateEndless { template: "a".into(), line: 1 }.into(), "bad model"),
+            Case(TextError::NoStack { mebibytes: 1, source: io::ErrorKind::OutOfMemory.into() }.into(), "failed"),
             Case(TextError::Field { path: "a".into(), field: "f".into(), reason: "r".into() }.into(), "bad model"),
         ] {
             assert_eq!(variant(&error), expected, "{error}");

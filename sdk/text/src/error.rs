@@ -95,6 +95,27 @@ pub enum TextError {
         /// What the template engine said.
         reason: String,
     },
+    /// The template did far more than a conversation of this length takes. It is at fault; give another one.
+    #[error(
+        "The chat template `{template}` was stopped in line {line}: it does far more work than a conversation of this length takes, and may never end. Give another template, or a shorter conversation."
+    )]
+    TemplateEndless {
+        /// Name of the template.
+        template: String,
+        /// Line in the template, from 1 (0: not known).
+        line: usize,
+    },
+    /// The system has no room for the stack on which a template is compiled or rendered. Free some, or shorten the
+    /// conversation.
+    #[error(
+        "The chat template needs a thread with {mebibytes} MiB of address space, and the system gave none: {source}. Raise the limits of this process (`ulimit -v`, `ulimit -u`), or shorten the conversation."
+    )]
+    NoStack {
+        /// Size of the stack, most of which is never touched.
+        mebibytes: usize,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
     /// No template has the name that was asked for.
     #[error("There is no chat template named `{name}`. This model has: {}. Name one of them or none.", have.join(", "))]
     NoSuchTemplate {

@@ -13,9 +13,11 @@ mod clock;
 mod environment;
 mod filters;
 mod json;
+mod kept;
 mod methods;
 mod protect;
 mod source;
+mod stack;
 mod text;
 mod values;
 
@@ -66,7 +68,7 @@ impl ChatTemplate {
     /// `chat_template.jinja` wins over `tokenizer_config.json`, and that over `chat_template.json`.
     ///
     /// # Errors
-    /// [`TextError::TemplateSyntax`] if one of them is no valid Jinja; [`TextError::Read`], [`TextError::Json`] and
+    /// As [`ChatTemplate::from_sources`]; [`TextError::Read`], [`TextError::NotText`], [`TextError::Json`] and
     /// [`TextError::Field`] for files that cannot be used.
     pub fn from_files(files: &TextFiles, tokenizer: &Tokenizer) -> Result<Option<ChatTemplate>, TextError> {
         let templates = crate::config::read_templates(files)?;
@@ -80,18 +82,18 @@ impl ChatTemplate {
     /// named `default`.
     ///
     /// # Errors
-    /// [`TextError::TemplateSyntax`] if one of them is no valid Jinja.
+    /// [`TextError::TemplateSyntax`] if one of them is no valid Jinja or longer than 256 KiB; [`TextError::NoStack`].
     pub fn from_sources(
         templates: Vec<(String, String)>,
         special_tokens: Vec<(String, String)>,
     ) -> Result<ChatTemplate, TextError> {
         let mut environment = environment::chat_environment();
         for (name, text) in &templates {
-            environment.add_template_owned(name.clone(), source::prepare(text)).map_err(|error| TextError::TemplateSyntax {
-                template: name.clone(),
-                line: error.line().unwrap_or(0),
-                reason: environment::reason(&error),
-            })?;
+            let wrong = |line, reason| TextError::TemplateSyntax { template: name.clone(), line, reason };
+            let prepared = source::prepare(text).map_err(|long| wrong(long.line, long.reason.to_owned()))?;
+            let compile = || environment.add_template_owned(name.clone(), prepared);
+            stack::compile(text.len(), compile)?
+                .map_err(|error| wrong(error.line().unwrap_or(0), environment::reason(&error)))?;
         }
         Ok(ChatTemplate {
             environment: Arc::new(environment),
@@ -110,7 +112,8 @@ impl ChatTemplate {
     ///
     /// # Errors
     /// [`TextError::TemplateRefused`] if the template says no, [`TextError::TemplateFailed`] if it cannot work with these
-    /// messages, [`TextError::NoSuchTemplate`], [`TextError::EmptyConversation`] and [`TextError::Message`].
+    /// messages, [`TextError::TemplateEndless`] if it does not come to an end, [`TextError::NoSuchTemplate`],
+    /// [`TextError::EmptyConversation`], [`TextError::Message`] and [`TextError::NoStack`].
     pub fn render(&self, input: &TemplateInput) -> Result<String, TextError> {
         self.render_variables(input, &Variables::of(input)?)
     }
@@ -142,9 +145,14 @@ impl ChatTemplate {
 
     fn render_variables(&self, input: &TemplateInput, variables: &Variables) -> Result<String, TextError> {
         let (name, _) = self.choose(input)?;
-        let failed = |error: minijinja::Error| environment::failure(name, &error);
-        let template = self.environment.get_template(name).map_err(failed)?;
-        template.render(self.context(input, variables)).map_err(failed)
+        let fuel = stack::fuel_for(variables);
+        let mut environment = Environment::clone(&self.environment);
+        environment.set_fuel(Some(fuel as u64));
+        stack::render(fuel, || {
+            let failed = |error: minijinja::Error| environment::failure(name, &error);
+            let template = environment.get_template(name).map_err(failed)?;
+            template.render(self.context(input, variables)).map_err(failed)
+        })?
     }
 
     /// The variables that the template sees: the special tokens, then the caller's, then those that each template has.

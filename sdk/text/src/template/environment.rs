@@ -1,17 +1,12 @@
 //! The template engine, set up as transformers sets up Jinja2.
 
-use std::error::Error as _;
 use std::fmt;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Value};
 
-use super::{filters, json, methods, text};
+use super::{filters, json, kept, methods, text};
 use crate::TextError;
-
-/// Work that one rendering may do, about one unit an instruction or 64 bytes: enough for any conversation that fits a
-/// model, and an end for a template that would run forever.
-const RENDER_FUEL: u64 = 10_000_000;
 
 /// What `raise_exception` carries out of a template.
 #[derive(Debug)]
@@ -25,7 +20,10 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-/// An environment for chat templates, with no template in it.
+/// What the engine has and Jinja2 has not, and what builds values that are long to walk.
+const FOREIGN_FILTERS: [&str; 2] = ["chain", "zip"];
+
+/// An environment for chat templates, with no template in it and no limit of work.
 pub(super) fn chat_environment() -> Environment<'static> {
     let mut environment = Environment::new();
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
@@ -33,25 +31,32 @@ pub(super) fn chat_environment() -> Environment<'static> {
     environment.set_auto_escape_callback(|_| AutoEscape::None);
     environment.set_formatter(write_as_python);
     environment.set_unknown_method_callback(methods::call);
-    environment.set_fuel(Some(RENDER_FUEL));
     // Errors then name the variable that was missing.
     environment.set_debug(true);
     environment.add_function("raise_exception", raise_exception);
     environment.add_filter("tojson", json::tojson);
     filters::add(&mut environment);
+    kept::add(&mut environment);
+    for name in FOREIGN_FILTERS {
+        environment.remove_filter(name);
+    }
+    environment.remove_global("debug");
     environment
 }
 
-/// The error for a failed rendering: the template's own refusal, or what went wrong in which line.
+/// The error for a failed rendering: the template's own refusal, work without end, or what went wrong in which line.
 pub(super) fn failure(template: &str, error: &Error) -> TextError {
-    let mut source = error.source();
-    while let Some(inner) = source {
+    let line = error.line().unwrap_or(0);
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(inner) = cause {
         if let Some(Refused(message)) = inner.downcast_ref() {
             return TextError::TemplateRefused { message: message.clone() };
         }
-        source = inner.source();
+        if inner.downcast_ref().is_some_and(|error: &Error| error.kind() == ErrorKind::OutOfFuel) {
+            return TextError::TemplateEndless { template: template.to_owned(), line };
+        }
+        cause = inner.source();
     }
-    let line = error.line().unwrap_or(0);
     TextError::TemplateFailed { template: template.to_owned(), line, reason: reason(error) }
 }
 

@@ -10,6 +10,7 @@ use super::text;
 pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("trim", trim);
     environment.add_filter("string", text::of);
+    environment.add_filter("pprint", text::of);
     environment.add_filter("escape", escape);
     environment.add_filter("e", escape);
     environment.add_test("sequence", is_sequence);

@@ -7,7 +7,7 @@ use minijinja::{Error, ErrorKind, Value};
 use regex::Regex;
 
 /// Values nested more deeply than this are refused; Python's own limit is of that order.
-const MAX_DEPTH: usize = 200;
+pub(super) const MAX_DEPTH: usize = 200;
 
 /// Bytes of a value's text, far more than any model's context holds.
 const MAX_BYTES: usize = 64 << 20;

@@ -5,6 +5,7 @@ mod encode;
 mod files;
 mod fixtures;
 mod goldens;
+mod hostile;
 mod judged;
 mod protect;
 mod stop;
