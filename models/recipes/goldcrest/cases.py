@@ -29,11 +29,14 @@ class Case:
         return json.dumps({"turns": turns, "candidates": self.candidates, "answer": self.answer}, ensure_ascii=False)
 
 
-def make(dialogues: list[data.Dialogue], seed: int, count: int = CASES) -> list[Case]:
-    """Draw cases: every reply of every dialogue is equally likely to be asked for, every turn to be a distractor."""
+def make(dialogues: list[data.Dialogue], seed: int, count: int = CASES, openings: bool = True) -> list[Case]:
+    """Draw cases: every reply of every dialogue is equally likely to be asked for, every turn to be a distractor.
+
+    Without `openings`, the first turns of dialogues, which answer nothing, are no distractors.
+    """
     draw = random.Random(seed)
     places = [(d, i) for d, dialogue in enumerate(dialogues) for i in range(1, len(dialogue)) if dialogue[i].text]
-    texts = [turn.text for dialogue in dialogues for turn in dialogue if turn.text]
+    texts = [turn.text for dialogue in dialogues for turn in dialogue[0 if openings else 1 :] if turn.text]
     cases = []
     for number, index in draw.sample(places, min(count, len(places))):
         dialogue = dialogues[number]
@@ -63,10 +66,11 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder with the *_dev.jsonl files")
     parser.add_argument("out", type=Path, help="gets CORPUS.jsonl and perplexity/CORPUS.txt")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--no-openings", action="store_true", help="no first turn of a dialogue among the candidates")
     args = parser.parse_args()
     for corpus in data.CORPORA:
         dialogues = data.read_dev(args.data, corpus)
-        write(args.out / f"{corpus}.jsonl", [case.to_json() for case in make(dialogues, args.seed)])
+        write(args.out / f"{corpus}.jsonl", [case.to_json() for case in make(dialogues, args.seed, openings=not args.no_openings)])
         few = random.Random(args.seed).sample(dialogues, PERPLEXITY_DIALOGUES)
         write(args.out / "perplexity" / f"{corpus}.txt", [render(dialogue) for dialogue in few])
 

@@ -82,7 +82,7 @@ def write_transformers(model: Decoder, run: Path, folder: Path) -> None:
         ],
     }
     (folder / "generation_config.json").write_text(json.dumps(generation) + "\n")
-    for name in ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"]:
+    for name in tokens.FILES:
         shutil.copy(run / "tokenizer" / name, folder / name)
 
 
@@ -108,7 +108,7 @@ def build(source: Path, folder: Path, precision: str, scratch: Path) -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     if precision == "int4":
         join_shared_weights(folder / "model.onnx")
-    for name in ["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"]:
+    for name in ["config.json", "generation_config.json", *tokens.FILES]:
         shutil.copy(source / name, folder / name)
     (folder / "chat_template.jinja").unlink(missing_ok=True)  # tokenizer_config.json holds it
 

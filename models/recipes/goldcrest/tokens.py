@@ -9,6 +9,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 CONTROL = ["<|begin|>", "<|end|>", "<|customer|>", "<|agent|>", "<|system|>", "<|reply|>", "<|pad|>"]
 BEGIN, END, CUSTOMER, AGENT, SYSTEM, REPLY, PAD = range(len(CONTROL))
 SPEAKERS = {"customer": CUSTOMER, "agent": AGENT}
+FILES = ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"]
 TEXT_VOCAB = 4096
 RANK_TOKENS = 128
 FIRST_RANK = TEXT_VOCAB
