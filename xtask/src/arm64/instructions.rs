@@ -52,6 +52,8 @@ fn sections(log: impl Read) -> std::io::Result<Vec<u64>> {
 #[derive(Debug, PartialEq)]
 struct Row {
     isa: String,
+    /// `in-place` or `tiles`.
+    storage: String,
     bits: u64,
     m: u64,
     /// Instructions for each multiply-add.
@@ -70,16 +72,16 @@ fn rows(products: &str, sections: &[u64]) -> Result<Vec<Row>, String> {
     let sections: Vec<u64> = sections.iter().copied().step_by(2).collect();
     let row = |(products, counts): (&[&str], &[u64])| {
         let [small, large] = [products[0], products[1]].map(|line| line.split(' ').collect::<Vec<_>>());
-        let ([isa, bits, m, n], [_, _, _, more]) = (small.try_into().ok()?, <[&str; 4]>::try_from(large).ok()?);
+        let ([isa, storage, bits, m, n], [.., more]) = (small.try_into().ok()?, <[&str; 5]>::try_from(large).ok()?);
         let [bits, m, n, more] = [bits, m, n, more].map(|number| number.parse::<u64>().ok());
         let multiply_adds = m? * more?.checked_sub(n?)? * K;
         let instructions = counts[1].checked_sub(counts[0])? as f64 / multiply_adds as f64;
-        Some(Row { isa: isa.to_owned(), bits: bits?, m: m?, instructions })
+        Some(Row { isa: isa.to_owned(), storage: storage.to_owned(), bits: bits?, m: m?, instructions })
     };
     products.chunks(2).zip(sections.chunks(2)).map(|pair| row(pair).ok_or_else(strange)).collect()
 }
 
-/// A table in Markdown: a line for each instruction set and kind of weights, a column for each number of rows.
+/// A table in Markdown: a line for each instruction set and storage of weights, a column for each number of rows.
 fn render(rows: &[Row]) -> String {
     let mut rows_of_x: Vec<u64> = rows.iter().map(|row| row.m).collect();
     rows_of_x.sort_unstable();
@@ -87,8 +89,8 @@ fn render(rows: &[Row]) -> String {
     let mut text = "| instruction set | weights |".to_owned();
     rows_of_x.iter().for_each(|m| text += &format!(" m = {m} |"));
     text += &format!("\n|---|---|{}\n", "---:|".repeat(rows_of_x.len()));
-    for line in rows.chunk_by(|a, b| a.isa == b.isa && a.bits == b.bits) {
-        text += &format!("| {} | int{} |", line[0].isa, line[0].bits);
+    for line in rows.chunk_by(|a, b| (&a.isa, &a.storage, a.bits) == (&b.isa, &b.storage, b.bits)) {
+        text += &format!("| {} | int{}, {} |", line[0].isa, line[0].bits, line[0].storage);
         line.iter().for_each(|row| text += &format!(" {:.3} |", row.instructions));
         text += "\n";
     }
@@ -99,7 +101,8 @@ fn render(rows: &[Row]) -> String {
 mod tests {
     use super::*;
 
-    const PRODUCTS: &str = "neon 4 1 64\ndone\nneon 4 1 128\ndone\nneon 4 16 64\ndone\nneon 4 16 128\ndone\n";
+    const PRODUCTS: &str =
+        "neon tiles 4 1 64\ndone\nneon tiles 4 1 128\ndone\nneon tiles 4 16 64\ndone\nneon tiles 4 16 128\ndone\n";
 
     #[test]
     fn instructions_after_a_write_are_those_of_the_product() {
@@ -112,9 +115,10 @@ mod tests {
     fn two_sizes_make_a_row() {
         let sections = [100, 9, 100 + 64 * 1024, 8, 500, 7, 500 + 4 * 64 * 1024, 6];
         let rows = rows(PRODUCTS, &sections).unwrap();
-        let row = |m, instructions| Row { isa: "neon".to_owned(), bits: 4, m, instructions };
+        let row = |m, instructions| Row { isa: "neon".to_owned(), storage: "tiles".to_owned(), bits: 4, m, instructions };
         assert_eq!(rows, [row(1, 1.), row(16, 0.25)]);
-        let table = "| instruction set | weights | m = 1 | m = 16 |\n|---|---|---:|---:|\n| neon | int4 | 1.000 | 0.250 |\n";
+        let table =
+            "| instruction set | weights | m = 1 | m = 16 |\n|---|---|---:|---:|\n| neon | int4, tiles | 1.000 | 0.250 |\n";
         assert_eq!(render(&rows), table);
     }
 
@@ -122,6 +126,6 @@ mod tests {
     fn a_log_of_something_else_is_refused() {
         assert!(rows(PRODUCTS, &[1, 2, 3, 4]).is_err());
         assert!(rows(PRODUCTS, &[2, 0, 1, 0, 3, 0, 4, 0]).is_err());
-        assert!(rows("neon 4 1\ndone\nneon 4 1\ndone\n", &[1, 2, 3, 4]).is_err());
+        assert!(rows("neon 4 1 64\ndone\nneon 4 1 128\ndone\n", &[1, 2, 3, 4]).is_err());
     }
 }

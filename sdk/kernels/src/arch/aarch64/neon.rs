@@ -32,7 +32,7 @@ pub(crate) trait ByteProducts: Copy {
     unsafe fn dot_bytes_repeated<const N: usize>(self, sum: int32x4_t, weights: [uint8x16_t; N], values: *const i8) -> int32x4_t;
 }
 
-/// Vector j is all lanes the four bytes at `values + 4 * j`.
+/// Vector j is all lanes the four bytes at `values + 4 * j`. N is 4 or 8.
 ///
 /// # Safety
 /// NEON is present, and `values` is valid for `4 * N` bytes of reads.
@@ -41,8 +41,12 @@ pub(super) unsafe fn repeated<const N: usize>(values: *const i8) -> [int8x16_t; 
     // SAFETY: the caller's promise.
     unsafe {
         let mut repeated = [vdupq_n_s8(0); N];
-        for j in 0..N {
-            repeated[j] = vreinterpretq_s8_s32(vdupq_n_s32(values.add(4 * j).cast::<i32>().read_unaligned()));
+        for j in (0..N).step_by(4) {
+            let four = vreinterpretq_s32_s8(vld1q_s8(values.add(4 * j)));
+            repeated[j] = vreinterpretq_s8_s32(vdupq_laneq_s32::<0>(four));
+            repeated[j + 1] = vreinterpretq_s8_s32(vdupq_laneq_s32::<1>(four));
+            repeated[j + 2] = vreinterpretq_s8_s32(vdupq_laneq_s32::<2>(four));
+            repeated[j + 3] = vreinterpretq_s8_s32(vdupq_laneq_s32::<3>(four));
         }
         repeated
     }
