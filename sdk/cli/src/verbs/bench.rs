@@ -58,7 +58,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> R
     }
     let started = Instant::now();
     model.prepare(&CancelHandle::default(), |_| {})?;
-    put(&mut figures, "prepare_s", started.elapsed().as_secs_f64(), 4);
+    put(&mut figures, "prepare_s", started.elapsed().as_secs_f64(), 9);
     measure_all(common, arguments.only, &model, &mut figures)?;
     if let Some(megabytes) = memory::peak_mb() {
         put(&mut figures, "rss_peak_mb", megabytes, 1);

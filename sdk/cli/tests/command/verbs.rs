@@ -154,7 +154,7 @@ fn doctor_passes_on_the_shipped_model() {
 
 #[test]
 fn bench_gives_the_keys_of_the_peers() {
-    let all = ["load_s", "rss_load_mb", "ttft128_ms", "prefill128", "prefill512", "decode128", "decode1024"];
+    let all = ["load_s", "rss_load_mb", "prepare_s", "ttft128_ms", "prefill128", "prefill512", "decode128", "decode1024"];
     let batches = ["batch4x16_s", "batch4x16", "batch4x64_s", "batch4x64", "rss_peak_mb"];
     let prefix = ["prefix_restore_ms", "prefix_first_token_ms", "prefix_bytes"];
     let allowed = [&all[..], &batches, &prefix].concat();
@@ -171,10 +171,26 @@ fn bench_gives_the_keys_of_the_peers() {
 }
 
 #[test]
+fn bench_tells_where_the_time_goes() {
+    let report = kinglet(&["bench", "-m", TINY, "--profile", "--threads", "1", "--json"]).json();
+    assert!(report["limits"]["read_bytes_per_second"].as_f64().unwrap() > 1e6, "{report}");
+    let phases = report["phases"].as_array().unwrap();
+    assert_eq!(phases.iter().map(|phase| &phase["phase"]).collect::<Vec<_>>(), ["prefill128", "decode128", "batch4"]);
+    for phase in phases {
+        let operators = phase["operators"].as_array().unwrap();
+        let timed: f64 = operators.iter().map(|operator| operator["seconds"].as_f64().unwrap()).sum();
+        assert!(timed > 0.0 && timed <= phase["seconds"].as_f64().unwrap(), "{phase}");
+        let names: Vec<&str> = operators.iter().map(|operator| operator["operator"].as_str().unwrap()).collect();
+        assert!(names.contains(&"attention") && names.iter().any(|name| name.starts_with("linear")), "{names:?}");
+    }
+    assert!(kinglet(&["bench", "-m", TINY, "--profile"]).done().out.contains("int8 GOPS at most"));
+}
+
+#[test]
 fn bench_measures_only_what_it_is_asked_for() {
     let figures = kinglet(&["bench", "-m", TINY, "--only", "decode", "--json"]).json();
     let timed: Vec<&str> = keys(&figures).into_iter().filter(|key| !key.starts_with("rss")).collect();
-    assert_eq!(timed, ["load_s", "decode128"]);
+    assert_eq!(timed, ["load_s", "prepare_s", "decode128"]);
     let plain = kinglet(&["bench", "-m", TINY, "--only", "load"]).done().out;
     assert!(plain.starts_with("load_s") && !plain.contains("decode"), "{plain}");
 }
