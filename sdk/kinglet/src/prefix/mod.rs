@@ -16,6 +16,7 @@ use folder::Folder;
 use kinglet_bundle::Bundle;
 use kinglet_engine::{EngineError, ModelInfo, RunnerOptions};
 use kinglet_generate::{Beginning, GenerateError, Generator};
+use kinglet_kernels::Isa;
 use sha2::{Digest, Sha256};
 use std::io;
 use std::path::PathBuf;
@@ -151,6 +152,8 @@ fn key(bundle: &Bundle, info: &ModelInfo, options: &RunnerOptions) -> ModelKey {
         format!("keys and values: {:?}", options.kv_type),
         format!("weights: {:?}", options.weights),
         format!("exact: {}", options.exact_activations),
+        // Another instruction set rounds its sums otherwise.
+        Isa::best().name().to_owned(),
     ];
     for fact in facts {
         hash.update((fact.len() as u64).to_le_bytes());
