@@ -101,9 +101,12 @@ impl<B: ByteProducts> Simd for Neon<B> {
             let zero = vdupq_n_f32(0.);
             match lanes {
                 0 => zero,
-                1 => vld1q_lane_f32::<0>(from, zero),
+                1 => vsetq_lane_f32::<0>(from.read_unaligned(), zero),
                 2 => vcombine_f32(vld1_f32(from), vget_low_f32(zero)),
-                3 => vld1q_lane_f32::<2>(from.add(2), vcombine_f32(vld1_f32(from), vget_low_f32(zero))),
+                3 => {
+                    let pair = vcombine_f32(vld1_f32(from), vget_low_f32(zero));
+                    vsetq_lane_f32::<2>(from.add(2).read_unaligned(), pair)
+                }
                 _ => vld1q_f32(from),
             }
         }
