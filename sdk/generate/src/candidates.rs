@@ -1,9 +1,9 @@
 //! Several replies to one prompt: read once, forked, decoded as one batch.
 
-use crate::generator::{Cache, Generator, Prefilled};
+use crate::generator::{Cache, Generator};
 use crate::sampling::{largest, scores_into};
 use crate::softmax::log_normaliser;
-use crate::{FinishReason, GenerateError, History, OptionError, Sampler, SamplingOptions, Timing, Usage};
+use crate::{FinishReason, GenerateError, History, OptionError, ReadPrompt, Sampler, SamplingOptions, Timing, Usage};
 use kinglet_engine::{CancelToken, EngineError, LogitsWanted, SequenceStep, TokenId};
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -111,17 +111,32 @@ pub fn candidates(
     cancel: &CancelToken,
 ) -> Result<CandidateSet, GenerateError> {
     options.check()?;
+    candidates_after(&mut ReadPrompt::new(generator, prompt, cancel)?, options, cancel)
+}
+
+/// As [`candidates`], after a prompt that was read.
+///
+/// # Errors
+/// As [`candidates`].
+pub fn candidates_after(
+    prompt: &mut ReadPrompt,
+    options: &CandidateOptions,
+    cancel: &CancelToken,
+) -> Result<CandidateSet, GenerateError> {
+    options.check()?;
     let started = Instant::now();
-    let Prefilled { cache, logits, kept } = generator.prefill(prompt, cancel)?;
-    let prefill = started.elapsed();
-    let mut batch = Batch::new(generator, prompt, options, cancel, cache);
-    let seed = batch.begin(&logits)?;
-    let first_token = started.elapsed();
+    let mut batch = Batch::new(prompt, options, cancel)?;
+    let seed = batch.begin()?;
+    let begun = started.elapsed();
     batch.run()?;
-    let timing = Timing { first_token: Some(first_token), prefill, decode: started.elapsed().saturating_sub(first_token) };
     let candidates = batch.finished();
+    let timing = Timing {
+        first_token: Some(prompt.took() + begun),
+        prefill: prompt.took(),
+        decode: started.elapsed().saturating_sub(begun),
+    };
     let new_tokens = candidates.iter().map(|candidate| candidate.token_logprobs.len()).sum();
-    let usage = Usage { prompt_tokens: prompt.len(), cached_tokens: kept, new_tokens };
+    let usage = Usage { prompt_tokens: prompt.tokens().len(), cached_tokens: prompt.kept(), new_tokens };
     Ok(CandidateSet { candidates, usage, timing, seed })
 }
 
@@ -150,11 +165,11 @@ enum Place {
 }
 
 struct Batch<'a> {
-    generator: &'a Generator,
-    prompt: &'a [TokenId],
+    prompt: &'a ReadPrompt,
+    /// The prompt's.
+    base: &'a Cache,
     options: &'a CandidateOptions,
     cancel: &'a CancelToken,
-    base: Cache,
     /// Lanes decoded at once at most: lowered whenever the arena had no room for more.
     width: usize,
     waiting: VecDeque<Strand>,
@@ -162,19 +177,18 @@ struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    fn new(
-        generator: &'a Generator,
-        prompt: &'a [TokenId],
-        options: &'a CandidateOptions,
-        cancel: &'a CancelToken,
-        base: Cache,
-    ) -> Self {
-        Self { generator, prompt, options, cancel, base, width: options.count, waiting: VecDeque::new(), done: vec![] }
+    fn new(prompt: &'a ReadPrompt, options: &'a CandidateOptions, cancel: &'a CancelToken) -> Result<Self, EngineError> {
+        let base = prompt.cache()?;
+        Ok(Self { prompt, base, options, cancel, width: options.count, waiting: VecDeque::new(), done: vec![] })
     }
 
-    /// Gives every strand its first token; `logits`, `[vocab]`, are those after the prompt. Returns the seed.
-    fn begin(&mut self, logits: &[f32]) -> Result<u64, GenerateError> {
-        let suppress = &self.generator.options().suppress;
+    fn generator(&self) -> &'a Generator {
+        self.prompt.generator()
+    }
+
+    /// Gives every strand its first token. Returns the seed.
+    fn begin(&mut self) -> Result<u64, GenerateError> {
+        let (suppress, logits) = (&self.generator().options().suppress, self.prompt.logits());
         let mut sampling = self.options.sampling.clone();
         let seed = Sampler::new(&sampling, suppress, 0)?.seed();
         sampling.seed = Some(seed);
@@ -187,7 +201,7 @@ impl<'a> Batch<'a> {
             let mut strand = Strand { index, sampler, tokens: vec![], token_logprobs: vec![] };
             let token = match &ranked {
                 Some(tokens) => tokens[index],
-                None => strand.sampler.sample(logits, History { prompt: self.prompt, reply: &[] })?,
+                None => strand.sampler.sample(logits, History { prompt: self.prompt.tokens(), reply: &[] })?,
             };
             if let Some(strand) = self.extend(strand, token, logits)? {
                 self.waiting.push_back(strand);
@@ -198,19 +212,19 @@ impl<'a> Batch<'a> {
 
     /// The most likely tokens to begin with, best first.
     fn ranked_first_tokens(&self, logits: &[f32]) -> Result<Vec<TokenId>, GenerateError> {
-        let generator = self.generator.options();
+        let generator = self.generator().options();
         let barred: Vec<_> =
             [&generator.suppress, &generator.eos, &self.options.end_tokens].into_iter().flatten().copied().collect();
         let mut scores = vec![];
-        scores_into(&mut scores, logits, History { prompt: self.prompt, reply: &[] }, &self.options.sampling, &barred)?;
+        scores_into(&mut scores, logits, History { prompt: self.prompt.tokens(), reply: &[] }, &self.options.sampling, &barred)?;
         let best = largest(&scores, self.options.count);
         Ok(best.into_iter().filter(|(score, _)| *score > f32::NEG_INFINITY).map(|(_, token)| token).collect())
     }
 
     /// Adds the token that was chosen by `logits`. The strand comes back unless it is complete.
     fn extend(&mut self, mut strand: Strand, token: TokenId, logits: &[f32]) -> Result<Option<Strand>, GenerateError> {
-        strand.token_logprobs.push(f64::from(logits[token as usize]) - log_normaliser(self.generator.text(logits))?);
-        let ends = self.generator.options().eos.contains(&token) || self.options.end_tokens.contains(&token);
+        strand.token_logprobs.push(f64::from(logits[token as usize]) - log_normaliser(self.generator().text(logits))?);
+        let ends = self.generator().options().eos.contains(&token) || self.options.end_tokens.contains(&token);
         if !ends {
             strand.tokens.push(token);
         }
@@ -218,7 +232,7 @@ impl<'a> Batch<'a> {
             FinishReason::EndOfTurn(token)
         } else if strand.tokens.len() == self.options.max_new_tokens {
             FinishReason::Length
-        } else if self.prompt.len() + strand.tokens.len() > self.generator.context() {
+        } else if self.prompt.tokens().len() + strand.tokens.len() > self.generator().context() {
             FinishReason::ContextFull
         } else {
             return Ok(Some(strand));
@@ -235,7 +249,7 @@ impl<'a> Batch<'a> {
             while !lanes.is_empty() {
                 lanes = self.step(lanes)?;
             }
-            self.base.truncate(self.prompt.len())?;
+            self.base.truncate(self.prompt.tokens().len())?;
         }
         Ok(())
     }
@@ -261,8 +275,8 @@ impl<'a> Batch<'a> {
 
     /// One token for each lane. The lanes that go on come back.
     fn step(&mut self, lanes: Vec<Lane>) -> Result<Vec<Lane>, GenerateError> {
-        let steps: Vec<_> = lanes.iter().map(|lane| lane.step(&self.base)).collect();
-        let logits = match self.generator.step(&steps, self.cancel, |rows| rows.values().to_vec()) {
+        let steps: Vec<_> = lanes.iter().map(|lane| lane.step(self.base)).collect();
+        let logits = match self.generator().step(&steps, self.cancel, |rows| rows.values().to_vec()) {
             Ok(logits) => logits,
             Err(EngineError::CacheFull { .. }) if !matches!(lanes[..], [Lane { place: Place::Base, .. }]) => {
                 return Ok(self.make_room(lanes));
@@ -270,9 +284,9 @@ impl<'a> Batch<'a> {
             Err(error) => return Err(error.into()),
         };
         let mut going = vec![];
-        for (Lane { mut strand, place, .. }, row) in lanes.into_iter().zip(logits.chunks(self.generator.info().vocab)) {
+        for (Lane { mut strand, place, .. }, row) in lanes.into_iter().zip(logits.chunks(self.generator().info().vocab)) {
             let fed = strand.tokens.len();
-            let token = strand.sampler.sample(row, History { prompt: self.prompt, reply: &strand.tokens })?;
+            let token = strand.sampler.sample(row, History { prompt: self.prompt.tokens(), reply: &strand.tokens })?;
             going.extend(self.extend(strand, token, row)?.map(|strand| Lane { strand, place, fed }));
         }
         Ok(going)

@@ -1,10 +1,10 @@
 //! How likely the model holds given texts, and its raw logits.
 
 use crate::feed::{Feed, Wanted};
-use crate::generator::{Generator, Prefilled};
+use crate::generator::Generator;
 use crate::request::check_prompt;
 use crate::softmax::log_normaliser;
-use crate::{GenerateError, OptionError};
+use crate::{GenerateError, OptionError, ReadPrompt};
 use kinglet_engine::{CancelToken, EngineError, TokenId};
 use std::ops::Range;
 
@@ -38,26 +38,23 @@ pub fn score(
     continuations: &[Vec<TokenId>],
     cancel: &CancelToken,
 ) -> Result<Vec<Score>, GenerateError> {
-    Ok(score_and_logits(generator, prompt, continuations, cancel)?.0)
+    check(generator, prompt.len(), continuations)?;
+    score_after(&mut ReadPrompt::new(generator, prompt, cancel)?, continuations, cancel)
 }
 
-/// As [`score`], and the logits after the prompt, `[vocab]`, which are computed on the way.
+/// As [`score`], after a prompt that was read.
 ///
 /// # Errors
 /// As [`score`].
-pub fn score_and_logits(
-    generator: &Generator,
-    prompt: &[TokenId],
+pub fn score_after(
+    prompt: &mut ReadPrompt,
     continuations: &[Vec<TokenId>],
     cancel: &CancelToken,
-) -> Result<(Vec<Score>, Vec<f32>), GenerateError> {
-    check_prompt(prompt.len(), generator.context())?;
-    for tokens in continuations {
-        check_prompt(prompt.len() + tokens.len().saturating_sub(1), generator.context())?;
-        check_vocabulary(tokens, generator.text_vocab())?;
-    }
-    let Prefilled { cache: base, logits: first_row, .. } = generator.prefill(prompt, cancel)?;
-    let first_sum = log_normaliser(generator.text(&first_row))?;
+) -> Result<Vec<Score>, GenerateError> {
+    let (generator, len) = (prompt.generator(), prompt.tokens().len());
+    check(generator, len, continuations)?;
+    let (base, first_row) = (prompt.cache()?, prompt.logits());
+    let first_sum = log_normaliser(generator.text(first_row))?;
     let mut logprobs: Vec<Vec<f64>> = continuations.iter().map(|tokens| vec![0.0; tokens.len()]).collect();
     for (tokens, logprobs) in continuations.iter().zip(&mut logprobs) {
         if let Some(&first) = tokens.first() {
@@ -66,13 +63,23 @@ pub fn score_and_logits(
     }
     let long: Vec<usize> = (0..continuations.len()).filter(|&i| continuations[i].len() > 1).collect();
     let fed: Vec<&[TokenId]> = long.iter().map(|&i| &continuations[i][..continuations[i].len() - 1]).collect();
-    Feed::new(&base, prompt.len(), Wanted::All, cancel).run(&fed, &mut |sequence, position, row| {
+    Feed::new(base, len, Wanted::All, cancel).run(&fed, &mut |sequence, position, row| {
         let continuation = long[sequence];
         let token = continuations[continuation][position + 1];
         logprobs[continuation][position + 1] = f64::from(row[token as usize]) - log_normaliser(generator.text(row))?;
         Ok(())
     })?;
-    Ok((logprobs.into_iter().map(Score::from_logprobs).collect(), first_row))
+    Ok(logprobs.into_iter().map(Score::from_logprobs).collect())
+}
+
+/// Whether a prompt of `len` tokens and each continuation fit.
+fn check(generator: &Generator, len: usize, continuations: &[Vec<TokenId>]) -> Result<(), GenerateError> {
+    check_prompt(len, generator.context())?;
+    for tokens in continuations {
+        check_prompt(len + tokens.len().saturating_sub(1), generator.context())?;
+        check_vocabulary(tokens, generator.text_vocab())?;
+    }
+    Ok(())
 }
 
 impl Score {

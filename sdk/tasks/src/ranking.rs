@@ -6,7 +6,7 @@ use crate::conversation::Conversation;
 use crate::error::TaskError;
 use crate::extras::ReplyRanking;
 use crate::model::{Prompt, ReplyModel};
-use kinglet_generate::{CancelToken, Columns, TokenId, last_logits, score, score_and_logits};
+use kinglet_generate::{CancelToken, Columns, ReadPrompt, TokenId, last_logits, score, score_after};
 use memo::Memo;
 use serde::Serialize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -77,7 +77,23 @@ impl ReplyRanker {
     ) -> Result<Vec<CandidateScore>, TaskError> {
         let longest = self.longest(candidates)?;
         let prompt = self.model.prompt(conversation, longest + 1)?;
-        self.score_after(&prompt, candidates, cancel)
+        self.score_unread(&prompt, candidates, cancel)
+    }
+
+    /// As [`score`](Self::score). `read` is a prompt of the same conversation: it is not read again unless it leaves too little
+    /// room for the candidates.
+    pub(crate) fn score_with<S: AsRef<str>>(
+        &self,
+        read: ReadPrompt,
+        conversation: &Conversation,
+        candidates: &[S],
+        cancel: &CancelToken,
+    ) -> Result<Vec<CandidateScore>, TaskError> {
+        let prompt = self.model.prompt(conversation, self.longest(candidates)? + 1)?;
+        match prompt.tokens == read.tokens() {
+            true => self.score_read(read, &prompt, candidates, cancel),
+            false => self.score_unread(&prompt, candidates, cancel),
+        }
     }
 
     /// The score of each candidate after a prompt as it stands. A prompt that ends with what opens a reply in the model's
@@ -92,7 +108,7 @@ impl ReplyRanker {
         cancel: &CancelToken,
     ) -> Result<Vec<CandidateScore>, TaskError> {
         let prompt = self.model.raw_prompt(prompt)?;
-        self.score_after(&prompt, candidates, cancel)
+        self.score_unread(&prompt, candidates, cancel)
     }
 
     /// Tokens of the longest candidate, if it leaves at least half of the context to the conversation.
@@ -109,7 +125,7 @@ impl ReplyRanker {
         Ok(longest)
     }
 
-    fn score_after<S: AsRef<str>>(
+    fn score_unread<S: AsRef<str>>(
         &self,
         prompt: &Prompt,
         candidates: &[S],
@@ -118,10 +134,23 @@ impl ReplyRanker {
         if candidates.is_empty() {
             return Ok(vec![]);
         }
+        let read = ReadPrompt::new(self.model.generator(), &prompt.tokens, cancel)?;
+        self.score_read(read, prompt, candidates, cancel)
+    }
+
+    /// `read` has read the tokens of `prompt`. Its cache is released before anything else is computed.
+    fn score_read<S: AsRef<str>>(
+        &self,
+        mut read: ReadPrompt,
+        prompt: &Prompt,
+        candidates: &[S],
+        cancel: &CancelToken,
+    ) -> Result<Vec<CandidateScore>, TaskError> {
         let texts: Vec<&str> = candidates.iter().map(AsRef::as_ref).collect();
         let continuations = self.continuations(prompt, &texts)?;
         let ranking = self.model.extras().reply_ranking.as_ref();
-        let (scores, after_prompt) = score_and_logits(self.model.generator(), &prompt.tokens, &continuations, cancel)?;
+        let scores = score_after(&mut read, &continuations, cancel)?;
+        let after_prompt = read.into_logits();
         let priors = self.priors(prompt, &texts, &continuations, cancel)?;
         let cosines = match ranking.filter(|_| prompt.opens_reply) {
             Some(ranking) => Some(self.cosines(ranking, &after_prompt, &texts, prompt.end, cancel)?),

@@ -18,7 +18,7 @@ use crate::model::ReplyModel;
 use crate::ranking::ReplyRanker;
 use crate::reply::{same_words, select, tidy};
 use crate::safety::{Origin, Secrets, is_unfit};
-use kinglet_generate::{CancelToken, CandidateOptions, FinishReason, FirstToken, SamplingOptions, candidates};
+use kinglet_generate::{CancelToken, CandidateOptions, FinishReason, FirstToken, ReadPrompt, SamplingOptions, candidates_after};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -37,6 +37,8 @@ struct Proposals {
     texts: Vec<String>,
     origin: Origin,
     usage: ReplyUsage,
+    /// The prompt that they were generated after.
+    read: Option<ReadPrompt>,
 }
 
 impl SmartReplier {
@@ -74,9 +76,9 @@ impl SmartReplier {
             return Ok(SmartReply::without_replies(reason, ReplyUsage::default(), ReplyTiming { total, ..Default::default() }));
         }
         let screened = (self.clock)();
-        let proposals = self.propose(request, cancel)?;
+        let mut proposals = self.propose(request, cancel)?;
         let proposed = (self.clock)();
-        let (replies, ranked) = self.choose(request, &proposals, cancel)?;
+        let (replies, ranked) = self.choose(request, &mut proposals, cancel)?;
         let usage = ReplyUsage { ranked, ..proposals.usage };
         let done = (self.clock)();
         let timing = ReplyTiming {
@@ -99,7 +101,7 @@ impl SmartReplier {
         match &request.options().bank {
             Some(bank) => {
                 let usage = ReplyUsage { candidates: bank.len(), ..ReplyUsage::default() };
-                Ok(Proposals { texts: bank.clone(), origin: Origin::Bank, usage })
+                Ok(Proposals { texts: bank.clone(), origin: Origin::Bank, usage, read: None })
             }
             None => self.generate(request, cancel),
         }
@@ -121,7 +123,8 @@ impl SmartReplier {
             first_token: FirstToken::Ranked,
             end_tokens: prompt.end.into_iter().collect(),
         };
-        let found = candidates(self.model().generator(), &prompt.tokens, &asked, cancel)?;
+        let mut read = ReadPrompt::new(self.model().generator(), &prompt.tokens, cancel)?;
+        let found = candidates_after(&mut read, &asked, cancel)?;
         let mut texts = vec![];
         for candidate in &found.candidates {
             let finished = matches!(candidate.finish, FinishReason::EndOfTurn(_));
@@ -133,19 +136,22 @@ impl SmartReplier {
             candidates: found.candidates.len(),
             ranked: 0,
         };
-        Ok(Proposals { texts, origin: Origin::Generated, usage })
+        Ok(Proposals { texts, origin: Origin::Generated, usage, read: Some(read) })
     }
 
     /// The replies to show, and how many were ranked.
     fn choose(
         &self,
         request: &ValidSmartReply,
-        proposals: &Proposals,
+        proposals: &mut Proposals,
         cancel: &CancelToken,
     ) -> Result<(Vec<Reply>, usize), TaskError> {
         let (conversation, options) = (request.conversation(), request.options());
         let fit = admitted(conversation, &proposals.texts, proposals.origin);
-        let scores = self.ranker.score(conversation, &fit, cancel)?;
+        let scores = match proposals.read.take() {
+            Some(read) => self.ranker.score_with(read, conversation, &fit, cancel)?,
+            None => self.ranker.score(conversation, &fit, cancel)?,
+        };
         let likely = |logprob: f64, tokens: usize| {
             proposals.origin == Origin::Bank || logprob / tokens.max(1) as f64 >= f64::from(options.min_token_logprob)
         };

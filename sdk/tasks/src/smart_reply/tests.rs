@@ -198,6 +198,16 @@ fn usage_and_timing_are_told() {
 }
 
 #[test]
+fn the_conversation_is_read_once() {
+    let bench = speaking(ABOUT);
+    let before = bench.control.tokens();
+    let found = answer(&bench, request(&"Where is the bus? ".repeat(40), |_| {}));
+    assert_eq!(found.status, Status::Ok);
+    let (fed, prompt) = (bench.control.tokens() - before, found.usage.prompt_tokens);
+    assert!((prompt..2 * prompt).contains(&fed), "{fed} tokens for a prompt of {prompt}");
+}
+
+#[test]
 fn failures_are_errors_and_leave_the_replier_usable() {
     let bench = speaking(ABOUT);
     let replier = SmartReplier::new(bench.model.clone());
