@@ -2,7 +2,7 @@
 
 use crate::verbs;
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use kinglet::Bytes;
 use std::path::PathBuf;
 
@@ -20,6 +20,18 @@ pub(crate) struct Cli {
     pub(crate) common: Common,
     #[command(subcommand)]
     pub(crate) verb: Verb,
+}
+
+impl Cli {
+    /// What was typed. Wrong usage and `--help` end the program here.
+    pub(crate) fn of_process() -> Cli {
+        Cli::from_arg_matches(&Cli::every_number().get_matches()).unwrap_or_else(|error| error.exit())
+    }
+
+    /// The command, which takes negative numbers as values, to say what is wrong with them, and not as unknown options.
+    fn every_number() -> Command {
+        Cli::command().mut_subcommands(|verb| verb.allow_negative_numbers(true))
+    }
 }
 
 const EXAMPLES: &str = "Examples:
@@ -137,11 +149,10 @@ pub(crate) fn beginning(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_arguments_are_sound() {
-        Cli::command().debug_assert();
+        Cli::every_number().debug_assert();
     }
 
     #[test]

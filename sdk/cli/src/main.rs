@@ -16,11 +16,10 @@ mod progress;
 mod setup;
 mod verbs;
 
-use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = arguments::Cli::parse();
+    let cli = arguments::Cli::of_process();
     setup::start_logging(&cli.common);
     match verbs::run(cli) {
         Ok(()) => ExitCode::SUCCESS,

@@ -56,6 +56,8 @@ fn tokens_and_prompts_that_the_model_cannot_take() {
         (&["logits", "--ids", "1", "--out", "no/such/folder/f.npy"], &["no/such/folder/f.npy", "cannot be written"]),
         (&["logits", "--ids", "1", "--out", "models"], &["models", "cannot be written"]),
         (&["run", "--ids", "1,2,3,4,5,6,7,8,9", "-c", "8"], &["9 tokens", "8"]),
+        (&["run", "--ids", "1", "--temp", "-1"], &["temperature", "-1", "from 0"]),
+        (&["run", "--ids", "1", "--min-p", "-0.5"], &["min_p", "-0.5"]),
     ] {
         kinglet(args).refused(words);
     }
