@@ -70,7 +70,7 @@ impl std::fmt::Display for Precision {
 /// How many threads a runner uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Threads {
-    /// As many as the machine has physical cores available to this process.
+    /// As many as the machine has processors available to this process.
     #[default]
     Auto,
     /// Exactly this many, at least 1; the calling thread is one of them.

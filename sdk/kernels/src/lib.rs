@@ -15,7 +15,7 @@
 //!                                  |
 //! operations                     Simd                               some forty vector operations (simd.rs)
 //!                     /      |        |        \
-//! processors      scalar   avx2    avx512    neon                   one thin file each (arch/); neon in three levels
+//! processors      scalar   avx2    avx512    neon                   one thin file each (arch/); avx2 in two levels, neon in three
 //! ```
 //!
 //! Every algorithm is written once; an instruction set is a file of operations. An [`Isa`] exists only where the processor has it,
@@ -65,6 +65,7 @@ mod resident;
 mod rotary;
 mod shape;
 mod simd;
+mod threads;
 
 pub use attention::{AttentionShape, HeadNorm, Run, attention};
 pub use cpu::Isa;
@@ -79,3 +80,4 @@ pub use reduce::{maximum, sum_of_exponentials};
 pub use resident::Resident;
 pub use rotary::RotaryRows;
 pub use shape::ShapeError;
+pub use threads::suitable_threads;

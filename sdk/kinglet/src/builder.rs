@@ -5,7 +5,7 @@ use crate::{Bytes, Error, Model, ModelReport, PrefixCache};
 use kinglet_bundle::{Bundle, OpenOptions};
 use kinglet_engine::{Threads, WeightStorage};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Which engine runs models.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -29,6 +29,8 @@ impl Engine {
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) threads: Threads,
+    /// What suits the machine, once it was asked for.
+    suitable_threads: Arc<OnceLock<usize>>,
     pub(crate) memory_budget: Option<Bytes>,
     pub(crate) context: Option<usize>,
     pub(crate) parallel: usize,
@@ -38,6 +40,16 @@ pub(crate) struct Settings {
     pub(crate) weights: WeightStorage,
     pub(crate) end_tokens: bool,
     pub(crate) prefix_cache: Option<PrefixCache>,
+}
+
+impl Settings {
+    /// The threads that a model computes on, the same for all models that these settings open.
+    pub(crate) fn thread_count(&self) -> usize {
+        match self.threads {
+            Threads::Auto => *self.suitable_threads.get_or_init(kinglet_kernels::suitable_threads),
+            Threads::Exactly(threads) => threads,
+        }
+    }
 }
 
 /// Says how models are to be opened; every part of it has a default.
@@ -62,6 +74,7 @@ impl Default for Builder {
     fn default() -> Builder {
         let settings = Settings {
             threads: Threads::Auto,
+            suitable_threads: Arc::default(),
             memory_budget: None,
             context: None,
             parallel: 8,
@@ -77,7 +90,8 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// Threads that a model computes on; the default is what the machine has.
+    /// Threads that a model computes on. The default is what suits the machine: as many as it has cores that are free for this
+    /// process, or fewer where some of them are slower or shared and a short measurement finds that they do not help.
     pub fn threads(mut self, threads: Threads) -> Builder {
         self.settings.threads = threads;
         self

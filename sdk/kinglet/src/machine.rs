@@ -18,10 +18,12 @@ pub struct Machine {
     pub known: &'static [&'static str],
     /// Processors that this process may use.
     pub processors: usize,
+    /// Threads that models compute on unless told otherwise.
+    pub threads: usize,
 }
 
 impl Machine {
-    /// Looks at the machine that this runs on.
+    /// Looks at the machine that this runs on, which takes some ten milliseconds where its cores differ.
     pub fn look() -> Machine {
         Machine {
             architecture: std::env::consts::ARCH,
@@ -30,6 +32,7 @@ impl Machine {
             available: Isa::available().into_iter().map(Isa::name).collect(),
             known: Isa::NAMES,
             processors: std::thread::available_parallelism().map_or(1, usize::from),
+            threads: kinglet_kernels::suitable_threads(),
         }
     }
 }
@@ -43,6 +46,6 @@ mod tests {
         let machine = Machine::look();
         assert_eq!(machine.available.last(), Some(&machine.kernels));
         assert!(machine.available.iter().all(|name| machine.known.contains(name)), "{machine:?}");
-        assert!(machine.processors > 0);
+        assert!((1..=machine.processors).contains(&machine.threads), "{machine:?}");
     }
 }

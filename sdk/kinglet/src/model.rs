@@ -8,7 +8,7 @@ use crate::replies::read_extras;
 use crate::text::Text;
 use crate::{Bytes, CancelHandle, Error};
 use kinglet_bundle::Bundle;
-use kinglet_engine::{MemoryEstimate, Model as _, RunnerOptions};
+use kinglet_engine::{MemoryEstimate, Model as _, RunnerOptions, Threads};
 use kinglet_generate::{Generator, GeneratorOptions, SamplingOptions};
 use kinglet_tasks::{ModelExtras, SmartReplier};
 use kinglet_tract::TractModel;
@@ -40,7 +40,7 @@ impl Model {
             log::info!("{reduced}");
         }
         let extras = read_extras(&bundle)?;
-        let options = runner_options(fit.room, settings);
+        let options = RunnerOptions { threads: Threads::Exactly(settings.thread_count()), ..runner_options(fit.room, settings) };
         let runner = engine.runner(&options)?;
         let generator = Generator::new(runner, generator_options(&bundle, &extras, settings)?)?;
         let prefixes = settings.prefix_cache.as_ref().map(|cache| Prefixes::new(cache, &bundle, engine.info(), &options));

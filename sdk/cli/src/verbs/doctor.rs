@@ -91,7 +91,7 @@ fn machine(common: &Common) -> Vec<Check> {
     let machine = Machine::look();
     let missing: Vec<&str> = machine.known.iter().filter(|name| !machine.available.contains(name)).copied().collect();
     let lacks = if missing.is_empty() { String::new() } else { format!("; not here: {}", missing.join(", ")) };
-    let threads = common.threads.map_or("as many as the machine has".to_owned(), |threads| threads.to_string());
+    let threads = common.threads.map_or(machine.threads, usize::from);
     let pass = |name, detail| Check { name, result: Outcome::Pass, detail };
     vec![
         pass("processor", format!("{} on {}, kernels: {}{lacks}", machine.architecture, machine.system, machine.kernels)),
