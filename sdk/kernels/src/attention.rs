@@ -2,7 +2,9 @@
 //!
 //! Two loops over the pool. The first writes the keys and values of the step's rows into their pages. The second attends: an item
 //! takes some consecutive rows of one sequence and the query heads that share one head of keys, at most [`ITEM_QUERIES`] queries
-//! together, and walks the pages once for all of them, with the online softmax:
+//! together, and walks the pages once for all of them, with the online softmax. Sequences that decode a row each and begin with the
+//! same pages, such as the candidates after one prompt, share an item: the pages that are common are walked once for all of them,
+//! then what each has for itself.
 //!
 //! ```text
 //! top = -inf, total = 0, sum[value_dim] = 0                       for each query
@@ -17,11 +19,15 @@
 //!
 //! What a query gets depends on its own position and the pages alone, not on which rows share its item or its step.
 
+mod plan;
+
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use half::f16;
 
+use self::plan::Item;
+pub(crate) use self::plan::Plan;
 use crate::float_product::{Dims, Rows, Stored, columns};
 use crate::kv::{KvArena, KvElement, KvLayout, LayerKv};
 use crate::math::{exp, tanh};
@@ -102,7 +108,7 @@ pub fn attention(
     let (layout, bytes) = arena.split();
     let heads = layout.layers()[shape.layer];
     let (plan, workers) = scratch.split_attention(pool.threads());
-    plan.fill(heads.kv_heads, layout.page_positions(), shape, runs);
+    plan.fill(heads.kv_heads, layout.page_positions(), shape, runs, pool.threads());
     let call = Call {
         shape,
         heads,
@@ -118,55 +124,6 @@ pub fn attention(
             let buffer = unsafe { workers.get(worker) }.attention.get(call.buffer_floats());
             pool.isa().run(AttentionItem { call: &call, item: &items[item], write, buffer });
         });
-    }
-}
-
-/// The items of a call, kept to be refilled.
-#[derive(Debug, Default)]
-pub(crate) struct Plan {
-    /// Rows of one run that go to one page, for one head.
-    writes: Vec<Item>,
-    /// Rows of one run that attend together, for one head.
-    reads: Vec<Item>,
-    /// Pages written to.
-    written: Vec<u32>,
-}
-
-/// Some rows of a run, for one head of keys and values.
-#[derive(Clone, Debug)]
-struct Item {
-    run: usize,
-    head: usize,
-    /// Counted from the run's first row.
-    rows: Range<usize>,
-}
-
-impl Plan {
-    /// The items for these runs.
-    ///
-    /// # Panics
-    /// Where two runs write to one page.
-    fn fill(&mut self, kv_heads: usize, positions: usize, shape: &AttentionShape<'_>, runs: &[Run<'_>]) {
-        self.writes.clear();
-        self.reads.clear();
-        self.written.clear();
-        let together = (ITEM_QUERIES * kv_heads / shape.q_heads).max(1);
-        for (index, run) in runs.iter().enumerate() {
-            let mut row = 0;
-            while row < run.rows {
-                let end = (row + positions - (run.past + row) % positions).min(run.rows);
-                self.written.push(run.pages[(run.past + row) / positions]);
-                self.writes.extend((0..kv_heads).map(|head| Item { run: index, head, rows: row..end }));
-                row = end;
-            }
-            // The last rows see the most positions and go first, so that the work ends evenly.
-            for row in (0..run.rows).step_by(together).rev() {
-                let rows = row..(row + together).min(run.rows);
-                self.reads.extend((0..kv_heads).map(|head| Item { run: index, head, rows: rows.clone() }));
-            }
-        }
-        self.written.sort_unstable();
-        assert!(self.written.windows(2).all(|pair| pair[0] != pair[1]), "two runs write to one page: {:?}", self.written);
     }
 }
 
@@ -247,6 +204,25 @@ struct Working<'a> {
     totals: &'a mut [f32],
 }
 
+impl Working<'_> {
+    /// The buffers of some of the queries.
+    #[inline(always)]
+    fn part(&mut self, queries: Range<usize>) -> Working<'_> {
+        let count = self.tops.len();
+        fn of<'a>(values: &'a mut [f32], queries: &Range<usize>, count: usize) -> &'a mut [f32] {
+            let width = values.len() / count;
+            &mut values[queries.start * width..queries.end * width]
+        }
+        Working {
+            queries: of(self.queries, &queries, count),
+            scores: of(self.scores, &queries, count),
+            sums: of(self.sums, &queries, count),
+            tops: of(self.tops, &queries, count),
+            totals: of(self.totals, &queries, count),
+        }
+    }
+}
+
 impl Call<'_> {
     /// Query heads that share a head of keys and values.
     fn group(&self) -> usize {
@@ -283,7 +259,7 @@ impl Call<'_> {
     #[inline(always)]
     fn write<S: Simd, E: Stored>(&self, s: S, item: &Item, buffer: &mut [f32]) {
         let LayerKv { kv_heads, head_dim, value_dim } = self.heads;
-        let (q_heads, positions, run) = (self.shape.q_heads, self.layout.page_positions(), &self.runs[item.run]);
+        let (q_heads, positions, run) = (self.shape.q_heads, self.layout.page_positions(), &self.runs[item.runs.start]);
         let (keys, values) = self.layout.head(self.shape.layer, item.head);
         let page = run.pages[(run.past + item.rows.start) / positions] as usize;
         let key = &mut buffer[..head_dim];
@@ -310,24 +286,54 @@ impl Call<'_> {
     /// Attends with the queries of the item's rows.
     #[inline(always)]
     fn attend<S: Simd, E: Stored>(&self, s: S, item: &Item, buffer: &mut [f32]) {
-        let LayerKv { head_dim, value_dim, .. } = self.heads;
-        let (group, positions, run) = (self.group(), self.layout.page_positions(), &self.runs[item.run]);
-        let count = item.rows.len() * group;
+        let (group, positions) = (self.group(), self.layout.page_positions());
         let working = &mut self.working(s, item, buffer);
+        // What the runs share, then what each has for itself.
+        let (count, alone) = (item.runs.len(), usize::from(item.shared > 0));
+        for turn in 0..alone + count {
+            let (runs, pages) = match turn.checked_sub(alone) {
+                None => (0..count, 0..item.shared),
+                Some(i) => {
+                    let end = self.runs[item.runs.start + i].past + item.rows.end;
+                    (i..i + 1, item.shared..end.div_ceil(positions))
+                }
+            };
+            let queries = item.rows.len() * group;
+            let part = Item { runs: item.runs.start + runs.start..item.runs.start + runs.end, ..item.clone() };
+            self.pages::<S, E>(s, &part, pages, &mut working.part(runs.start * queries..runs.end * queries));
+        }
+        let value_dim = self.heads.value_dim;
+        for (query, sums) in working.sums.chunks_exact(value_dim).enumerate() {
+            let (row, head) = (self.query_row(item, query), item.head * group + query % group);
+            let factor = 1. / working.totals[query];
+            // SAFETY: out is `[rows, q_heads * value_dim]`, and only this item has these rows with these heads.
+            let out = unsafe { std::slice::from_raw_parts_mut(self.out.row(row, head * value_dim), value_dim) };
+            for (out, sum) in out.iter_mut().zip(sums) {
+                *out = sum * factor;
+            }
+        }
+    }
+
+    /// Attends to those of the item's `pages` that its queries see.
+    #[inline(always)]
+    fn pages<S: Simd, E: Stored>(&self, s: S, item: &Item, pages: Range<usize>, working: &mut Working<'_>) {
+        let LayerKv { head_dim, value_dim, .. } = self.heads;
+        let positions = self.layout.page_positions();
         let (keys, values) = self.layout.head(self.shape.layer, item.head);
-        let first = run.past + item.rows.start;
-        let end = run.past + item.rows.end;
-        for page in self.seen(first).start / positions..end.div_ceil(positions) {
+        let (run, count) = (&self.runs[item.runs.start], working.tops.len());
+        let first = (0..item.runs.len()).map(|i| self.position(item, i * count / item.runs.len())).min().unwrap_or(0);
+        // Positions that any of the queries may see; what lies beyond may never have been written.
+        let end = (run.past + item.rows.end).min(pages.end * positions);
+        for page in pages.start.max(self.seen(first).start / positions)..pages.end {
             let start = page * positions;
             let page = run.pages[page] as usize;
             if item.rows.len() == 1 && start + positions < end {
-                // One query reads faster than memory follows into another page by itself.
+                // One row reads faster than memory follows into another page by itself.
                 let next = self.cache.at.wrapping_add(run.pages[start / positions + 1] as usize * self.cache.stride);
                 for line in (keys.start..values.end).step_by(64) {
                     s.prefetch_second_level(next.wrapping_add(line));
                 }
             }
-            // Positions of this page that any of the queries may see; what lies beyond may never have been written.
             let held = (end - start).min(positions);
             let queries = Rows::of(working.queries, head_dim);
             let scores = Rows { at: working.scores.as_mut_ptr(), stride: positions };
@@ -339,7 +345,7 @@ impl Call<'_> {
                 columns(s, Dims { m: count, n: positions, inner: head_dim }, queries, keys, scores, false);
             }
             for query in 0..count {
-                let seen = self.seen(first + query / group);
+                let seen = self.seen(self.position(item, query));
                 let seen =
                     seen.start.max(start).min(start + positions) - start..seen.end.max(start).min(start + positions) - start;
                 self.softmax(s, working, query, seen);
@@ -350,15 +356,27 @@ impl Call<'_> {
                 columns(s, Dims { m: count, n: value_dim, inner: held }, scores, values, sums, true);
             }
         }
-        for (query, sums) in working.sums.chunks_exact(value_dim).enumerate() {
-            let (row, head) = (run.first_row + item.rows.start + query / group, item.head * group + query % group);
-            let factor = 1. / working.totals[query];
-            // SAFETY: out is `[rows, q_heads * value_dim]`, and only this item has these rows with these heads.
-            let out = unsafe { std::slice::from_raw_parts_mut(self.out.row(row, head * value_dim), value_dim) };
-            for (out, sum) in out.iter_mut().zip(sums) {
-                *out = sum * factor;
-            }
-        }
+    }
+
+    /// The run of a query of an item, and its row in the run.
+    #[inline(always)]
+    fn place(&self, item: &Item, query: usize) -> (&Run<'_>, usize) {
+        let row = query / self.group();
+        (&self.runs[item.runs.start + row / item.rows.len()], item.rows.start + row % item.rows.len())
+    }
+
+    /// The position of a query of an item in its sequence.
+    #[inline(always)]
+    fn position(&self, item: &Item, query: usize) -> usize {
+        let (run, row) = self.place(item, query);
+        run.past + row
+    }
+
+    /// The row of a query of an item in the step.
+    #[inline(always)]
+    fn query_row(&self, item: &Item, query: usize) -> usize {
+        let (run, row) = self.place(item, query);
+        run.first_row + row
     }
 
     /// The positions that a row at `position` sees.
@@ -371,15 +389,15 @@ impl Call<'_> {
     #[inline(always)]
     fn working<'b, S: Simd>(&self, s: S, item: &Item, buffer: &'b mut [f32]) -> Working<'b> {
         let LayerKv { head_dim, value_dim, .. } = self.heads;
-        let (group, run) = (self.group(), &self.runs[item.run]);
-        let count = item.rows.len() * group;
+        let group = self.group();
+        let count = item.runs.len() * item.rows.len() * group;
         let (queries, buffer) = buffer.split_at_mut(count * head_dim);
         let (scores, buffer) = buffer.split_at_mut(count * self.layout.page_positions());
         let (sums, buffer) = buffer.split_at_mut(count * value_dim);
         let (tops, buffer) = buffer.split_at_mut(count);
         let totals = &mut buffer[..count];
         for (query, out) in queries.chunks_exact_mut(head_dim).enumerate() {
-            let row = run.first_row + item.rows.start + query / group;
+            let row = self.query_row(item, query);
             self.prepare(s, row, item.head * group + query % group, self.shape.q_norm, out);
             out.iter_mut().for_each(|x| *x *= self.shape.scale);
         }

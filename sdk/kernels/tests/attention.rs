@@ -311,6 +311,43 @@ fn sequences_in_one_step_equal_sequences_alone() {
     });
 }
 
+/// A row each for sequences that begin with the same pages, as candidates after one prompt do: some at other positions, one that
+/// shares less, one that shares nothing.
+#[test]
+fn sequences_that_share_pages_equal_sequences_alone() {
+    for (window, element) in [(None, KvElement::Float16), (Some(80), KvElement::Float32)] {
+        let case = Case { q_heads: 7, kv_heads: 1, page: 32, rotary: Some((16, false)), window, element, ..PLAIN };
+        let mut random = Random(78);
+        let model = Model::new(case, &mut random);
+        let width = case.width();
+        let prompt = random.floats(140 * width);
+        let other = random.floats(20 * width);
+        let rows: Vec<Vec<f32>> = (0..6).map(|_| random.floats(width)).collect();
+        // Pages and rows before: four sequences go on from 128 rows of the prompt, one from 32, one has its own.
+        let before = [128, 140, 128, 132, 40, 20];
+        let own: [&[u32]; 6] = [&[0, 1, 2, 3, 4], &[0, 1, 2, 3, 5], &[0, 1, 2, 3, 6], &[0, 1, 2, 3, 7], &[0, 8], &[9]];
+        let said = |i: usize| if i == 5 { &other[..20 * width] } else { &prompt[..before[i] * width] };
+        for threads in [1, 3] {
+            each_isa(threads, |pool| {
+                let mut arena = case.arena(10);
+                for i in 0..6 {
+                    let kept = if i == 0 || i == 5 { 0 } else { before[0].min(before[i]) / 32 * 32 };
+                    model.step(pool, &mut arena, &[(own[i], kept, &said(i)[kept * width..])]);
+                }
+                let steps: Vec<_> = (0..6).map(|i| (own[i], before[i], rows[i].as_slice())).collect();
+                let together = model.step(pool, &mut arena, &steps);
+                let mut alone = vec![];
+                for i in 0..6 {
+                    let whole = [said(i), &rows[i]].concat();
+                    let out = model.step(pool, &mut case.arena(5), &[(&[0, 1, 2, 3, 4], 0, &whole)]);
+                    alone.extend_from_slice(&out[before[i] * case.q_heads * case.value_dim..]);
+                }
+                assert_eq!(together, alone, "{} on {threads} threads, window {window:?}", pool.isa());
+            });
+        }
+    }
+}
+
 #[test]
 fn rows_between_runs_keep_what_they_had() {
     let case = PLAIN;

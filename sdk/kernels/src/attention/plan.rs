@@ -1,0 +1,89 @@
+//! Which rows attend together.
+
+use std::ops::Range;
+
+use super::{AttentionShape, ITEM_QUERIES, Run};
+
+/// The items of a call, kept to be refilled.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    /// Rows of one run that go to one page, for one head.
+    pub(super) writes: Vec<Item>,
+    /// Rows that attend together, for one head.
+    pub(super) reads: Vec<Item>,
+    /// Pages written to.
+    written: Vec<u32>,
+}
+
+/// Some rows of a run, or of several, for one head of keys and values.
+#[derive(Clone, Debug)]
+pub(super) struct Item {
+    /// More than one only to attend, and only where each has one row.
+    pub(super) runs: Range<usize>,
+    pub(super) head: usize,
+    /// Counted from the run's first row.
+    pub(super) rows: Range<usize>,
+    /// Pages that several runs begin with, all of them before the row's own.
+    pub(super) shared: usize,
+}
+
+impl Plan {
+    /// The items for these runs. Runs are put together only as far as that leaves an item for each of the `threads`.
+    ///
+    /// # Panics
+    /// Where two runs write to one page.
+    pub(super) fn fill(
+        &mut self,
+        kv_heads: usize,
+        positions: usize,
+        shape: &AttentionShape<'_>,
+        runs: &[Run<'_>],
+        threads: usize,
+    ) {
+        self.writes.clear();
+        self.reads.clear();
+        self.written.clear();
+        let together = (ITEM_QUERIES * kv_heads / shape.q_heads).max(1);
+        for (index, run) in runs.iter().enumerate() {
+            let mut row = 0;
+            while row < run.rows {
+                let end = (row + positions - (run.past + row) % positions).min(run.rows);
+                self.written.push(run.pages[(run.past + row) / positions]);
+                let item = Item { runs: index..index + 1, head: 0, rows: row..end, shared: 0 };
+                self.writes.extend((0..kv_heads).map(|head| Item { head, ..item.clone() }));
+                row = end;
+            }
+        }
+        let most = together.min(runs.len() * kv_heads / threads).max(1);
+        let mut first = 0;
+        while first < runs.len() {
+            let (count, shared) = alike(&runs[first..], positions, most);
+            let rows = runs[first].rows;
+            // The last rows see the most positions and go first, so that the work ends evenly.
+            for row in (0..rows).step_by(together).rev() {
+                let item = Item { runs: first..first + count, head: 0, rows: row..(row + together).min(rows), shared };
+                self.reads.extend((0..kv_heads).map(|head| Item { head, ..item.clone() }));
+            }
+            first += count;
+        }
+        self.written.sort_unstable();
+        assert!(self.written.windows(2).all(|pair| pair[0] != pair[1]), "two runs write to one page: {:?}", self.written);
+    }
+}
+
+/// How many of the runs, from the first and at most `most`, have one row and begin with pages in common, and with how many; a run
+/// by itself shares none.
+fn alike(runs: &[Run<'_>], positions: usize, most: usize) -> (usize, usize) {
+    let full = |run: &Run<'_>| run.past / positions;
+    let (mut count, mut shared) = (1, full(&runs[0]));
+    while count < most.min(runs.len()) && runs[0].rows == 1 && runs[count].rows == 1 {
+        let (a, b) = (&runs[0].pages[..shared], &runs[count].pages[..full(&runs[count])]);
+        let common = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+        // To share less would cost the others what they have in common.
+        if common == 0 || (count > 1 && common < shared) {
+            break;
+        }
+        (count, shared) = (count + 1, common);
+    }
+    if count == 1 { (1, 0) } else { (count, shared) }
+}
