@@ -16,6 +16,8 @@ pub(crate) enum Level {
     #[cfg(target_arch = "x86_64")]
     Avx2,
     #[cfg(target_arch = "x86_64")]
+    AvxVnni,
+    #[cfg(target_arch = "x86_64")]
     Avx512,
     #[cfg(target_arch = "aarch64")]
     Neon,
@@ -31,7 +33,7 @@ impl Isa {
 
     /// The instruction sets that have kernels on this architecture, slowest first, whether or not this machine has them.
     pub const NAMES: &'static [&'static str] = if cfg!(target_arch = "x86_64") {
-        &["scalar", "avx2", "avx512-vnni"]
+        &["scalar", "avx2", "avx-vnni", "avx512-vnni"]
     } else if cfg!(target_arch = "aarch64") {
         &["scalar", "neon", "neon-dotprod", "neon-i8mm"]
     } else {
@@ -61,7 +63,7 @@ impl Isa {
 
 impl Level {
     #[cfg(target_arch = "x86_64")]
-    const ALL: &'static [Level] = &[Level::Scalar, Level::Avx2, Level::Avx512];
+    const ALL: &'static [Level] = &[Level::Scalar, Level::Avx2, Level::AvxVnni, Level::Avx512];
     #[cfg(target_arch = "aarch64")]
     const ALL: &'static [Level] = &[Level::Scalar, Level::Neon, Level::NeonDotProd, Level::NeonI8mm];
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
@@ -75,6 +77,8 @@ impl Level {
             Level::Avx2 => {
                 is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c")
             }
+            #[cfg(target_arch = "x86_64")]
+            Level::AvxVnni => Level::Avx2.detected() && is_x86_feature_detected!("avxvnni"),
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 => {
                 Level::Avx2.detected()

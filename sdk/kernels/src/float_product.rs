@@ -152,10 +152,12 @@ pub(crate) unsafe fn columns<S: Simd, B: Stored>(s: S, dims: Dims, a: Rows<f32>,
     let mut j = 0;
     while j < n {
         let left = (n - j) / S::LANES;
-        // Seven and eight rows, as many as often share a head, fit one tile of two vectors: each vector is loaded once.
-        let together = (7..=8).contains(&m) && S::FLOAT_ROWS >= 6;
-        let vectors = if left >= 4 && !together { 4 } else { left.min(2) };
-        let most = if vectors == 2 && S::FLOAT_ROWS >= 6 { 8 } else { S::FLOAT_ROWS };
+        let [pair_rows, quad_rows] = S::FLOAT_ROWS;
+        // Four vectors abreast serve more multiply-adds a load, but few rows at a time, and each vector is loaded for every tile
+        // of rows. Two are better where they take all rows at once, such as those that share a head, or where four take hardly any.
+        let abreast = m <= quad_rows || (m > pair_rows && quad_rows >= 4);
+        let vectors = if left >= 4 && abreast { 4 } else { left.min(2) };
+        let most = if vectors == 2 { pair_rows } else { quad_rows };
         let mut i = 0;
         while i < m {
             // Rows are spread evenly over the tiles: 9 are 5 + 4, not 8 + 1.
@@ -166,11 +168,11 @@ pub(crate) unsafe fn columns<S: Simd, B: Stored>(s: S, dims: Dims, a: Rows<f32>,
                 ($($rows:literal)*) => {
                     match (vectors, rows) {
                         // SAFETY: as above; so many vectors of columns remain, otherwise the lanes are counted.
-                        $((4, $rows) if $rows <= 6 => unsafe { tile::<S, B, 4, $rows>(s, inner, a, b, c, add) },
+                        $((4, $rows) if const { $rows <= S::FLOAT_ROWS[1] } => unsafe { tile::<S, B, 4, $rows>(s, inner, a, b, c, add) },
                         // SAFETY: as above.
-                        (2, $rows) => unsafe { tile::<S, B, 2, $rows>(s, inner, a, b, c, add) },
+                        (2, $rows) if const { $rows <= S::FLOAT_ROWS[0] } => unsafe { tile::<S, B, 2, $rows>(s, inner, a, b, c, add) },
                         // SAFETY: as above.
-                        (_, $rows) if $rows <= 6 => unsafe {
+                        (_, $rows) if const { $rows <= S::FLOAT_ROWS[1] } => unsafe {
                             narrow_tile::<S, B, $rows>(s, inner, (n - j).min(S::LANES), a, b, c, add)
                         },)*
                         _ => unreachable!("at most {most} rows"),
@@ -271,7 +273,7 @@ pub(crate) unsafe fn dots<S: Simd>(s: S, dims: Dims, a: Rows<f32>, b: Rows<f32>,
     let Dims { m, n, inner } = dims;
     let mut i = 0;
     while i < m {
-        let rows = if S::FLOAT_ROWS >= 4 && m - i >= 4 { 4 } else { (m - i).min(2) };
+        let rows = if S::FLOAT_ROWS[1] >= 4 && m - i >= 4 { 4 } else { (m - i).min(2) };
         for j in (0..n).step_by(4) {
             // SAFETY: rows i.. of a and c, rows j.. of b lie within what the caller promised; at most n - j columns of c are used.
             unsafe {

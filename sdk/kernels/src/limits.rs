@@ -20,8 +20,10 @@ pub struct Limits {
 const BYTES: usize = 256 << 20;
 /// Bytes of an item.
 const ITEM: usize = 1 << 20;
-/// Rounds of the loop in registers, of 12 products each.
-const ROUNDS: usize = 20_000;
+/// Rounds of the loop in registers.
+const ROUNDS: usize = 10_000;
+/// Products of a round.
+const PRODUCTS: usize = 24;
 /// Measurements, of which the best counts.
 const TIMES: usize = 5;
 
@@ -37,7 +39,7 @@ impl Limits {
         let read = best(|| pool.for_each(BYTES / ITEM, |item, _| pool.isa().run(Read { bytes, item })));
         let compute = best(|| pool.for_each(pool.threads(), |_, _| pool.isa().run(Multiply)));
         // Each lane of a product multiplies and adds four bytes.
-        let operations = pool.threads() * ROUNDS * 12 * pool.isa().lanes() * 8;
+        let operations = pool.threads() * ROUNDS * PRODUCTS * pool.isa().lanes() * 8;
         Ok(Limits {
             read_bytes_per_second: BYTES as f64 / read.as_secs_f64(),
             int8_operations_per_second: operations as f64 / compute.as_secs_f64(),
@@ -87,12 +89,23 @@ impl Kernel for Multiply {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let weights = s.splat_int(std::hint::black_box(0x0102_0304));
-        let values = s.splat_int(std::hint::black_box(0x0403_0201));
+        let mut weights = [s.splat_int(0); 8];
+        for (i, weights) in weights.iter_mut().enumerate() {
+            *weights = s.splat_int(std::hint::black_box(0x0102_0304 + i as i32));
+        }
+        let mut values = s.splat_int(std::hint::black_box(0x0403_0201));
         let mut sums = [s.splat_int(0); 12];
         for _ in 0..ROUNDS {
-            for sum in &mut sums {
-                *sum = s.dot_nibbles(*sum, [weights], [values]);
+            if S::DOT_VECTORS == 1 {
+                for i in 0..PRODUCTS {
+                    sums[i % 12] = s.dot_nibbles(sums[i % 12], [weights[0]], [values]);
+                }
+            } else {
+                for sum in &mut sums[..PRODUCTS / 8] {
+                    // Other values each time: products of the same ones would be computed once.
+                    values = s.add_int(values, weights[0]);
+                    *sum = s.dot_nibbles(*sum, weights, [values; 8]);
+                }
             }
         }
         let mut total = sums[0];

@@ -23,10 +23,13 @@ pub(crate) trait Simd: Copy {
 
     /// A multiple of 4, at most [`MAX_LANES`].
     const LANES: usize;
-    /// Rows of a float micro-kernel whose tile is four vectors wide, so that the sums stay in registers.
-    const FLOAT_ROWS: usize;
-    /// Vectors of weight rows that the integer micro-kernel multiplies with four rows of x: 1 or 3.
+    /// Rows of a float micro-kernel whose tile is two vectors wide, and of one that is four wide, so that the sums stay in registers;
+    /// at most 8.
+    const FLOAT_ROWS: [usize; 2];
+    /// Vectors of weight rows that the integer micro-kernel multiplies with four rows of x: 1, 2 or 3.
     const TILE_VECTORS: usize;
+    /// Vectors of a block that it multiplies at once, for each of these: 1, 4 or 8. They stay in registers with the sums.
+    const TILE_DOTS: usize;
     /// Vectors that [`Simd::dot_nibbles`] and [`Simd::dot_bytes`] like to be given at once: 1, or 8 where their products share work.
     const DOT_VECTORS: usize;
     /// What [`Simd::dot_bytes`] takes off every weight.
@@ -192,7 +195,6 @@ pub(crate) const MAX_LANES: usize = 16;
 pub(crate) trait Kernel {
     /// Whether the body multiplies bytes or uses [`Simd::BYTE_BIAS`]. Instruction sets that differ from another in this alone use
     /// the other's code where it is false.
-    #[cfg_attr(not(target_arch = "aarch64"), allow(dead_code, reason = "only 64-bit ARM has such instruction sets"))]
     const MULTIPLIES_BYTES: bool = false;
 
     /// Must be `#[inline(always)]`.

@@ -25,7 +25,7 @@ impl Level {
         match self {
             Level::Scalar => scalar::Scalar::LANES,
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => x86_64::avx2::Avx2::LANES,
+            Level::Avx2 | Level::AvxVnni => x86_64::LANES_256,
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 => x86_64::avx512::Avx512::LANES,
             #[cfg(target_arch = "aarch64")]
@@ -42,7 +42,10 @@ impl Isa {
             Level::Scalar => kernel.run(scalar::Scalar),
             // SAFETY: an `Isa` of this level exists only where `Level::detected` found the features.
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => unsafe { x86_64::avx2::run(kernel) },
+            Level::AvxVnni if K::MULTIPLIES_BYTES => unsafe { x86_64::avx_vnni::run(kernel) },
+            // SAFETY: as above; AVX-VNNI contains this level.
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 | Level::AvxVnni => unsafe { x86_64::pairs::run(kernel) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 => unsafe { x86_64::avx512::run(kernel) },

@@ -30,8 +30,9 @@ impl Simd for Scalar {
     type F = F;
     type I = I;
     const LANES: usize = 4;
-    const FLOAT_ROWS: usize = 2;
+    const FLOAT_ROWS: [usize; 2] = [2, 2];
     const TILE_VECTORS: usize = 1;
+    const TILE_DOTS: usize = 8;
     const DOT_VECTORS: usize = 8;
     const BYTE_BIAS: i32 = 128;
 

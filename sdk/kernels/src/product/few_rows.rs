@@ -41,12 +41,12 @@ impl Kernel for FewRows<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let weights = self.weights;
+        let each = weights.block == BLOCK;
         match (weights.scales, weights.scales.as_unaligned_f32(), weights.zero_points) {
-            _ if weights.block != BLOCK => self.with(s, AnyBlock::new(weights)),
-            (_, Some(scales), None) => self.with(s, EachBlock::<_, false>::new(weights, scales)),
-            (_, Some(scales), Some(_)) => self.with(s, EachBlock::<_, true>::new(weights, scales)),
-            (Floats::F16(scales), _, None) => self.with(s, EachBlock::<_, false>::new(weights, scales.as_ptr())),
-            (Floats::F16(scales), _, Some(_)) => self.with(s, EachBlock::<_, true>::new(weights, scales.as_ptr())),
+            (_, Some(scales), None) if each => self.with(s, EachBlock::<_, false>::new(weights, scales)),
+            (_, Some(scales), Some(_)) if each => self.with(s, EachBlock::<_, true>::new(weights, scales)),
+            (Floats::F16(scales), _, None) if each => self.with(s, EachBlock::<_, false>::new(weights, scales.as_ptr())),
+            (Floats::F16(scales), _, Some(_)) if each => self.with(s, EachBlock::<_, true>::new(weights, scales.as_ptr())),
             _ => self.with(s, AnyBlock::new(weights)),
         }
     }

@@ -106,11 +106,18 @@ impl TiledRows<'_> {
                             dots[m] = s.mul_int(dots[m], s.add_int(stored, s.splat_int(-taken_off::<S, BITS>())));
                         }
                     }
-                    dots = match (S::DOT_VECTORS, BITS) {
-                        (1, 4) => at.dots::<S, M, 1, BITS, 4>(s, dots),
-                        (1, _) => at.dots::<S, M, 1, BITS, 8>(s, dots),
-                        (_, 4) => at.dots::<S, M, 4, BITS, 4>(s, dots),
-                        (_, _) => at.dots::<S, M, 8, BITS, 8>(s, dots),
+                    dots = if const { S::DOT_VECTORS == 1 } {
+                        if const { BITS == 4 } {
+                            at.dots::<S, M, 1, BITS, 4>(s, dots)
+                        } else {
+                            at.dots::<S, M, 1, BITS, 8>(s, dots)
+                        }
+                    } else {
+                        if const { BITS == 4 } {
+                            at.dots::<S, M, 4, BITS, 4>(s, dots)
+                        } else {
+                            at.dots::<S, M, 8, BITS, 8>(s, dots)
+                        }
                     };
                     for m in 0..M {
                         let scale = s.mul(scales, s.splat(*self.x.scales.as_ptr().add(block * M + m)));

@@ -170,9 +170,12 @@ impl Tiles<'_> {
             let y = first - self.rows.start;
             // SAFETY: the strip is filled; `y` is `[m, rows]`, and this item alone writes it.
             unsafe {
-                match (S::TILE_VECTORS, vectors) {
-                    (3, 3) => pass.all::<S, 3, BITS, ZERO_POINTS>(s, y),
-                    _ => pass.all::<S, 1, BITS, ZERO_POINTS>(s, y),
+                if const { S::TILE_VECTORS == 3 } && vectors == 3 {
+                    pass.all::<S, 3, BITS, ZERO_POINTS>(s, y);
+                } else if const { S::TILE_VECTORS == 2 } && vectors == 2 {
+                    pass.all::<S, 2, BITS, ZERO_POINTS>(s, y);
+                } else {
+                    pass.all::<S, 1, BITS, ZERO_POINTS>(s, y);
                 }
             }
             first += held;
@@ -206,9 +209,12 @@ impl Pass<'_> {
             for row in (0..self.x.m).step_by(GROUP) {
                 // SAFETY: x has whole groups of four rows; the caller's promise.
                 unsafe {
-                    let sums = match S::DOT_VECTORS {
-                        1 => self.section::<S, T, 1, BITS, ZERO_POINTS>(s, row, section.clone()),
-                        _ => self.section::<S, T, VECTORS, BITS, ZERO_POINTS>(s, row, section.clone()),
+                    let sums = if const { S::TILE_DOTS == 1 } {
+                        self.section::<S, T, 1, BITS, ZERO_POINTS>(s, row, section.clone())
+                    } else if const { S::TILE_DOTS == 4 } {
+                        self.section::<S, T, 4, BITS, ZERO_POINTS>(s, row, section.clone())
+                    } else {
+                        self.section::<S, T, VECTORS, BITS, ZERO_POINTS>(s, row, section.clone())
                     };
                     for m in 0..GROUP.min(self.x.m - row) {
                         for t in 0..T {

@@ -80,8 +80,9 @@ impl<B: ByteProducts> Simd for Neon<B> {
     type F = float32x4_t;
     type I = int32x4_t;
     const LANES: usize = super::LANES;
-    const FLOAT_ROWS: usize = 6;
+    const FLOAT_ROWS: [usize; 2] = [8, 6];
     const TILE_VECTORS: usize = 1;
+    const TILE_DOTS: usize = 8;
     const DOT_VECTORS: usize = 8;
     const BYTE_BIAS: i32 = B::BYTE_BIAS;
 

@@ -1,51 +1,53 @@
-//! AVX2 with FMA and half-precision conversion: 8 lanes, byte products in pairs.
+//! The operations of AVX2 with FMA and half-precision conversion: 8 lanes. What differs between the levels that have them are the
+//! products of bytes, which each brings as its [`ByteProducts`].
 
 use std::arch::x86_64::*;
 
 use half::f16;
 
 use super::store_halves;
-use crate::simd::{Kernel, MAX_LANES, Simd};
+use crate::simd::{MAX_LANES, Simd};
 
-/// AVX2, FMA and F16C are present.
-#[derive(Clone, Copy)]
-pub(crate) struct Avx2(());
+/// How a level multiplies bytes. A value is the proof that its features are present.
+pub(crate) trait ByteProducts: Copy {
+    /// See [`Simd::TILE_DOTS`].
+    const TILE_DOTS: usize;
+    /// See [`Simd::DOT_VECTORS`].
+    const DOT_VECTORS: usize;
+    /// See [`Simd::BYTE_BIAS`].
+    const BYTE_BIAS: i32;
 
-/// Runs a kernel with these instructions.
-///
-/// # Safety
-/// The processor has the features named here.
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(crate) unsafe fn run(kernel: impl Kernel) {
-    kernel.run(Avx2(()));
+    /// See [`Simd::dot_nibbles`].
+    fn dot_nibbles<const N: usize>(self, sum: __m256i, weights: [__m256i; N], values: [__m256i; N]) -> __m256i;
+    /// See [`Simd::dot_bytes`].
+    fn dot_bytes<const N: usize>(self, sum: __m256i, weights: [__m256i; N], values: [__m256i; N]) -> __m256i;
 }
+
+/// AVX2, FMA and F16C, and what a level adds to them.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx2<B>(pub(super) B);
 
 /// Eight set lanes, then eight clear ones: a mask of the first n lanes starts at 8 - n.
 static MASK: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
 
-impl Avx2 {
+impl<B: ByteProducts> Avx2<B> {
     /// A mask of the first `lanes` lanes.
     #[inline(always)]
     fn first(self, lanes: usize) -> __m256i {
         let mask = &MASK[8 - lanes.min(8)..][..8];
         present!(_mm256_loadu_si256(mask.as_ptr().cast()))
     }
-
-    /// Adds neighbouring pairs of 16-bit lanes.
-    #[inline(always)]
-    fn widen_pairs(self, x: __m256i) -> __m256i {
-        present!(_mm256_madd_epi16(x, _mm256_set1_epi16(1)))
-    }
 }
 
-impl Simd for Avx2 {
+impl<B: ByteProducts> Simd for Avx2<B> {
     type F = __m256;
     type I = __m256i;
-    const LANES: usize = 8;
-    const FLOAT_ROWS: usize = 2;
-    const TILE_VECTORS: usize = 1;
-    const DOT_VECTORS: usize = 8;
-    const BYTE_BIAS: i32 = 128;
+    const LANES: usize = super::LANES_256;
+    const FLOAT_ROWS: [usize; 2] = [6, 2];
+    const TILE_VECTORS: usize = 2;
+    const TILE_DOTS: usize = B::TILE_DOTS;
+    const DOT_VECTORS: usize = B::DOT_VECTORS;
+    const BYTE_BIAS: i32 = B::BYTE_BIAS;
 
     #[inline(always)]
     fn splat(self, x: f32) -> __m256 {
@@ -275,23 +277,11 @@ impl Simd for Avx2 {
     }
     #[inline(always)]
     fn dot_nibbles<const N: usize>(self, sum: __m256i, weights: [__m256i; N], values: [__m256i; N]) -> __m256i {
-        // A pair is at most 2 * 15 * 127 = 3,810; eight of them fit 16 bits.
-        let mut pairs = present!(_mm256_maddubs_epi16(weights[0], values[0]));
-        for j in 1..N {
-            pairs = present!(_mm256_add_epi16(pairs, _mm256_maddubs_epi16(weights[j], values[j])));
-        }
-        self.add_int(sum, self.widen_pairs(pairs))
+        self.0.dot_nibbles(sum, weights, values)
     }
     #[inline(always)]
-    fn dot_bytes<const N: usize>(self, mut sum: __m256i, weights: [__m256i; N], values: [__m256i; N]) -> __m256i {
-        // As signed bytes (w - 128) the pair of |w| and sign(w) * value is at most 2 * 128 * 127 = 32,512, which fits 16 bits;
-        // 255 * 127 * 2 would not.
-        for j in 0..N {
-            let signed = present!(_mm256_xor_si256(weights[j], _mm256_set1_epi8(-128)));
-            let pairs = present!(_mm256_maddubs_epi16(_mm256_abs_epi8(signed), _mm256_sign_epi8(values[j], signed)));
-            sum = self.add_int(sum, self.widen_pairs(pairs));
-        }
-        sum
+    fn dot_bytes<const N: usize>(self, sum: __m256i, weights: [__m256i; N], values: [__m256i; N]) -> __m256i {
+        self.0.dot_bytes(sum, weights, values)
     }
     #[inline(always)]
     fn sum_within_quads(self, x: [__m256i; 4]) -> __m256i {

@@ -30,8 +30,9 @@ impl Simd for Avx512 {
     type F = __m512;
     type I = __m512i;
     const LANES: usize = 16;
-    const FLOAT_ROWS: usize = 6;
+    const FLOAT_ROWS: [usize; 2] = [8, 6];
     const TILE_VECTORS: usize = 3;
+    const TILE_DOTS: usize = 1;
     const DOT_VECTORS: usize = 1;
     const BYTE_BIAS: i32 = 0;
 

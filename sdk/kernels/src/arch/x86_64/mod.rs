@@ -1,6 +1,16 @@
-//! The vector extensions of x86-64.
+//! The vector extensions of x86-64. `avx2` has the operations of 256 bits, and for each level of them a thin file says how it
+//! multiplies bytes.
+
+mod avx2;
+
+pub(crate) mod avx512;
+pub(crate) mod avx_vnni;
+pub(crate) mod pairs;
 
 use std::arch::x86_64::*;
+
+/// 32-bit lanes of a vector of 256 bits.
+pub(super) const LANES_256: usize = 8;
 
 /// Stores the first and the second 16 bytes, or the even and the odd ones.
 ///
@@ -17,6 +27,3 @@ unsafe fn store_halves(bytes: __m256i, pairs_apart: bool, to: [*mut i8; 2]) {
         _mm_storeu_si128(to[1].cast(), _mm256_extracti128_si256::<1>(halves));
     }
 }
-
-pub(crate) mod avx2;
-pub(crate) mod avx512;
