@@ -3,11 +3,13 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::{Deref, Range};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytemuck::{AnyBitPattern, NoUninit};
 use half::{bf16, f16};
 
+use crate::error::FileError;
 use crate::map::MappedFile;
 
 /// A range of bytes of a mapped file, or of a small buffer on the heap. A clone costs one reference count.
@@ -42,6 +44,14 @@ impl Bytes {
     pub(crate) fn of_map(map: Arc<MappedFile>) -> Bytes {
         let range = 0..map.bytes().len();
         Bytes { source: Source::Map(map), range }
+    }
+
+    /// A file, mapped whole: for what is read where it lies. Nobody may change it or cut it short while it is in use.
+    ///
+    /// # Errors
+    /// [`FileError`] for a path that leads to no regular file, and for an empty one.
+    pub fn map(path: &Path) -> Result<Bytes, FileError> {
+        Ok(Bytes::of_map(MappedFile::open(path)?))
     }
 
     /// A copy of `elements` on the heap, aligned to 8 bytes.
@@ -111,6 +121,12 @@ impl Bytes {
             Some(elements) => Cow::Borrowed(elements),
             None => Cow::Owned(self.chunks_exact(size_of::<T>()).map(bytemuck::pod_read_unaligned).collect()),
         })
+    }
+}
+
+impl AsRef<[u8]> for Bytes {
+    fn as_ref(&self) -> &[u8] {
+        self
     }
 }
 

@@ -74,6 +74,9 @@ pub(crate) struct Common {
     /// Where quantised weights are read from
     #[arg(long, global = true, value_enum, default_value_t = Weights::Auto)]
     pub(crate) weights: Weights,
+    /// Read rearranged weights from this folder if `kinglet prepare` has put them there: the model is ready at once then
+    #[arg(long, global = true, value_name = "FOLDER")]
+    pub(crate) prepared_weights: Option<PathBuf>,
     /// Write JSON: one object, or one line an event
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -118,6 +121,7 @@ pub(crate) enum Verb {
     Template(verbs::template::Arguments),
     Logits(verbs::logits::Arguments),
     Inspect(verbs::inspect::Arguments),
+    Prepare(verbs::prepare::Arguments),
     Doctor(verbs::doctor::Arguments),
     Bench(verbs::bench::Arguments),
 }

@@ -59,6 +59,9 @@ impl Common {
         if let Some(variant) = &self.variant {
             builder = builder.variant(variant);
         }
+        if let Some(folder) = &self.prepared_weights {
+            builder = builder.prepared_weights(folder);
+        }
         builder
     }
 
@@ -77,11 +80,20 @@ impl Common {
         self.ready(prefix.add_to(self.builder()).build()?.open(self.model())?)
     }
 
-    /// Has the model do what its first answer would have to do first, with a bar where that takes long.
+    /// Has the model do what its first answer would have to do first, with a bar where that takes long. Weights that cannot be
+    /// saved are told and do no harm.
     fn ready(&self, model: Model) -> Result<Model, Failure> {
-        let progress = Progress::bar(self, 100, "preparing weights");
-        model.prepare(&CancelHandle::default(), |share| progress.set((share * 100.0) as u64))?;
+        match self.prepare(&model) {
+            Err(error @ kinglet::Error::Storage(_)) => log::warn!("{error}"),
+            prepared => prepared?,
+        }
         Ok(model)
+    }
+
+    /// Prepares the model's weights, with a bar where that takes long.
+    pub(crate) fn prepare(&self, model: &Model) -> Result<(), kinglet::Error> {
+        let progress = Progress::bar(self, 100, "preparing weights");
+        model.prepare(&CancelHandle::default(), |share| progress.set((share * 100.0) as u64))
     }
 
     /// The model of a verb that takes it as an argument as well.

@@ -14,10 +14,11 @@ use crate::walk::Walk;
 use kinglet_bundle::Bundle;
 use kinglet_bundle::onnx::{Dim, Graph};
 use kinglet_engine::{
-    EngineError, KvType, MemoryEstimate, Model, ModelInfo, Precision, Runner, RunnerOptions, Threads, WeightStorage,
+    EngineError, KvType, MemoryEstimate, Model, ModelInfo, Precision, Runner, RunnerOptions, SharedBytes, Threads, WeightStorage,
 };
 use kinglet_kernels::{Activations, KvElement, KvLayout, Pool};
 use std::collections::HashMap;
+use std::io::Write;
 use std::sync::Arc;
 
 /// How a model is run. By default: by a tract plan.
@@ -118,7 +119,8 @@ impl TractModel {
 
     /// Whether a runner with these options reads resident weights.
     fn is_resident(&self, options: &RunnerOptions) -> bool {
-        !options.exact_activations && wanted(options.weights, self.info.weight_bytes)
+        let ready = options.weights == WeightStorage::Auto && self.residence.made().is_some();
+        !options.exact_activations && (ready || wanted(options.weights, self.info.weight_bytes))
     }
 
     fn context(&self, options: &RunnerOptions) -> usize {
@@ -174,6 +176,16 @@ impl Model for TractModel {
             may_stay_in_place: options.weights == WeightStorage::Auto,
             logits: vec![],
         }))
+    }
+
+    fn save_prepared(&self, out: &mut dyn Write) -> Result<bool, EngineError> {
+        let Some(resident) = self.residence.made() else { return Ok(false) };
+        resident.save(out).map_err(EngineError::Storage)?;
+        Ok(true)
+    }
+
+    fn restore_prepared(&self, saved: SharedBytes) -> Result<(), EngineError> {
+        self.residence.restore(&self.program, saved)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::failure::backend_error;
 use crate::program::{Part, Program};
-use kinglet_engine::{CancelToken, EngineError, WeightStorage};
+use kinglet_engine::{CancelToken, EngineError, SharedBytes, WeightStorage};
 use kinglet_kernels::{Isa, Matrix, Pool, Resident, ShapeError};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,8 +29,7 @@ impl Residence {
             return Ok(resident.clone());
         }
         let parts: Vec<&Part> = program.parts().collect();
-        let matrices: Result<Vec<Matrix<'_>>, ShapeError> = parts.iter().map(|part| part.weight.matrix()).collect();
-        let matrices = matrices.map_err(|e| backend_error(None, e))?;
+        let matrices = matrices(program)?;
         let total: usize = parts.iter().map(|part| part.weight.n() * part.weight.k()).sum();
         let mut done = 0;
         let made = Resident::new(pool, &matrices, |index, rows| {
@@ -44,6 +43,28 @@ impl Residence {
         let resident = Arc::new(made.map_err(|e| backend_error(None, e))?.ok_or(EngineError::Cancelled)?);
         Ok(kept.insert(resident).clone())
     }
+
+    /// The resident weights if they were made or restored.
+    pub(crate) fn made(&self) -> Option<Arc<Resident>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes saved weights for the resident ones.
+    ///
+    /// # Errors
+    /// [`EngineError::SavedWeights`] where they are of other matrices.
+    pub(crate) fn restore(&self, program: &Program, saved: SharedBytes) -> Result<(), EngineError> {
+        let restored = Resident::restore(Isa::best(), &matrices(program)?, saved);
+        let restored = restored.map_err(|error| EngineError::SavedWeights(error.to_string()))?;
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(restored));
+        Ok(())
+    }
+}
+
+/// The weights of all products, by the numbers of their parts.
+fn matrices(program: &Program) -> Result<Vec<Matrix<'_>>, EngineError> {
+    let matrices: Result<_, ShapeError> = program.parts().map(|part| part.weight.matrix()).collect();
+    matrices.map_err(|e| backend_error(None, e))
 }
 
 /// Bytes of the products' weights once they are resident: those without tiles stay in the file.

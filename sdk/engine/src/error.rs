@@ -55,8 +55,11 @@ pub enum EngineError {
     /// What was to be restored is no saved cache of this model, or is damaged.
     #[error("the saved cache cannot be used: {0}; remove it and compute the sequence anew")]
     SavedCache(#[from] SavedCacheError),
-    /// A cache could not be saved to, or restored from, where the caller wanted it.
-    #[error("a cache could not be saved or restored ({0}); check the disk")]
+    /// Prepared weights are not those of this model, or not for this machine.
+    #[error("the saved weights cannot be used: {0}; remove them and prepare the model anew")]
+    SavedWeights(String),
+    /// A cache or prepared weights could not be saved to, or restored from, where the caller wanted it.
+    #[error("a cache or prepared weights could not be saved or restored ({0}); check the disk")]
     Storage(#[source] io::Error),
     /// The [`CancelToken`](crate::CancelToken) was raised.
     #[error("cancelled")]

@@ -19,7 +19,7 @@ mod saved;
 
 pub use cancel::CancelToken;
 pub use error::EngineError;
-pub use model::{KvType, MemoryEstimate, Model, ModelInfo, Precision, RunnerOptions, Threads, WeightStorage};
+pub use model::{KvType, MemoryEstimate, Model, ModelInfo, Precision, RunnerOptions, SharedBytes, Threads, WeightStorage};
 pub use profile::OperatorTime;
 pub use runner::{CacheId, Logits, LogitsWanted, Runner, SequenceStep, check_step};
 pub use saved::{CacheFormat, SavedCacheError, read_saved, write_saved};

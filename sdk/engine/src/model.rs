@@ -1,6 +1,7 @@
 //! The immutable half: what an opened model is, and what running it would cost.
 
 use crate::{EngineError, Runner, TokenId};
+use std::io::Write;
 
 /// A model that an engine has opened: weights mapped, graph planned. Shared between threads.
 pub trait Model: Send + Sync {
@@ -16,7 +17,29 @@ pub trait Model: Send + Sync {
     /// [`EngineError::InvalidRequest`] for a context of zero or beyond the model's, [`EngineError::Backend`] when the
     /// engine cannot get its threads or memory.
     fn runner(&self, options: &RunnerOptions) -> Result<Box<dyn Runner>, EngineError>;
+
+    /// Writes what [`Runner::prepare`] made of the weights, for [`Model::restore_prepared`]; false, and nothing written, where there
+    /// is nothing of that kind, which is what an engine does that does not override this.
+    ///
+    /// # Errors
+    /// [`EngineError::Storage`] where `out` fails.
+    fn save_prepared(&self, _out: &mut dyn Write) -> Result<bool, EngineError> {
+        Ok(false)
+    }
+
+    /// Has runners made from now on use what [`Model::save_prepared`] wrote, where it lies, instead of preparing. Whoever kept it
+    /// answers for it: that nothing has changed it, and that it was made of the same weights by the same version on a machine with
+    /// the same instruction set.
+    ///
+    /// # Errors
+    /// [`EngineError::SavedWeights`] where it is plainly of something else, and from an engine that does not override this.
+    fn restore_prepared(&self, _saved: SharedBytes) -> Result<(), EngineError> {
+        Err(EngineError::SavedWeights(format!("the engine {} prepares nothing", self.info().engine)))
+    }
 }
+
+/// Bytes that are shared and stay what they are, such as a mapped file.
+pub type SharedBytes = Box<dyn AsRef<[u8]> + Send + Sync>;
 
 /// What callers may know of a model without knowing the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]

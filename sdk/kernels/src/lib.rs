@@ -77,7 +77,7 @@ pub use norm::{add_rms_norm, rms_norm};
 pub use pool::Pool;
 pub use product::{Activations, GateActivation, Linear, Scratch, gated, linear};
 pub use reduce::{maximum, sum_of_exponentials};
-pub use resident::Resident;
+pub use resident::{Resident, SavedWeightsError, SharedBytes};
 pub use rotary::RotaryRows;
 pub use shape::ShapeError;
 pub use threads::suitable_threads;

@@ -3,6 +3,11 @@
 //! Weights in place are ready at once and cost no memory that the system cannot take back; resident ones are read faster: in the
 //! order in which the kernels want them, with float16 scales, in large pages.
 
+mod saved;
+
+pub use saved::{SavedWeightsError, SharedBytes};
+
+use std::fmt;
 use std::io;
 use std::ops::{ControlFlow, Range};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -24,8 +29,33 @@ const ITEM_TILES: usize = 4;
 /// Resident weights: for each matrix that was given, the same matrix in tiles if it is quantised and a multiple of 32 wide.
 #[derive(Debug)]
 pub struct Resident {
-    memory: LargePages,
+    memory: Memory,
     places: Vec<Option<Place>>,
+}
+
+/// Where the tiles are.
+enum Memory {
+    Own(LargePages),
+    Shared { bytes: SharedBytes, tiles: Range<usize> },
+}
+
+impl Memory {
+    /// The tiles of all matrices.
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Memory::Own(memory) => memory.bytes(),
+            Memory::Shared { bytes, tiles } => &(**bytes).as_ref()[tiles.clone()],
+        }
+    }
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Memory::Own(_) => "own",
+            Memory::Shared { .. } => "shared",
+        })
+    }
 }
 
 /// Where a matrix lies.
@@ -75,7 +105,7 @@ impl Resident {
             places.push(Some(Place { shape, factor: 1. / power, start }));
             start += shape.bytes();
         }
-        Ok(Some(Resident { memory, places }))
+        Ok(Some(Resident { memory: Memory::Own(memory), places }))
     }
 
     /// The matrix with this index in tiles; `None` where it has none.

@@ -4,7 +4,7 @@ mod support;
 
 use std::ops::ControlFlow;
 
-use kinglet_kernels::{Activations, BlockWeights, Floats, Isa, Layout, Linear, Matrix, Pool, Resident};
+use kinglet_kernels::{Activations, BlockWeights, Floats, Isa, Layout, Linear, Matrix, Pool, Resident, SavedWeightsError};
 use support::weights::{Kind, Owned, Weights, Width, all_kinds, plain, product_of, run};
 use support::{Random, assert_close, each_isa, sum_units};
 
@@ -213,4 +213,68 @@ fn the_work_says_what_it_has_done_and_can_be_broken_off() {
     let broken = Resident::new(&pool, &matrices, |_, _| ControlFlow::Break(()));
     assert!(broken.unwrap().is_none());
     assert!(Resident::new(&pool, &[], |_, _| ControlFlow::Continue(())).unwrap().unwrap().matrix(0).is_none());
+}
+
+/// Bytes from some place after a cache line.
+struct Held {
+    lines: Vec<Line>,
+    start: usize,
+    len: usize,
+}
+
+#[derive(Clone, Copy, bytemuck::Zeroable, bytemuck::Pod)]
+#[repr(C, align(64))]
+struct Line([u8; 64]);
+
+impl Held {
+    fn new(bytes: &[u8], start: usize) -> Held {
+        let mut lines = vec![Line([0; 64]); (start + bytes.len()).div_ceil(64)];
+        bytemuck::cast_slice_mut(&mut lines)[start..][..bytes.len()].copy_from_slice(bytes);
+        Held { lines, start, len: bytes.len() }
+    }
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &bytemuck::cast_slice(&self.lines)[self.start..][..self.len]
+    }
+}
+
+#[test]
+fn saved_weights_are_used_where_they_lie() {
+    let mut random = Random(9);
+    let quantised: Vec<Kind> = kinds().into_iter().filter(|&kind| has_tiles(kind)).take(3).collect();
+    let mut all: Vec<Weights> = quantised.iter().map(|&kind| Weights::new(kind, 37, 192, &mut random)).collect();
+    all.insert(1, Weights::new(Kind::Float { width: Width::F32, layout: Layout::Nk }, 5, 64, &mut random));
+    let matrices: Vec<Matrix<'_>> = all.iter().map(Weights::matrix).collect();
+    each_isa(2, |pool| {
+        let made = resident(pool, &matrices);
+        let mut saved = vec![];
+        made.save(&mut saved).unwrap();
+        let restore = |bytes: &[u8], start| Resident::restore(pool.isa(), &matrices, Box::new(Held::new(bytes, start)));
+        let restored = restore(&saved, 0).unwrap();
+        assert_eq!(restored.bytes(), made.bytes());
+        let x = Random(10).floats(192);
+        for index in 0..matrices.len() {
+            let pair = [made.matrix(index), restored.matrix(index)];
+            assert_eq!(pair[0].is_some(), index != 1);
+            let [Some(made), Some(restored)] = pair else { continue };
+            assert_eq!(
+                run(pool, &[plain(made)], &x, Activations::Int8),
+                run(pool, &[plain(restored)], &x, Activations::Int8),
+                "{}",
+                pool.isa()
+            );
+        }
+
+        let length = |found| SavedWeightsError::Length { expected: saved.len(), found };
+        assert_eq!(restore(&saved[..saved.len() - 1], 0).unwrap_err(), length(saved.len() - 1));
+        assert_eq!(restore(&[], 0).unwrap_err(), length(0));
+        assert_eq!(restore(&saved, 32).unwrap_err(), SavedWeightsError::Misaligned);
+        for (at, bytes) in [(0, [9; 8]), (8, [9; 8]), (16, [0; 8]), (20, [1, 0, 0, 0, 0, 0, 0, 0])] {
+            let mut other = saved.clone();
+            other[at..at + 8].copy_from_slice(&bytes);
+            assert_eq!(restore(&other, 0).unwrap_err(), SavedWeightsError::OtherWeights, "{at}");
+        }
+    });
 }

@@ -40,6 +40,7 @@ pub(crate) struct Settings {
     pub(crate) weights: WeightStorage,
     pub(crate) end_tokens: bool,
     pub(crate) prefix_cache: Option<PrefixCache>,
+    pub(crate) prepared_weights: Option<PathBuf>,
 }
 
 impl Settings {
@@ -84,6 +85,7 @@ impl Default for Builder {
             weights: WeightStorage::Auto,
             end_tokens: true,
             prefix_cache: None,
+            prepared_weights: None,
         };
         Builder { settings }
     }
@@ -154,6 +156,15 @@ impl Builder {
     /// restart; see [`PrefixCache`]. By default nothing is saved.
     pub fn prefix_cache(mut self, cache: PrefixCache) -> Builder {
         self.settings.prefix_cache = Some(cache);
+        self
+    }
+
+    /// Keeps rearranged weights in this folder: [`Model::prepare`] saves them, and whoever opens the model with this folder
+    /// later is ready at once. They are mapped from there, so that the system can take their memory back and processes share it,
+    /// and take as much room on the disk as the model's own. An application calls `prepare` when it installs a model. By default
+    /// nothing is saved, and weights are rearranged whenever a model is first used. It is for [`WeightStorage::Auto`] alone.
+    pub fn prepared_weights(mut self, folder: impl Into<PathBuf>) -> Builder {
+        self.settings.prepared_weights = Some(folder.into());
         self
     }
 

@@ -43,7 +43,8 @@ pub enum Error {
         /// The whole sentence: what is needed, and what would fit.
         advice: String,
     },
-    /// The folder of the prefix cache takes nothing: make room there or name another one. Answers come without it.
+    /// The folder of the prefix cache, or of prepared weights, takes nothing: make room there or name another one. Answers come
+    /// without it.
     #[error(transparent)]
     Storage(Cause),
     /// A [`CancelHandle`](crate::CancelHandle) was raised. Nothing is wrong.

@@ -36,6 +36,7 @@ mod machine;
 mod model;
 mod parameters;
 mod prefix;
+mod prepared;
 mod profile;
 mod replies;
 mod report;

@@ -4,11 +4,12 @@ use crate::budget::{Fit, Room, fit};
 use crate::builder::Settings;
 use crate::lazy::Lazy;
 use crate::prefix::Prefixes;
+use crate::prepared::PreparedWeights;
 use crate::replies::read_extras;
 use crate::text::Text;
 use crate::{Bytes, CancelHandle, Error};
 use kinglet_bundle::Bundle;
-use kinglet_engine::{MemoryEstimate, Model as _, RunnerOptions, Threads};
+use kinglet_engine::{MemoryEstimate, Model as _, RunnerOptions, Threads, WeightStorage};
 use kinglet_generate::{Generator, GeneratorOptions, SamplingOptions};
 use kinglet_tasks::{ModelExtras, SmartReplier};
 use kinglet_tract::TractModel;
@@ -28,6 +29,8 @@ pub(crate) struct Opened {
     pub(crate) sampling: SamplingOptions,
     pub(crate) extras: ModelExtras,
     pub(crate) prefixes: Option<Prefixes>,
+    /// Where weights are saved once they are prepared.
+    prepared: Option<PreparedWeights>,
     text: Lazy<Text>,
     pub(crate) replier: Lazy<SmartReplier>,
 }
@@ -35,6 +38,7 @@ pub(crate) struct Opened {
 impl Model {
     pub(crate) fn open(bundle: Bundle, settings: &Settings) -> Result<Model, Error> {
         let engine = TractModel::open(&bundle, &Default::default())?;
+        let prepared = prepared_weights(&bundle, &engine, settings);
         let fit = fit_of(&engine, settings)?;
         if let Some(reduced) = &fit.reduced {
             log::info!("{reduced}");
@@ -46,16 +50,30 @@ impl Model {
         let prefixes = settings.prefix_cache.as_ref().map(|cache| Prefixes::new(cache, &bundle, engine.info(), &options));
         let (sampling, settings) = (recommended_sampling(&bundle), settings.clone());
         let (text, replier) = (Lazy::new(), Lazy::new());
-        Ok(Model(Arc::new(Opened { bundle, engine, settings, fit, generator, sampling, extras, prefixes, text, replier })))
+        Ok(Model(Arc::new(Opened {
+            bundle,
+            engine,
+            settings,
+            fit,
+            generator,
+            sampling,
+            extras,
+            prefixes,
+            prepared,
+            text,
+            replier,
+        })))
     }
 
     /// Does now what the first answer would have to do first, such as rearranging weights: a moment for small models, a second
     /// or two for large ones. `progress` hears how much is done, from 0 to 1. Nothing happens where it is done already.
     ///
     /// # Errors
-    /// [`Error::Cancelled`] soon after `cancel` is raised, [`Error::OutOfMemory`] or another where the engine fails.
+    /// [`Error::Cancelled`] soon after `cancel` is raised, [`Error::OutOfMemory`] or another where the engine fails;
+    /// [`Error::Storage`] where the weights are prepared but [could not be saved](crate::Builder::prepared_weights).
     pub fn prepare(&self, cancel: &CancelHandle, mut progress: impl FnMut(f32)) -> Result<(), Error> {
-        Ok(self.0.generator.prepare(&cancel.0, &mut progress)?)
+        self.0.generator.prepare(&cancel.0, &mut progress)?;
+        self.0.prepared.as_ref().map_or(Ok(()), |prepared| prepared.save(&self.0.engine))
     }
 
     /// Positions that one conversation may hold.
@@ -88,6 +106,14 @@ impl std::fmt::Debug for Model {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Model").field("folder", &self.0.bundle.folder()).field("fit", &self.0.fit).finish_non_exhaustive()
     }
+}
+
+/// The place of prepared weights, if the settings name one that they can be used from; those that are there are used.
+fn prepared_weights(bundle: &Bundle, engine: &TractModel, settings: &Settings) -> Option<PreparedWeights> {
+    let folder = settings.prepared_weights.as_ref().filter(|_| settings.weights == WeightStorage::Auto && !settings.exact)?;
+    let prepared = PreparedWeights::new(folder, bundle, engine.info());
+    prepared.recall(engine);
+    Some(prepared)
 }
 
 pub(crate) fn runner_options(room: Room, settings: &Settings) -> RunnerOptions {

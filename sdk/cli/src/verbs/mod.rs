@@ -6,6 +6,7 @@ pub(crate) mod detokenize;
 pub(crate) mod doctor;
 pub(crate) mod inspect;
 pub(crate) mod logits;
+pub(crate) mod prepare;
 pub(crate) mod reply;
 pub(crate) mod run;
 pub(crate) mod score;
@@ -30,6 +31,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Template(arguments) => template::run(common, arguments, &mut out),
         Verb::Logits(arguments) => logits::run(common, arguments, &mut out),
         Verb::Inspect(arguments) => inspect::run(common, arguments, &mut out),
+        Verb::Prepare(arguments) => prepare::run(common, arguments, &mut out),
         Verb::Doctor(arguments) => doctor::run(common, arguments, &mut out),
         Verb::Bench(arguments) => bench::run(common, arguments, &mut out),
     }

@@ -4,8 +4,8 @@ use crate::kit::{kinglet, kinglet_with};
 
 struct Case<'a>(&'a [&'a str], &'a [&'a str]);
 
-const VERBS: [&str; 11] =
-    ["reply", "chat", "run", "score", "tokenize", "detokenize", "template", "logits", "inspect", "doctor", "bench"];
+const VERBS: [&str; 12] =
+    ["reply", "chat", "run", "score", "tokenize", "detokenize", "template", "logits", "inspect", "prepare", "doctor", "bench"];
 
 #[test]
 fn what_makes_no_sense_is_refused_by_name() {
@@ -47,6 +47,8 @@ fn what_makes_no_sense_is_refused_by_name() {
         Case(&["inspect", "a", "b"], &["b"]),
         Case(&["inspect", "one", "-m", "other"], &["one", "other"]),
         Case(&["doctor", "one", "-m", "other"], &["one", "other"]),
+        Case(&["prepare"], &["--prepared-weights"]),
+        Case(&["prepare", "one", "-m", "other", "--prepared-weights", "f"], &["one", "other"]),
         Case(&["bench", "--only", "half"], &["half", "decode"]),
     ] {
         kinglet(args).misused(words);

@@ -225,3 +225,22 @@ fn a_reader_that_goes_away_is_no_failure() {
     child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
     assert_eq!((child.wait().unwrap().code(), err.as_str()), (Some(0), ""));
 }
+
+#[test]
+fn prepared_weights_change_no_token_and_are_no_reason_to_fail() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("weights").display().to_string();
+    let run = |more: &[&str]| kinglet(&[&["run", "-p", "Good morning", "-n", "8", "--json"], more].concat());
+    let tokens = |ran: crate::kit::Ran| ids(&ran.json(), "tokens");
+    let plain = tokens(run(&[]));
+    let prepared = kinglet(&["prepare", "--prepared-weights", &cache, "--json"]).json();
+    assert_eq!(keys(&prepared), ["model", "folder", "took_ms"]);
+    assert_eq!(tokens(run(&["--prepared-weights", &cache])), plain);
+    let file = std::fs::read_dir(&cache).unwrap().next().unwrap().unwrap().path();
+    std::fs::write(&file, "damaged").unwrap();
+    let ran = run(&["--prepared-weights", &cache]);
+    assert!(ran.code == 0 && ran.err.contains("made anew"), "{ran:?}");
+    kinglet(&["prepare", "--prepared-weights", "Cargo.toml"]).refused(&["Cargo.toml", "name another folder"]);
+    let ran = run(&["--prepared-weights", "Cargo.toml"]);
+    assert!(ran.code == 0 && ran.err.contains("cannot be saved"), "{ran:?}");
+}

@@ -1,0 +1,143 @@
+//! Prepared weights: rearranged once, kept in a folder, and read from there by whoever opens the model next.
+//!
+//! ```text
+//! magic [8]  version u32  key [32]    zeros up to a multiple of 4096    what the engine saved
+//! ```
+
+use crate::Error;
+use kinglet_bundle::{Bundle, Bytes};
+use kinglet_engine::{EngineError, Model, ModelInfo};
+use kinglet_kernels::Isa;
+use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+const MAGIC: [u8; 8] = *b"kingletW";
+const VERSION: u32 = 1;
+/// What comes before the engine's bytes, which stay on a page boundary so.
+const HEAD_BYTES: usize = 4096;
+/// What names end with.
+const ENDING: &str = ".kweights";
+/// Bytes of a hash that are part of a name.
+const NAMED_BYTES: usize = 8;
+
+/// The place of one model's prepared weights.
+#[derive(Debug)]
+pub(crate) struct PreparedWeights {
+    folder: PathBuf,
+    /// What the names of all files of this model begin with, for whatever machine or version they were made.
+    model: String,
+    /// Everything that the rearranged weights depend on.
+    key: [u8; 32],
+}
+
+impl PreparedWeights {
+    /// Reads what tells this model from others. No folder is touched.
+    pub(crate) fn new(folder: &Path, bundle: &Bundle, info: &ModelInfo) -> PreparedWeights {
+        let fingerprint = bundle.fingerprint().0;
+        let mut hash = Sha256::new_with_prefix(fingerprint);
+        for fact in [env!("CARGO_PKG_VERSION"), info.engine, Isa::best().name()] {
+            hash.update((fact.len() as u64).to_le_bytes());
+            hash.update(fact);
+        }
+        PreparedWeights { folder: folder.into(), model: hex(&fingerprint[..NAMED_BYTES]), key: hash.finalize().into() }
+    }
+
+    /// The file.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.join(format!("{}-{}{ENDING}", self.model, hex(&self.key[..NAMED_BYTES])))
+    }
+
+    /// Has `engine` use the file where there is one. One that is damaged is removed.
+    pub(crate) fn recall(&self, engine: &dyn Model) {
+        let path = self.path();
+        let damaged = match self.read(&path, engine) {
+            Ok(used) => {
+                log::debug!("prepared weights: {}", if used { path.display().to_string() } else { "none".into() });
+                return;
+            }
+            Err(reason) => reason,
+        };
+        log::warn!("the prepared weights `{}` are removed and made anew: {damaged}", path.display());
+        remove(&path);
+    }
+
+    /// Whether there was a file, which `engine` uses now; or why it is damaged.
+    fn read(&self, path: &Path, engine: &dyn Model) -> Result<bool, String> {
+        let bytes = match Bytes::map(path) {
+            Ok(bytes) => bytes,
+            Err(_) if !path.is_file() => return Ok(false),
+            Err(error) => return Err(error.to_string()),
+        };
+        if bytes.get(..HEAD_BYTES) != Some(&self.head()[..]) {
+            return Err("it is for another model, machine or version".into());
+        }
+        let saved = bytes.slice(HEAD_BYTES..bytes.len()).ok_or("it ends too early")?;
+        engine.restore_prepared(Box::new(saved)).map_err(|error| error.to_string())?;
+        Ok(true)
+    }
+
+    /// Saves what `engine` has prepared, unless it is saved already or there is nothing; files of the same model for other
+    /// machines or versions go.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] where the folder cannot be written to.
+    pub(crate) fn save(&self, engine: &dyn Model) -> Result<(), Error> {
+        if self.path().exists() {
+            return Ok(());
+        }
+        self.write(engine).map_err(|error| {
+            let folder = self.folder.display();
+            let message = format!("the prepared weights cannot be saved in `{folder}` ({error}); make room there or name another folder; the model runs without them");
+            Error::Storage(message.into())
+        })
+    }
+
+    fn write(&self, engine: &dyn Model) -> io::Result<()> {
+        fs::create_dir_all(&self.folder)?;
+        let mut unfinished = tempfile::Builder::new().prefix(".kinglet-").suffix(".tmp").tempfile_in(&self.folder)?;
+        unfinished.write_all(&self.head())?;
+        let saved = engine.save_prepared(unfinished.as_file_mut()).map_err(|error| match error {
+            EngineError::Storage(error) => error,
+            other => io::Error::other(other),
+        })?;
+        if !saved {
+            return Ok(());
+        }
+        unfinished.as_file().sync_all()?;
+        for entry in fs::read_dir(&self.folder)?.flatten() {
+            let name = entry.file_name();
+            if name.to_str().is_some_and(|name| name.starts_with(&format!("{}-", self.model)) && name.ends_with(ENDING)) {
+                remove(&entry.path());
+            }
+        }
+        unfinished.persist(self.path()).map_err(|error| error.error)?;
+        Ok(())
+    }
+
+    /// The first bytes of the file.
+    fn head(&self) -> Vec<u8> {
+        let mut head = [&MAGIC[..], &VERSION.to_le_bytes(), &self.key].concat();
+        head.resize(HEAD_BYTES, 0);
+        head
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn remove(path: &Path) {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            log::warn!("`{}` cannot be removed ({error}); check the permissions of its folder", path.display());
+        }
+        _ => {}
+    }
+}
