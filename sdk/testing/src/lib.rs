@@ -1,10 +1,12 @@
 //! Fixtures, oracles and comparators for the tests of the other crates.
 //!
-//! Knows: where the committed goldens lie and what they say; how two rows of logits are compared. Must not know: engines.
+//! Knows: where the committed goldens lie and what they say; how two rows of logits are compared; how ONNX files are written. Must
+//! not know: engines.
 #![forbid(unsafe_code)]
 
 mod compare;
 mod golden;
+pub mod onnx;
 mod product;
 
 pub use compare::{Difference, argmax, compare};
