@@ -1,8 +1,9 @@
 //! Developer commands: `cargo xtask VERB`.
 //!
 //! Knows: cargo, git, Python, the repository's folders and the machine that it runs on. Must not know: anything inside the
-//! SDK's crates; it only builds, starts and listens to them. Every verb ends on one line, `N passed, N failed, N skipped`,
-//! and exits non-zero on a failure. What cannot run here is counted as skipped, with the reason.
+//! SDK's crates, but for kinglet-testing, which writes model folders; it only builds, starts and listens to them. Every verb ends
+//! on one line, `N passed, N failed, N skipped`, and exits non-zero on a failure. What cannot run here is counted as skipped, with
+//! the reason.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr)] // its output is what it is for
 
@@ -15,6 +16,7 @@ mod machine;
 mod process;
 mod report;
 mod rust;
+mod shape;
 mod test_output;
 
 use clap::{Parser, Subcommand};
@@ -43,6 +45,8 @@ enum Verb {
     Goldens(goldens::Arguments),
     /// Measure a model and append a dated line to benches/history, or compare with the peers of a kit
     Bench(bench::Arguments),
+    /// Write a model folder with the shape of a published model and random weights
+    Shape(shape::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -58,6 +62,7 @@ fn main() -> ExitCode {
         Verb::Deny(arguments) => deny::run(&arguments, &mut report),
         Verb::Goldens(arguments) => goldens::run(&arguments, &mut report),
         Verb::Bench(arguments) => bench::run(&arguments, &mut report),
+        Verb::Shape(arguments) => shape::run(&arguments, &mut report),
     }
     report.finish()
 }

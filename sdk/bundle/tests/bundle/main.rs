@@ -5,4 +5,5 @@ mod goldens;
 mod hostile;
 mod protobuf;
 mod refusals;
+mod shapes;
 mod writer;

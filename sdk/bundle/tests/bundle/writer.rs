@@ -1,63 +1,13 @@
-//! A writer of ONNX protobufs, a few lines for each message, and of model folders around them.
+//! Small ONNX models, and model folders around them.
 
+use kinglet_testing::onnx::{self, Dim};
 use std::path::Path;
 
-/// A protobuf message that is being written.
-#[derive(Clone, Default)]
-pub(crate) struct Message(pub(crate) Vec<u8>);
-
-impl Message {
-    /// An integer field.
-    pub(crate) fn int(mut self, field: u32, value: i64) -> Message {
-        self.varint(u64::from(field << 3));
-        self.varint(value as u64);
-        self
-    }
-
-    /// A field with a length: text, bytes or a message.
-    pub(crate) fn bytes(mut self, field: u32, value: impl AsRef<[u8]>) -> Message {
-        self.varint(u64::from(field << 3 | 2));
-        self.varint(value.as_ref().len() as u64);
-        self.0.extend_from_slice(value.as_ref());
-        self
-    }
-
-    /// A `float` field.
-    pub(crate) fn float(mut self, field: u32, value: f32) -> Message {
-        self.varint(u64::from(field << 3 | 5));
-        self.0.extend(value.to_le_bytes());
-        self
-    }
-
-    /// Appends a number as it is.
-    pub(crate) fn varint(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.0.push(value as u8 | 0x80);
-            value >>= 7;
-        }
-        self.0.push(value as u8);
-    }
-}
-
-impl AsRef<[u8]> for Message {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-pub(crate) const FLOAT: i64 = 1;
-pub(crate) const INT64: i64 = 7;
-
-/// `TensorProto` without content.
-pub(crate) fn tensor(name: &str, data_type: i64, dims: &[i64]) -> Message {
-    let message = dims.iter().fold(Message::default(), |message, dim| message.int(1, *dim));
-    message.int(2, data_type).bytes(8, name)
-}
+pub(crate) use kinglet_testing::onnx::{FLOAT, INT64, Message, node, tensor};
 
 /// A float32 `TensorProto` whose content is in another file.
 pub(crate) fn external(name: &str, dims: &[i64], entries: &[(&str, &str)]) -> Message {
-    let entry = |key: &str, value: &str| Message::default().bytes(1, key).bytes(2, value);
-    entries.iter().fold(tensor(name, FLOAT, dims).int(14, 1), |message, (key, value)| message.bytes(13, entry(key, value)))
+    onnx::external(name, FLOAT, dims, entries)
 }
 
 /// A float32 `TensorProto` with raw data.
@@ -66,22 +16,14 @@ pub(crate) fn raw_floats(name: &str, numbers: &[f32]) -> Message {
     tensor(name, FLOAT, &[numbers.len() as i64]).bytes(9, bytes)
 }
 
-/// `NodeProto`.
-pub(crate) fn node(op_type: &str, inputs: &[&str], outputs: &[&str]) -> Message {
-    let message = inputs.iter().fold(Message::default(), |message, name| message.bytes(1, name));
-    outputs.iter().fold(message, |message, name| message.bytes(2, name)).bytes(4, op_type)
-}
-
 /// `ValueInfoProto` of a tensor with two dimensions of which nothing is known.
 pub(crate) fn value(name: &str, data_type: i64) -> Message {
-    let shape = Message::default().bytes(1, []).bytes(1, []);
-    let tensor_type = Message::default().int(1, data_type).bytes(2, shape);
-    Message::default().bytes(1, name).bytes(2, Message::default().bytes(1, tensor_type))
+    onnx::value(name, data_type, &[Dim::Unknown; 2])
 }
 
 /// `ModelProto` around a graph.
 pub(crate) fn model(graph: &Message) -> Message {
-    Message::default().int(1, 8).bytes(7, graph).bytes(8, Message::default().int(2, 18))
+    Message::default().int(1, 8).bytes(7, graph).bytes(8, onnx::opset("", 18))
 }
 
 /// A graph with the inputs and outputs of a decoder, one product, and these constants.
