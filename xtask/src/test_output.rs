@@ -10,6 +10,8 @@ pub(crate) const ARGUMENTS: &[&str] = &["--show-output"];
 #[derive(Debug, Default)]
 pub(crate) struct TestOutput {
     counts: Counts,
+    /// Test programs that began, less those that said how they ended.
+    unfinished: u64,
     /// Names of ignored tests, with the reason where the test gives one.
     ignored: Vec<String>,
     /// What passing tests wrote after `SKIPPED: `, once each.
@@ -21,10 +23,13 @@ impl TestOutput {
     /// Takes a line in; true if it is to be shown. The output of passing tests is not: it comes for its `SKIPPED: ` lines.
     pub(crate) fn line(&mut self, line: &str) -> bool {
         if let Some(result) = line.strip_prefix("test result: ") {
+            self.unfinished = self.unfinished.saturating_sub(1);
             let counts = counts(result);
             self.counts.passed += counts.passed;
             self.counts.failed += counts.failed;
             self.counts.skipped += counts.skipped;
+        } else if is_beginning(line) {
+            self.unfinished += 1;
         } else if let Some(what) = line.strip_prefix("SKIPPED: ") {
             self.untested.insert(what.to_owned());
         } else if let Some((name, reason)) = ignored(line) {
@@ -45,7 +50,7 @@ impl TestOutput {
     }
 
     /// Adds everything to the report. `outcome` is how cargo ended: a failure without a failed test is one that stopped
-    /// before it could be counted (it did not compile, or its process died).
+    /// before it could be counted (it did not compile). A test program that died counts as a failure of its own.
     pub(crate) fn add_to(self, report: &mut Report, outcome: Result<(), String>) {
         report.counts.passed += self.counts.passed;
         // A skip with a sentence is counted where the sentence is taken in.
@@ -56,8 +61,14 @@ impl TestOutput {
         for what in &self.untested {
             report.skip("not tested here", what);
         }
+        if self.unfinished > 0 {
+            report.fail("cargo test", &format!("{} test programs died; their output is above", self.unfinished));
+            report.counts.failed += self.unfinished - 1;
+        }
         match outcome {
-            Err(why) if self.counts.failed == 0 => report.fail("cargo test", &format!("{why} before its tests could be counted")),
+            Err(why) if self.counts.failed + self.unfinished == 0 => {
+                report.fail("cargo test", &format!("{why} before its tests could be counted"))
+            }
             _ if self.counts.failed > 0 => {
                 report.fail("cargo test", &format!("{} failed; their output is above", self.counts.failed));
                 report.counts.failed += self.counts.failed - 1;
@@ -74,6 +85,12 @@ fn counts(result: &str) -> Counts {
         part.and_then(|number| number.trim().parse().ok()).unwrap_or(0)
     };
     Counts { passed: of("passed"), failed: of("failed"), skipped: of("ignored") }
+}
+
+/// Whether a line is `running 3 tests`, with which a test program begins.
+fn is_beginning(line: &str) -> bool {
+    let count = line.strip_prefix("running ").and_then(|rest| rest.strip_suffix(" tests").or(rest.strip_suffix(" test")));
+    count.is_some_and(|count| count.parse::<u64>().is_ok())
 }
 
 /// Name and reason of `test NAME ... ignored, REASON`.
@@ -117,7 +134,13 @@ mod tests {
                 cargo_ended_well: true,
                 counts: (0, 0, 2),
             },
-            // A test program that dies, or does not compile, has no result line.
+            // A test program that dies has no result line, one that does not compile does not even begin.
+            Case { text: "running 2 tests\n", cargo_ended_well: false, counts: (0, 1, 0) },
+            Case {
+                text: "running 1 test\nrunning 3 tests\ntest result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out",
+                cargo_ended_well: false,
+                counts: (2, 2, 0),
+            },
             Case { text: ok, cargo_ended_well: false, counts: (3, 1, 0) },
             Case { text: "", cargo_ended_well: false, counts: (0, 1, 0) },
         ];
