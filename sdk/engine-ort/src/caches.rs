@@ -127,7 +127,16 @@ impl Caches {
         }
     }
 
-    /// Sets a sequence's length, after a step or where it is undone.
+    /// Takes a sequence back to `len` positions after a step that failed: what was written behind them does not count.
+    pub(crate) fn undo(&mut self, cache: CacheId, len: usize) {
+        self.set_len(cache, len);
+        if len == 0 {
+            let home = self.sequences.get_mut(&cache).and_then(|sequence| sequence.home.take());
+            self.let_go(home);
+        }
+    }
+
+    /// Sets a sequence's length after a step.
     pub(crate) fn set_len(&mut self, cache: CacheId, len: usize) {
         if let Some(sequence) = self.sequences.get_mut(&cache) {
             sequence.len = len;
@@ -202,12 +211,10 @@ impl Caches {
         Ok(Some(id))
     }
 
-    /// The order in which sequences are rows of one block, where they are; else their own.
-    pub(crate) fn order(&self, caches: &mut [CacheId]) {
-        let row = |cache: &CacheId| {
-            self.sequences.get(cache).and_then(|sequence| sequence.home).map_or((0, 0), |home| (home.block, home.row))
-        };
-        caches.sort_by_key(row);
+    /// A block and a row in it, for sorting.
+    pub(crate) fn row(&self, cache: CacheId) -> (u64, usize) {
+        let home = self.sequences.get(&cache).and_then(|sequence| sequence.home);
+        home.map_or((0, 0), |home| (home.block, home.row))
     }
 
     /// A capacity of at least `wanted`, with some room to grow where that can be had; `most` is what will be there after the

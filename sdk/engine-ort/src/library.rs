@@ -296,18 +296,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_library_says_so_and_what_to_do() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("library");
-        assert_eq!(try_load(&file).err(), Some(Refusal::Absent));
-        fs::write(&file, "no library").unwrap();
-        let Err(refusal) = try_load(&file) else { panic!("a text was loaded") };
-        assert!(matches!(refusal, Refusal::Unusable(_)), "{refusal:?}");
-        let looked =
-            vec![(file.clone(), refusal), ("/old".into(), Refusal::TooOld("1.9.0".into())), ("/none".into(), Refusal::Absent)];
+    fn the_message_says_what_was_looked_for_and_what_to_do() {
+        let name = file_name();
+        let looked = vec![
+            ("/models/wren.so".into(), Refusal::Unusable("odd".into())),
+            ("/old".into(), Refusal::TooOld("1.9.0".into())),
+            (Path::new("/one").join(&name), Refusal::Absent),
+            (Path::new("/two").join(&name), Refusal::Absent),
+            (PathBuf::from(&name), Refusal::Absent),
+        ];
         let message = LibraryError { looked }.to_string();
-        for word in [file.to_str().unwrap(), "does not load", "/old is version 1.9.0", "/none", "pip download", VARIABLE] {
+        let places = format!("looked for {name} in /one, /two, /models/wren.so, /old, and where the system's loader looks");
+        for word in ["/models/wren.so does not load: odd", "/old is version 1.9.0", &places, "pip download", VARIABLE] {
             assert!(message.contains(word), "{word}: {message}");
         }
+        assert_eq!(try_load(Path::new("/no/such/library")).err(), Some(Refusal::Absent));
     }
 }

@@ -3,7 +3,7 @@
 use crate::caches::{Caches, budget_bytes};
 use crate::failure::{NAME, backend_error, open_error};
 use crate::head::pick_rows;
-use crate::library::{Loaded, Search, load};
+use crate::library::{Library, Loaded, Search, load};
 use crate::mapped::{MappedSession, SessionOptions, Weight};
 use crate::runner::OrtRunner;
 use crate::signature::{Declared, Signature, Storage};
@@ -77,6 +77,11 @@ impl OrtModel {
         // is a matter of milliseconds.
         model.session(&SessionOptions { threads: 1, optimise: false, prepacked: None, config: &[] }, false)?;
         Ok(model)
+    }
+
+    /// The library that runs it.
+    pub fn library(&self) -> &Library {
+        &self.loaded.library
     }
 
     /// Whether one buffer is past and present; else each step makes new ones.

@@ -82,51 +82,54 @@ impl OrtRunner {
         starts: &[usize],
         cancel: &CancelToken,
     ) -> Result<(), EngineError> {
-        let more = run.tokens.len();
-        let mut members = run.members.clone();
-        let mut caches: Vec<CacheId> = members.iter().map(|place| sequences[*place].cache).collect();
-        self.caches.order(&mut caches);
-        members.sort_by_key(|place| caches.iter().position(|cache| *cache == sequences[*place].cache));
-        let pasts = caches.iter().map(|cache| Ok(self.caches.get(*cache)?.len)).collect::<Result<Vec<_>, EngineError>>()?;
-        let tokens: Vec<&[TokenId]> = members.iter().map(|place| &sequences[*place].tokens[run.tokens.clone()]).collect();
-        let rows = wanted_rows(members.iter().map(|place| &sequences[*place]), &run.tokens);
-
-        let block = self.caches.gather(&caches, more)?;
-        let given_rows = match (self.signature.logit_rows, &self.rows_input) {
-            (LogitRows::Last, _) => 1,
-            (LogitRows::All, Some(_)) => rows.len(),
-            (LogitRows::All, None) => more,
-        };
-        let mut given = self.take_logits([caches.len(), given_rows, self.signature.vocab])?;
         let (signature, rows_input) = (self.signature.clone(), self.rows_input.clone());
+        let more = run.tokens.len();
+        // In the order of their rows, if they are rows of one block already.
+        let mut members = run.members.clone();
+        members.sort_by_key(|place| self.caches.row(sequences[*place].cache));
+        let caches: Vec<CacheId> = members.iter().map(|place| sequences[*place].cache).collect();
+        let pasts = caches.iter().map(|cache| self.cache_len(*cache)).collect::<Result<Vec<_>, _>>()?;
+        let tokens: Vec<&[TokenId]> = members.iter().map(|place| &sequences[*place].tokens[run.tokens.clone()]).collect();
+        let wanted = wanted_rows(members.iter().map(|place| &sequences[*place]), &run.tokens);
+        let rows = match (signature.logit_rows, &rows_input) {
+            (LogitRows::Last, _) => vec![more - 1],
+            (LogitRows::All, Some(_)) => wanted,
+            (LogitRows::All, None) => (0..more).collect(),
+        };
+        let block = self.caches.gather(&caches, more)?;
+        let mut given = self.take_logits([caches.len(), rows.len(), signature.vocab])?;
         let inputs =
             Inputs { signature: &signature, rows_input: rows_input.as_deref(), pasts: &pasts, tokens: &tokens, rows: &rows };
         let outputs = self.run_block(block, &inputs, &mut given, cancel)?;
         for (row, place) in members.iter().enumerate() {
-            let sequence = &sequences[*place];
-            let wanted = sequence.logits.indices(sequence.tokens.len());
-            for (index, position) in wanted.iter().enumerate().filter(|(_, position)| run.tokens.contains(position)) {
-                let inside = position - run.tokens.start;
-                let given_row = match given_rows {
-                    1 => 0,
-                    _ if self.rows_input.is_some() => rows.iter().position(|r| *r == inside).unwrap_or(0),
-                    _ => inside,
-                };
-                copy_logits(
-                    &given,
-                    row * given_rows + given_row,
-                    self.signature.vocab,
-                    &mut self.logits,
-                    starts[*place] + index,
-                )?;
-            }
+            let from = row * rows.len();
+            self.place_logits(&given, from, &rows, &sequences[*place], &run.tokens, starts[*place])?;
         }
-        self.given = Some(given);
+        if rows.len() * caches.len() * signature.vocab * size_of::<f32>() <= KEPT_LOGITS_BYTES {
+            self.given = Some(given);
+        }
         if let Some(tensors) = outputs {
             self.caches.replace(&caches, pasts[0] + more, tensors)?;
         }
-        for (cache, past) in caches.iter().zip(&pasts) {
-            self.caches.set_len(*cache, past + more);
+        caches.iter().zip(&pasts).for_each(|(cache, past)| self.caches.set_len(*cache, past + more));
+        Ok(())
+    }
+
+    /// Copies what a sequence wants of a run's logits: `given` has its `rows` from row `from` on; ours begin at row `start`.
+    fn place_logits(
+        &mut self,
+        given: &DynTensor,
+        from: usize,
+        rows: &[usize],
+        sequence: &SequenceStep<'_>,
+        tokens: &Range<usize>,
+        start: usize,
+    ) -> Result<(), EngineError> {
+        let wanted = sequence.logits.indices(sequence.tokens.len());
+        for (index, position) in wanted.iter().enumerate().filter(|(_, position)| tokens.contains(position)) {
+            if let Ok(row) = rows.binary_search(&(position - tokens.start)) {
+                copy_logits(given, from + row, self.signature.vocab, &mut self.logits, start + index)?;
+            }
         }
         Ok(())
     }
@@ -201,6 +204,9 @@ impl OrtRunner {
         signature.kv.iter().map(|kv| &kv.present).map(present).collect::<Result<_, EngineError>>().map(Some)
     }
 }
+
+/// A tensor for logits that takes more is not kept from one run to the next.
+const KEPT_LOGITS_BYTES: usize = 16 << 20;
 
 /// Which sequences may share a run: those with the same key; `None` is a run of its own.
 fn together(storage: Storage, past: usize, count: usize) -> Option<(usize, usize)> {
@@ -359,8 +365,7 @@ impl Runner for OrtRunner {
         self.logits.resize(rows * self.info.vocab, 0.0);
         let runs = self.plan(sequences)?;
         if let Err(error) = runs.iter().try_for_each(|run| self.run(sequences, run, &starts, cancel)) {
-            // What was written behind these lengths does not count.
-            sequences.iter().zip(lens).for_each(|(s, len)| self.caches.set_len(s.cache, len));
+            sequences.iter().zip(lens).for_each(|(s, len)| self.caches.undo(s.cache, len));
             return Err(error);
         }
         Ok(Logits::new(self.info.vocab, &self.logits))

@@ -105,3 +105,43 @@ fn ask(shared: &Shared) {
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::library::{Search, load};
+
+    /// Options of runs, where the library is here; without one, a line that is counted says so.
+    fn options() -> Option<Arc<RunOptions>> {
+        let library = kinglet_testing::onnxruntime()?;
+        load(&Search { given: Some(library), model: None }).unwrap();
+        Some(Arc::new(RunOptions::new().unwrap()))
+    }
+
+    /// Waits for the thread to let go of its clones or to take hold of them.
+    fn eventually(what: &str, is_so: impl Fn() -> bool) {
+        for _ in 0..2000 {
+            if is_so() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        panic!("not within two seconds: {what}");
+    }
+
+    #[test]
+    fn the_thread_sleeps_without_work_and_wakes_with_it() {
+        let Some(options) = options() else { return };
+        let watch = Watch::start().unwrap();
+        let cancel = CancelToken::default();
+        for _ in 0..2 {
+            eventually("asleep", || watch.shared.state().asleep);
+            let watched = watch.watch(&cancel, &options);
+            assert!(!watch.shared.state().asleep);
+            drop(watched);
+            assert!(watch.shared.state().running.is_none());
+        }
+        drop(watch);
+        assert_eq!(Arc::strong_count(&options), 1, "nothing is held when the watch has ended");
+    }
+}

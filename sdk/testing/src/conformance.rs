@@ -264,6 +264,7 @@ pub fn refusals(model: &dyn Model, options: &RunnerOptions) -> Result<(), String
         return Err("other logits after refusals".into());
     }
     // Six sequences do not fit where two do.
+    let held = runner.kv_bytes();
     let caches = (0..6).map(|_| runner.create_cache().map_err(said)).collect::<Result<Vec<_>, _>>()?;
     let steps: Vec<_> =
         caches.iter().map(|cache| SequenceStep { cache: *cache, tokens: &tokens, logits: LogitsWanted::None }).collect();
@@ -272,6 +273,9 @@ pub fn refusals(model: &dyn Model, options: &RunnerOptions) -> Result<(), String
         other => return Err(format!("six where two fit: {:?}", other.map(|logits| logits.len()))),
     }
     caches.iter().try_for_each(|cache| expect_len(runner, *cache, 0))?;
+    if runner.kv_bytes() != held {
+        return Err(format!("{} bytes of keys and values after a step that found no room, {held} before", runner.kv_bytes()));
+    }
     caches.into_iter().for_each(|cache| runner.release(cache));
     runner.release(cache);
     runner.release(cache);
