@@ -139,6 +139,7 @@ fn try_load(path: &Path) -> Result<Loaded, Refusal> {
     if by_name && std::env::current_exe().is_err() || !by_name && !path.is_file() {
         return Err(Refusal::Absent);
     }
+    crate::telemetry::disable();
     let builder = ort::init_from(path).map_err(|error| match error {
         ort::LoadDynamicError::BadVersion { version_str, .. } => Refusal::TooOld(version_str),
         ort::LoadDynamicError::Dlopen { .. } if by_name => Refusal::Absent,
