@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::{Deref, Range};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytemuck::{AnyBitPattern, NoUninit};
@@ -64,6 +65,14 @@ impl Bytes {
     /// Whether the bytes are part of a mapped file; otherwise they are on the heap.
     pub fn is_mapped(&self) -> bool {
         matches!(self.source, Source::Map(_))
+    }
+
+    /// The file that the bytes are mapped from, and where in it they begin; `None` for bytes on the heap.
+    pub fn place(&self) -> Option<(&Path, usize)> {
+        match &self.source {
+            Source::Map(map) => Some((map.path(), self.range.start)),
+            Source::Heap(_) => None,
+        }
     }
 
     /// Gives memory back that the system can read from the file again: for bytes that are not needed soon. Bytes on the heap

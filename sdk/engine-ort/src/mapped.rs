@@ -18,6 +18,7 @@ use ort::session::builder::{GraphOptimizationLevel, PrepackedWeights, SessionBui
 use ort::session::{IoBinding, RunOptions, Session, SessionOutputs};
 use ort::value::{DynValue, TensorElementType};
 use ort::{AsPointer, Error, ErrorCode};
+use std::path::PathBuf;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
@@ -28,6 +29,9 @@ pub(crate) struct Weight {
     pub(crate) element: TensorElementType,
     pub(crate) dims: Vec<i64>,
     pub(crate) bytes: Bytes,
+    /// The file that they are in, links followed, and where in it they begin.
+    pub(crate) file: PathBuf,
+    pub(crate) offset: usize,
 }
 
 /// How a session is made.
@@ -37,6 +41,9 @@ pub(crate) struct SessionOptions<'a> {
     /// Where weights that were rearranged for the processor are shared; `None`: they are not rearranged.
     pub(crate) prepacked: Option<&'a PrepackedWeights>,
     pub(crate) config: &'a [(&'a str, &'a str)],
+    /// The folder with the files that the graph names; the library looks into them only where it computes with weights while
+    /// it optimises.
+    pub(crate) folder: &'a str,
 }
 
 /// A session and the weights that it reads.
@@ -64,20 +71,22 @@ impl MappedSession {
             .with_inter_threads(1)?
             .with_memory_pattern(false)?
             .with_prepacking(options.prepacked.is_some())?
-            .with_device_allocated_initializers()?;
+            .with_device_allocated_initializers()?
+            .with_config_entry("session.model_external_initializers_file_folder_path", options.folder)?;
         for (key, value) in options.config {
             builder = builder.with_config_entry(key, value)?;
         }
         for weight in weights.iter() {
             let value = Arc::new(tensor_over(weight)?);
-            // Twice: the first has the graph know the elements while it is optimised; with the second, what is rearranged of
-            // them can be shared between sessions.
-            builder = builder.with_external_initializer(&weight.name, value.clone())?.with_initializer(&weight.name, value)?;
+            builder = builder.with_initializer(&weight.name, value)?;
         }
         if let Some(prepacked) = options.prepacked {
             builder = builder.with_prepacked_weights(prepacked)?;
         }
-        Ok(MappedSession { session: builder.commit_from_memory(model)?, _weights: weights })
+        let session = builder.commit_from_memory(model)?;
+        // What was rearranged is not read from the map again, and the rest comes back by itself.
+        weights.iter().for_each(|weight| weight.bytes.release());
+        Ok(MappedSession { session, _weights: weights })
     }
 
     /// # Errors

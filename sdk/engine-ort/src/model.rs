@@ -8,14 +8,14 @@ use crate::mapped::{MappedSession, SessionOptions, Weight};
 use crate::runner::OrtRunner;
 use crate::signature::{Declared, Signature, Storage};
 use crate::watch::Watch;
-use kinglet_bundle::onnx::{DataType, Edits, Graph, SetInt, Tensor};
+use kinglet_bundle::onnx::{DataType, Edits, Graph, Place, SetInt, Tensor};
 use kinglet_bundle::{Bundle, Bytes};
 use kinglet_engine::{EngineError, MemoryEstimate, Model, ModelInfo, Precision, Runner, RunnerOptions, Threads};
 use ort::session::RunOptions;
 use ort::session::builder::PrepackedWeights;
 use ort::value::TensorElementType;
-use std::collections::{BTreeSet, HashSet};
-use std::path::PathBuf;
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// How a model is opened. By default the library is looked for in its usual places.
@@ -33,6 +33,8 @@ pub struct OrtModel {
     /// The content of the graph's own file.
     file: Bytes,
     edits: Edits,
+    /// The folder of the files that the edited graph names.
+    folder: String,
     weights: Arc<[Weight]>,
     /// Weights rearranged for the processor, shared by the sessions of all runners; one for each way to multiply.
     prepacked: Mutex<[Option<PrepackedWeights>; 2]>,
@@ -62,20 +64,29 @@ impl OrtModel {
         let declared =
             Declared { kv_heads: architecture.kv_heads, head_dim: architecture.head_dim, vocab: architecture.vocab_size };
         let signature = Signature::of(&graph, bundle.io(), declared)?;
-        let weights: Arc<[Weight]> = graph.initializers.iter().filter_map(weight).collect();
-        let edits = edits_of(&graph, &signature, &weights);
+        let weights: Vec<Weight> = graph.initializers.iter().filter_map(weight).collect();
+        let folder = folder_of(&weights);
+        let edits = edits_of(&graph, &signature, &weights, &folder);
+        let weights: Arc<[Weight]> = weights.into_iter().filter(|weight| edits.left_out.contains_key(&weight.name)).collect();
+        let folder = folder.to_str().map(str::to_owned).ok_or_else(|| {
+            EngineError::UnsupportedGraph(format!("ONNX Runtime takes no folder whose name is no text: {}", folder.display()))
+        })?;
         let model = OrtModel {
             info: Arc::new(info_of(&graph, bundle, &signature)),
             signature: Arc::new(signature),
             loaded,
             file,
             edits,
+            folder,
             weights,
             prepacked: Mutex::default(),
         };
         // Whether the library has all operators is known when it has made a session; without rearranging and optimising, that
         // is a matter of milliseconds.
-        model.session(&SessionOptions { threads: 1, optimise: false, prepacked: None, config: &[] }, false)?;
+        model.session(
+            &SessionOptions { threads: 1, optimise: false, prepacked: None, config: &[], folder: &model.folder },
+            false,
+        )?;
         Ok(model)
     }
 
@@ -142,8 +153,10 @@ impl Model for OrtModel {
             ("session.x64quantprecision", "1"),
         ];
         let threads = threads(options.threads);
-        let session =
-            self.session(&SessionOptions { threads, optimise: true, prepacked: Some(&prepacked), config: &config }, exact)?;
+        let session = self.session(
+            &SessionOptions { threads, optimise: true, prepacked: Some(&prepacked), config: &config, folder: &self.folder },
+            exact,
+        )?;
         Ok(Box::new(OrtRunner {
             info: self.info.clone(),
             signature: self.signature.clone(),
@@ -159,10 +172,27 @@ impl Model for OrtModel {
     }
 }
 
-/// What the library is to see otherwise than it stands in the file.
-fn edits_of(graph: &Graph, signature: &Signature, weights: &[Weight]) -> Edits {
-    let left_out: HashSet<String> = weights.iter().map(|weight| weight.name.clone()).collect();
-    let rest = graph.initializers.iter().filter(|tensor| !left_out.contains(&tensor.name));
+/// The folder that most weights are in, links followed: the library takes files from one folder alone, and no links that lead out
+/// of it, as those of the cache of Hugging Face's hub do.
+fn folder_of(weights: &[Weight]) -> PathBuf {
+    let mut bytes: HashMap<PathBuf, usize> = HashMap::new();
+    for weight in weights {
+        if let Some(folder) = weight.file.parent() {
+            *bytes.entry(folder.to_owned()).or_default() += weight.bytes.len();
+        }
+    }
+    bytes.into_iter().max_by_key(|(_, bytes)| *bytes).map_or_else(PathBuf::new, |(folder, _)| folder)
+}
+
+/// What the library is to see otherwise than it stands in the file. Weights that are in another folder than the others are
+/// brought into the graph: a copy, where nothing else can be done.
+fn edits_of(graph: &Graph, signature: &Signature, weights: &[Weight], folder: &Path) -> Edits {
+    let place = |weight: &Weight| {
+        let location = weight.file.strip_prefix(folder).ok()?.to_str()?.to_owned();
+        Some((weight.name.clone(), Place { location, offset: weight.offset, length: weight.bytes.len() }))
+    };
+    let left_out: HashMap<String, Place> = weights.iter().filter_map(place).collect();
+    let rest = graph.initializers.iter().filter(|tensor| !left_out.contains_key(&tensor.name));
     let brought_in = rest.map(|tensor| (tensor.name.clone(), tensor.bytes.clone())).collect();
     Edits { brought_in, picks: pick_rows(graph, &signature.logits), left_out, attributes: vec![] }
 }
@@ -193,10 +223,12 @@ fn weight(tensor: &Tensor) -> Option<Weight> {
     if tensor.bytes.len() < LEAST_MAPPED_BYTES {
         return None;
     }
+    let (file, offset) = tensor.bytes.place()?;
+    let file = file.canonicalize().ok()?;
     let aligned = (tensor.bytes.as_ptr() as usize).is_multiple_of(alignment);
     let bytes = if aligned { tensor.bytes.clone() } else { Bytes::copy_of::<u8>(&tensor.bytes) };
     let dims = tensor.dims.iter().map(|dim| i64::try_from(*dim).ok()).collect::<Option<_>>()?;
-    Some(Weight { name: tensor.name.clone(), element, dims, bytes })
+    Some(Weight { name: tensor.name.clone(), element, dims, bytes, file, offset })
 }
 
 fn info_of(graph: &Graph, bundle: &Bundle, signature: &Signature) -> ModelInfo {

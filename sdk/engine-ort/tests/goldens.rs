@@ -84,6 +84,28 @@ fn a_changed_weight_is_noticed() {
     assert!(conformance::agreement(&golden, &open(&golden).unwrap(), &conformance::options(true)).is_err());
 }
 
+/// As the cache of Hugging Face's hub keeps a model: links to files elsewhere, by other names.
+#[cfg(unix)]
+#[test]
+fn a_model_of_links_gives_the_references_logits() {
+    let folder = tempfile::tempdir().unwrap();
+    let (blobs, snapshot) = (folder.path().join("blobs"), folder.path().join("snapshot"));
+    for name in ["llama/genai", "llama/optimum"] {
+        let Some(mut golden) = named(name) else { return };
+        std::fs::create_dir_all(&blobs).unwrap();
+        std::fs::create_dir_all(&snapshot).unwrap();
+        for (number, entry) in std::fs::read_dir(&golden.folder).unwrap().enumerate() {
+            let (entry, blob) = (entry.unwrap(), blobs.join(number.to_string()));
+            std::fs::copy(entry.path(), &blob).unwrap();
+            std::os::unix::fs::symlink(&blob, snapshot.join(entry.file_name())).unwrap();
+        }
+        golden.folder.clone_from(&snapshot);
+        conformance::agreement(&golden, &open(&golden).unwrap(), &conformance::options(true)).unwrap();
+        std::fs::remove_dir_all(&blobs).unwrap();
+        std::fs::remove_dir_all(&snapshot).unwrap();
+    }
+}
+
 #[test]
 fn another_models_cache_is_refused() {
     let (Some(one), Some(other)) = (named("qwen2/genai"), named("phi3/genai")) else { return };

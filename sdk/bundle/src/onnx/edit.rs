@@ -1,6 +1,6 @@
 //! A model's file with a few things changed and everything else byte for byte as it was.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::error::OnnxError;
 use super::wire::{Message, put_bytes, put_int, put_message};
@@ -9,15 +9,25 @@ use crate::Bytes;
 /// What to change. Changes are for the graph itself; graphs inside attributes (`If`, `Loop`) stay as they are.
 #[derive(Debug, Clone, Default)]
 pub struct Edits {
-    /// Initializers whose elements are left out: the file then says that they are kept elsewhere, at
-    /// [`ELSEWHERE`](Edits::ELSEWHERE), and whoever reads it is given them by other means.
-    pub left_out: HashSet<String>,
+    /// Initializers whose elements are left out: the file then says that they are in another file, and where.
+    pub left_out: HashMap<String, Place>,
     /// The elements of initializers that the file keeps in other files: they are put into the file itself.
     pub brought_in: HashMap<String, Bytes>,
     /// Integer attributes that are set in every node of a type.
     pub attributes: Vec<SetInt>,
     /// Nodes that are put before another.
     pub picks: Option<PickRows>,
+}
+
+/// Where elements are that are not in the file itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The other file, as the reader of this one is to find it.
+    pub location: String,
+    /// Where in it they begin.
+    pub offset: usize,
+    /// How many bytes they are.
+    pub length: usize,
 }
 
 /// An integer attribute, set in every node of an operator's type: changed where the node has it, added where not.
@@ -44,9 +54,6 @@ pub struct PickRows {
 }
 
 impl Edits {
-    /// The location that initializers without elements name.
-    pub const ELSEWHERE: &str = "kept-elsewhere";
-
     /// The changed file; `model` is the content of a `.onnx` file.
     ///
     /// # Errors
@@ -142,11 +149,14 @@ impl Edits {
                 _ => {}
             }
         }
-        if self.left_out.contains(&name) {
-            let mut location = Vec::new();
-            put_bytes(&mut location, 1, b"location");
-            put_bytes(&mut location, 2, Self::ELSEWHERE.as_bytes());
-            put_message(&mut out, 13, &location);
+        if let Some(Place { location, offset, length }) = self.left_out.get(&name) {
+            let facts = [("location", location.clone()), ("offset", offset.to_string()), ("length", length.to_string())];
+            for (key, value) in facts {
+                let mut entry = Vec::new();
+                put_bytes(&mut entry, 1, key.as_bytes());
+                put_bytes(&mut entry, 2, value.as_bytes());
+                put_message(&mut out, 13, &entry);
+            }
             put_int(&mut out, 14, 1);
             return Ok(Some(out));
         }

@@ -18,7 +18,7 @@ mod tensor;
 mod wire;
 
 pub use data_type::DataType;
-pub use edit::{Edits, PickRows, SetInt};
+pub use edit::{Edits, PickRows, Place, SetInt};
 pub use error::{Damage, OnnxError, TensorProblem};
 pub use graph::{Attribute, AttributeValue, Dim, Graph, Node, OpSet, ValueInfo};
 pub use read::Parts;

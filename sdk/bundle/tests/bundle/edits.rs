@@ -1,9 +1,9 @@
 //! A graph's file with changes: what was asked for changes, nothing else does, and damage is an error.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::Path;
 
-use kinglet_bundle::onnx::{Edits, Graph, Node, PickRows, SetInt};
+use kinglet_bundle::onnx::{Edits, Graph, Node, PickRows, Place, SetInt};
 use kinglet_bundle::{Bundle, Bytes, OpenOptions};
 
 /// A graph that keeps its weights in another file.
@@ -57,12 +57,28 @@ fn weights_are_brought_into_the_file() {
 fn a_weight_that_is_left_out_is_looked_for_elsewhere() {
     let (bundle, graph) = open();
     let largest = graph.initializers.iter().max_by_key(|tensor| tensor.bytes.len()).unwrap();
-    let edits = Edits { left_out: HashSet::from([largest.name.clone()]), ..whole(&graph) };
-    let other = Bytes::copy_of(&vec![7u8; largest.bytes.len()]);
-    let read = read(&edits, &bundle.graph_file().unwrap(), HashMap::from([(Edits::ELSEWHERE.to_owned(), other.clone())]));
+    let length = largest.bytes.len();
+    let place = Place { location: "other".into(), offset: 12, length };
+    let edits = Edits { left_out: HashMap::from([(largest.name.clone(), place)]), ..whole(&graph) };
+    let file = Bytes::copy_of(&(0..length + 20).map(|i| i as u8).collect::<Vec<_>>());
+    let other = file.slice(12..12 + length).unwrap();
+    let read = read(&edits, &bundle.graph_file().unwrap(), HashMap::from([("other".to_owned(), file.clone())]));
     for (got, want) in weights(&read).into_iter().zip(weights(&graph)) {
         assert!(if got.0 == largest.name { got == (want.0, want.1, &other[..]) } else { got == want }, "{}", got.0);
     }
+}
+
+#[test]
+fn bytes_say_where_in_which_file_they_are() {
+    let (bundle, graph) = open();
+    let files: Vec<_> = bundle.weight_files().iter().map(|file| file.path.as_path()).collect();
+    for tensor in &graph.initializers {
+        let Some((path, start)) = tensor.bytes.place() else { continue };
+        assert!(files.contains(&path));
+        assert!(std::fs::read(path).unwrap()[start..start + tensor.bytes.len()] == tensor.bytes[..], "{}", tensor.name);
+    }
+    assert!(graph.initializers.iter().any(|tensor| tensor.bytes.place().is_some()));
+    assert!(Bytes::copy_of(&[1u8]).place().is_none());
 }
 
 #[test]
