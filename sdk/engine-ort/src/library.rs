@@ -61,26 +61,32 @@ impl Display for LibraryError {
                 Refusal::Absent => {}
             }
         }
-        let name = file_name();
-        write!(f, "looked for {name}")?;
-        let elsewhere: Vec<&Path> = self.looked.iter().map(|(path, _)| path.as_path()).collect();
-        let (folders, others): (Vec<&Path>, Vec<&Path>) =
-            elsewhere.into_iter().partition(|path| path.file_name().is_some_and(|last| *last == *name) && !is_bare(path));
-        for (place, folder) in folders.iter().filter_map(|path| path.parent()).enumerate() {
-            write!(f, "{} {}", if place == 0 { " in" } else { "," }, folder.display())?;
-        }
-        for path in others.iter().filter(|path| !is_bare(path)) {
-            write!(f, ", {}", path.display())?;
-        }
-        if others.iter().any(|path| is_bare(path)) {
-            f.write_str(", and where the system's loader looks")?;
-        }
+        self.places(f)?;
         write!(
             f,
             "); take it out of the wheel `onnxruntime` of PyPI (`pip download onnxruntime`, onnxruntime/capi/{}) or, in a \
              checkout of Kinglet, run `cargo xtask onnxruntime`, and name the file in {VARIABLE}",
             file_name()
         )
+    }
+}
+
+impl LibraryError {
+    /// What was looked for: a file that was named, or the folders that have it by its usual name, and the rest.
+    fn places(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if let [(path, _)] = &self.looked[..] {
+            return write!(f, "looked for {}", path.display());
+        }
+        let name = file_name();
+        write!(f, "looked for {name}")?;
+        let (bare, files): (Vec<&Path>, Vec<&Path>) =
+            self.looked.iter().map(|(path, _)| path.as_path()).partition(|path| is_bare(path));
+        for (place, path) in files.into_iter().enumerate() {
+            let usual = path.file_name().is_some_and(|last| *last == *name);
+            let shown = path.parent().filter(|_| usual).unwrap_or(path);
+            write!(f, "{} {}", if place == 0 { " in" } else { "," }, shown.display())?;
+        }
+        if bare.is_empty() { Ok(()) } else { f.write_str(", and where the system's loader looks") }
     }
 }
 
@@ -307,7 +313,7 @@ mod tests {
             (PathBuf::from(&name), Refusal::Absent),
         ];
         let message = LibraryError { looked }.to_string();
-        let places = format!("looked for {name} in /one, /two, /models/wren.so, /old, and where the system's loader looks");
+        let places = format!("looked for {name} in /models/wren.so, /old, /one, /two, and where the system's loader looks");
         for word in ["/models/wren.so does not load: odd", "/old is version 1.9.0", &places, "pip download", VARIABLE] {
             assert!(message.contains(word), "{word}: {message}");
         }
