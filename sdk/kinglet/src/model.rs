@@ -2,16 +2,16 @@
 
 use crate::budget::{Fit, Room, fit};
 use crate::builder::Settings;
+use crate::engines::{self, Chosen};
 use crate::lazy::Lazy;
 use crate::prefix::Prefixes;
 use crate::replies::read_extras;
 use crate::text::Text;
 use crate::{Bytes, CancelHandle, Error};
 use kinglet_bundle::Bundle;
-use kinglet_engine::{MemoryEstimate, Model as _, RunnerOptions};
+use kinglet_engine::{MemoryEstimate, RunnerOptions};
 use kinglet_generate::{Generator, GeneratorOptions, SamplingOptions};
 use kinglet_tasks::{ModelExtras, SmartReplier};
-use kinglet_tract::TractModel;
 use std::sync::Arc;
 
 /// An opened model. Clones are the same one, and it may be used from several threads: they take turns step by step.
@@ -21,7 +21,7 @@ pub struct Model(pub(crate) Arc<Opened>);
 /// What the clones share.
 pub(crate) struct Opened {
     pub(crate) bundle: Bundle,
-    pub(crate) engine: TractModel,
+    pub(crate) engine: Chosen,
     pub(crate) settings: Settings,
     pub(crate) fit: Fit,
     pub(crate) generator: Generator,
@@ -34,16 +34,16 @@ pub(crate) struct Opened {
 
 impl Model {
     pub(crate) fn open(bundle: Bundle, settings: &Settings) -> Result<Model, Error> {
-        let engine = TractModel::open(&bundle, &Default::default())?;
-        let fit = fit_of(&engine, settings)?;
+        let engine = engines::open(&bundle, settings)?;
+        let fit = fit_of(&*engine.model, settings)?;
         if let Some(reduced) = &fit.reduced {
             log::info!("{reduced}");
         }
         let extras = read_extras(&bundle)?;
         let options = runner_options(fit.room, settings);
-        let runner = engine.runner(&options)?;
+        let runner = engine.model.runner(&options)?;
         let generator = Generator::new(runner, generator_options(&bundle, &extras, settings)?)?;
-        let prefixes = settings.prefix_cache.as_ref().map(|cache| Prefixes::new(cache, &bundle, engine.info(), &options));
+        let prefixes = settings.prefix_cache.as_ref().map(|cache| Prefixes::new(cache, &bundle, &engine, &options));
         let (sampling, settings) = (recommended_sampling(&bundle), settings.clone());
         let (text, replier) = (Lazy::new(), Lazy::new());
         Ok(Model(Arc::new(Opened { bundle, engine, settings, fit, generator, sampling, extras, prefixes, text, replier })))
@@ -102,7 +102,7 @@ pub(crate) fn runner_options(room: Room, settings: &Settings) -> RunnerOptions {
 }
 
 /// The room that a model gets under `settings`.
-pub(crate) fn fit_of(engine: &TractModel, settings: &Settings) -> Result<Fit, Error> {
+pub(crate) fn fit_of(engine: &dyn kinglet_engine::Model, settings: &Settings) -> Result<Fit, Error> {
     let asked = settings.context.unwrap_or(RunnerOptions::default().context);
     let wanted = Room { context: asked.min(engine.info().max_context), sequences: settings.parallel };
     let estimate = |room: Room| -> MemoryEstimate { engine.memory_estimate(&runner_options(room, settings)) };
