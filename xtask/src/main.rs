@@ -13,6 +13,7 @@ mod date;
 mod deny;
 mod goldens;
 mod machine;
+mod onnxruntime;
 mod process;
 mod report;
 mod rust;
@@ -41,6 +42,8 @@ enum Verb {
     Arm64(arm64::Arguments),
     /// Check licences, banned crates and sources of the dependencies; installs cargo-deny outside the repository
     Deny(deny::Arguments),
+    /// Fetch the ONNX Runtime library that the tests use, into the user's cache, and print its path
+    Onnxruntime,
     /// Make the committed golden models and their reference outputs anew; needs Python
     Goldens(goldens::Arguments),
     /// Measure a model and append a dated line to benches/history, or compare with the peers of a kit
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Verb::Rust => rust::run(&mut report),
         Verb::Arm64(arguments) => arm64::run(&arguments, &mut report),
         Verb::Deny(arguments) => deny::run(&arguments, &mut report),
+        Verb::Onnxruntime => onnxruntime::run(&mut report),
         Verb::Goldens(arguments) => goldens::run(&arguments, &mut report),
         Verb::Bench(arguments) => bench::run(&arguments, &mut report),
         Verb::Shape(arguments) => shape::run(&arguments, &mut report),

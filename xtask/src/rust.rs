@@ -1,5 +1,6 @@
 //! `cargo xtask rust`: format, lints, tests.
 
+use crate::onnxruntime;
 use crate::process::{cargo, listen, program, stream, works};
 use crate::report::Report;
 use crate::test_output::{ARGUMENTS, TestOutput};
@@ -28,7 +29,14 @@ fn with_component(report: &mut Report, component: &str, probe: &[&str], check: &
 /// Unit tests, integration tests and doctests of every crate; a failing test program does not stop the others.
 fn tests(report: &mut Report) {
     let mut output = TestOutput::default();
-    let outcome = listen(cargo(&["test", "--workspace", "--no-fail-fast", "--"]).args(ARGUMENTS), |line| {
+    let mut test = cargo(&["test", "--workspace", "--no-fail-fast", "--"]);
+    test.args(ARGUMENTS);
+    match onnxruntime::library() {
+        Ok(library) => _ = test.env(onnxruntime::VARIABLE, library),
+        // A library that the caller named is used as it is; without any, the tests that need it say so and are counted.
+        Err(why) => report.note(&format!("ONNX Runtime's library was not fetched: {why}")),
+    }
+    let outcome = listen(&mut test, |line| {
         if output.line(line) {
             println!("{line}");
         }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::bytes::Bytes;
 use crate::config::{Architecture, ConfigFiles, GenerationDefaults};
 use crate::error::{BundleError, FileError};
 use crate::fingerprint::Fingerprint;
@@ -130,6 +131,15 @@ impl Bundle {
     pub fn graph(&self) -> Result<Graph, BundleError> {
         self.check_files()?;
         read(&self.variant().file, &mut self.weights.clone())
+    }
+
+    /// The content of the graph's own file, mapped.
+    ///
+    /// # Errors
+    /// The file has become shorter since the folder was opened.
+    pub fn graph_file(&self) -> Result<Bytes, BundleError> {
+        self.check_files()?;
+        Ok(self.weights.model())
     }
 
     /// The files that the weights are in, the graph's own first.

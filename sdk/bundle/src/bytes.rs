@@ -76,6 +76,14 @@ impl Bytes {
         matches!(self.source, Source::Map(_))
     }
 
+    /// The file that the bytes are mapped from, and where in it they begin; `None` for bytes on the heap.
+    pub fn place(&self) -> Option<(&Path, usize)> {
+        match &self.source {
+            Source::Map(map) => Some((map.path(), self.range.start)),
+            Source::Heap(_) => None,
+        }
+    }
+
     /// Gives memory back that the system can read from the file again: for bytes that are not needed soon. Bytes on the heap
     /// stay.
     pub fn release(&self) {

@@ -91,11 +91,11 @@ pub(crate) struct Common {
 /// The engines that may be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Engine {
-    /// The best one that is there
+    /// The first that runs the model: the embedded one, then ONNX Runtime
     Auto,
     /// The embedded one
     Tract,
-    /// ONNX Runtime
+    /// ONNX Runtime, whose library is looked for: ORT_DYLIB_PATH, beside the model's folder, beside the binary, the system
     Ort,
 }
 

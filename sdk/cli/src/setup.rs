@@ -21,9 +21,16 @@ pub(crate) fn start_logging(common: &Common) {
     };
     let mut logger = env_logger::Builder::new();
     logger.filter_level(LevelFilter::Warn.min(level));
-    for room in
-        ["kinglet", "kinglet_bundle", "kinglet_text", "kinglet_tract", "kinglet_generate", "kinglet_tasks", "kinglet_kernels"]
-    {
+    for room in [
+        "kinglet",
+        "kinglet_bundle",
+        "kinglet_text",
+        "kinglet_tract",
+        "kinglet_generate",
+        "kinglet_tasks",
+        "kinglet_kernels",
+        "kinglet_ort",
+    ] {
         logger.filter_module(room, level);
     }
     logger.format(|line, record| writeln!(line, "{}: {}", record.level().as_str().to_lowercase(), record.args()));

@@ -6,7 +6,7 @@ use kinglet_engine::{
     CacheId, CancelToken, EngineError, LogitsWanted, Model, Runner, RunnerOptions, SavedCacheError, SequenceStep, Threads,
     TokenId,
 };
-use kinglet_testing::{GoldenModel, golden_models};
+use kinglet_testing::{GoldenModel, conformance, golden_models};
 use kinglet_tract::{OpenOptions, TractModel};
 
 fn open(golden: &GoldenModel) -> TractModel {
@@ -40,23 +40,10 @@ fn saved(runner: &mut dyn Runner, tokens: &[TokenId]) -> Vec<u8> {
 
 #[test]
 fn every_golden_model_goes_on_from_a_restored_cache_bit_for_bit() {
-    for golden in golden_models().unwrap() {
-        let model = open(&golden);
-        let all = tokens(&model, 90);
-        for prefix in [1, 32, 67] {
-            let mut here = runner(&model);
-            let computed = here.create_cache().unwrap();
-            feed(&mut *here, computed, &all);
-            let mut bytes = vec![];
-            here.save(computed, prefix, &mut bytes).unwrap();
-            here.truncate(computed, prefix).unwrap();
-            let expected = feed(&mut *here, computed, &all[prefix..]);
-            let mut there = runner(&model);
-            let restored = there.restore(&mut bytes.as_slice()).unwrap();
-            assert_eq!(there.cache_len(restored).unwrap(), prefix);
-            assert!(feed(&mut *there, restored, &all[prefix..]) == expected, "{} after {prefix} tokens", golden.name);
-        }
-    }
+    let failures = conformance::over(&golden_models().unwrap(), |golden| {
+        conformance::restoring(&open(golden), &conformance::options(false), &[1, 32, 67]).map(|()| "restored".into())
+    });
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
 #[test]

@@ -61,6 +61,14 @@ pub enum EngineError {
     /// A cache or prepared weights could not be saved to, or restored from, where the caller wanted it.
     #[error("a cache or prepared weights could not be saved or restored ({0}); check the disk")]
     Storage(#[source] io::Error),
+    /// The engine's own library is not on this machine; the cause says what was looked for and how to get it.
+    #[error("the engine `{engine}` cannot run here: {source}")]
+    NoLibrary {
+        /// Name of the engine.
+        engine: &'static str,
+        /// What was looked for.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The [`CancelToken`](crate::CancelToken) was raised.
     #[error("cancelled")]
     Cancelled,

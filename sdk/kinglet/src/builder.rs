@@ -11,18 +11,18 @@ use std::sync::{Arc, OnceLock};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Engine {
-    /// The best one that is there.
+    /// The first that runs the model: the embedded one, then ONNX Runtime.
     #[default]
     Auto,
     /// The embedded one: Kinglet's kernels, run by tract.
     Tract,
-    /// ONNX Runtime.
+    /// ONNX Runtime, whose library is looked for when it is first needed; with the feature `ort`.
     Ort,
 }
 
 impl Engine {
     /// The engines that this build can run, by their names.
-    pub const AVAILABLE: &'static [&'static str] = &["tract"];
+    pub const AVAILABLE: &'static [&'static str] = if cfg!(feature = "ort") { &["tract", "ort"] } else { &["tract"] };
 }
 
 /// How models are opened.
@@ -35,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) context: Option<usize>,
     pub(crate) parallel: usize,
     pub(crate) engine: Engine,
+    /// The library of ONNX Runtime, where the caller knows it.
+    pub(crate) onnxruntime: Option<PathBuf>,
     pub(crate) variant: Option<String>,
     pub(crate) exact: bool,
     pub(crate) weights: WeightStorage,
@@ -80,6 +82,7 @@ impl Default for Builder {
             context: None,
             parallel: 8,
             engine: Engine::Auto,
+            onnxruntime: None,
             variant: None,
             exact: false,
             weights: WeightStorage::Auto,
@@ -119,9 +122,17 @@ impl Builder {
         self
     }
 
-    /// The engine; the default is the best one that is there.
+    /// The engine; by default the first that runs the model, the embedded one before ONNX Runtime. A model keeps the engine that
+    /// opened it.
     pub fn engine(mut self, engine: Engine) -> Builder {
         self.settings.engine = engine;
+        self
+    }
+
+    /// The library of ONNX Runtime, for an application that brings its own. Otherwise it is looked for: as `ORT_DYLIB_PATH` says,
+    /// beside the model's folder, beside the executable, and where the system keeps libraries. A process loads one only.
+    pub fn onnxruntime(mut self, library: impl Into<PathBuf>) -> Builder {
+        self.settings.onnxruntime = Some(library.into());
         self
     }
 
@@ -184,7 +195,7 @@ impl Builder {
         if let Some((what, _)) = zeros.iter().find(|(_, zero)| *zero) {
             return Err(Error::invalid(format!("the {what} is 0; it must be at least 1")));
         }
-        if engine == Engine::Ort {
+        if engine == Engine::Ort && !Engine::AVAILABLE.contains(&engine.name()) {
             let message =
                 "the engine `ort` (ONNX Runtime) is not part of this build; use `tract`, or `auto` for the best there is";
             return Err(Error::unsupported(message));
@@ -258,8 +269,13 @@ mod tests {
             let error = builder.build().unwrap_err();
             assert!(matches!(error, Error::InvalidRequest(_)) && error.to_string().contains(word), "{error}");
         }
-        let error = Kinglet::builder().engine(Engine::Ort).build().unwrap_err();
-        assert!(matches!(error, Error::Unsupported(_)) && error.to_string().contains("tract"), "{error}");
+        match Kinglet::builder().engine(Engine::Ort).build() {
+            Ok(_) => assert!(cfg!(feature = "ort")),
+            Err(error) => {
+                assert!(!cfg!(feature = "ort"));
+                assert!(matches!(error, Error::Unsupported(_)) && error.to_string().contains("tract"), "{error}");
+            }
+        }
         assert!(Kinglet::builder().engine(Engine::Tract).build().is_ok());
     }
 }

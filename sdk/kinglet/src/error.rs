@@ -86,7 +86,7 @@ impl From<EngineError> for Error {
     fn from(error: EngineError) -> Error {
         use EngineError as E;
         match error {
-            E::UnsupportedNode { .. } | E::UnsupportedGraph(_) => Error::Unsupported(error.into()),
+            E::UnsupportedNode { .. } | E::UnsupportedGraph(_) | E::NoLibrary { .. } => Error::Unsupported(error.into()),
             E::BadModel(_) => Error::BadModel(error.into()),
             E::TokenOutOfRange { .. } | E::ContextFull { .. } | E::InvalidRequest(_) => Error::InvalidRequest(error.into()),
             E::CacheFull { budget_bytes } => {

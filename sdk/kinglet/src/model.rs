@@ -2,6 +2,7 @@
 
 use crate::budget::{Fit, Room, fit};
 use crate::builder::Settings;
+use crate::engines::{self, Chosen};
 use crate::lazy::Lazy;
 use crate::prefix::Prefixes;
 use crate::prepared::PreparedWeights;
@@ -9,10 +10,9 @@ use crate::replies::read_extras;
 use crate::text::Text;
 use crate::{Bytes, CancelHandle, Error};
 use kinglet_bundle::Bundle;
-use kinglet_engine::{MemoryEstimate, Model as _, RunnerOptions, Threads, WeightStorage};
+use kinglet_engine::{MemoryEstimate, RunnerOptions, Threads, WeightStorage};
 use kinglet_generate::{Generator, GeneratorOptions, SamplingOptions};
 use kinglet_tasks::{ModelExtras, SmartReplier};
-use kinglet_tract::TractModel;
 use std::sync::Arc;
 
 /// An opened model. Clones are the same one, and it may be used from several threads: they take turns step by step.
@@ -22,7 +22,7 @@ pub struct Model(pub(crate) Arc<Opened>);
 /// What the clones share.
 pub(crate) struct Opened {
     pub(crate) bundle: Bundle,
-    pub(crate) engine: TractModel,
+    pub(crate) engine: Chosen,
     pub(crate) settings: Settings,
     pub(crate) fit: Fit,
     pub(crate) generator: Generator,
@@ -37,17 +37,17 @@ pub(crate) struct Opened {
 
 impl Model {
     pub(crate) fn open(bundle: Bundle, settings: &Settings) -> Result<Model, Error> {
-        let engine = TractModel::open(&bundle, &Default::default())?;
-        let prepared = prepared_weights(&bundle, &engine, settings);
-        let fit = fit_of(&engine, settings)?;
+        let engine = engines::open(&bundle, settings)?;
+        let prepared = prepared_weights(&bundle, &*engine.model, settings);
+        let fit = fit_of(&*engine.model, settings)?;
         if let Some(reduced) = &fit.reduced {
             log::info!("{reduced}");
         }
         let extras = read_extras(&bundle)?;
         let options = RunnerOptions { threads: Threads::Exactly(settings.thread_count()), ..runner_options(fit.room, settings) };
-        let runner = engine.runner(&options)?;
+        let runner = engine.model.runner(&options)?;
         let generator = Generator::new(runner, generator_options(&bundle, &extras, settings)?)?;
-        let prefixes = settings.prefix_cache.as_ref().map(|cache| Prefixes::new(cache, &bundle, engine.info(), &options));
+        let prefixes = settings.prefix_cache.as_ref().map(|cache| Prefixes::new(cache, &bundle, &engine, &options));
         let (sampling, settings) = (recommended_sampling(&bundle), settings.clone());
         let (text, replier) = (Lazy::new(), Lazy::new());
         Ok(Model(Arc::new(Opened {
@@ -73,7 +73,7 @@ impl Model {
     /// [`Error::Storage`] where the weights are prepared but [could not be saved](crate::Builder::prepared_weights).
     pub fn prepare(&self, cancel: &CancelHandle, mut progress: impl FnMut(f32)) -> Result<(), Error> {
         self.0.generator.prepare(&cancel.0, &mut progress)?;
-        self.0.prepared.as_ref().map_or(Ok(()), |prepared| prepared.save(&self.0.engine))
+        self.0.prepared.as_ref().map_or(Ok(()), |prepared| prepared.save(&*self.0.engine.model))
     }
 
     /// Positions that one conversation may hold.
@@ -109,7 +109,7 @@ impl std::fmt::Debug for Model {
 }
 
 /// The place of prepared weights, if the settings name one that they can be used from; those that are there are used.
-fn prepared_weights(bundle: &Bundle, engine: &TractModel, settings: &Settings) -> Option<PreparedWeights> {
+fn prepared_weights(bundle: &Bundle, engine: &dyn kinglet_engine::Model, settings: &Settings) -> Option<PreparedWeights> {
     let folder = settings.prepared_weights.as_ref().filter(|_| settings.weights == WeightStorage::Auto && !settings.exact)?;
     let prepared = PreparedWeights::new(folder, bundle, engine.info());
     prepared.recall(engine);
@@ -128,7 +128,7 @@ pub(crate) fn runner_options(room: Room, settings: &Settings) -> RunnerOptions {
 }
 
 /// The room that a model gets under `settings`.
-pub(crate) fn fit_of(engine: &TractModel, settings: &Settings) -> Result<Fit, Error> {
+pub(crate) fn fit_of(engine: &dyn kinglet_engine::Model, settings: &Settings) -> Result<Fit, Error> {
     let asked = settings.context.unwrap_or(RunnerOptions::default().context);
     let wanted = Room { context: asked.min(engine.info().max_context), sequences: settings.parallel };
     let estimate = |room: Room| -> MemoryEstimate { engine.memory_estimate(&runner_options(room, settings)) };

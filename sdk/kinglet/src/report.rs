@@ -2,15 +2,15 @@
 
 use crate::budget::Fit;
 use crate::builder::Settings;
+use crate::engines::{self, Chosen, EngineRefusal};
 use crate::model::fit_of;
 use crate::parameters::parameters;
 use crate::replies::read_extras;
 use crate::text::Text;
 use crate::{Bytes, Error, Model};
 use kinglet_bundle::{Architecture, Bundle, Variant};
-use kinglet_engine::{MemoryEstimate, Model as _, ModelInfo, Threads};
+use kinglet_engine::{MemoryEstimate, Threads};
 use kinglet_tasks::{ModelExtras, ReplyFormat};
-use kinglet_tract::TractModel;
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -106,6 +106,8 @@ pub struct EngineReport {
     pub parallel: usize,
     /// Why that is less than was asked for, in one sentence.
     pub reduced: Option<String>,
+    /// The engines that were asked before this one, and why they do not run the model.
+    pub refused: Vec<EngineRefusal>,
     /// What it takes.
     pub memory: MemoryReport,
 }
@@ -154,15 +156,15 @@ impl Model {
     /// [`Error::BadModel`] where its files have changed since it was opened.
     pub fn report(&self) -> Result<ModelReport, Error> {
         let text = TextReport::new(self.text().as_deref());
-        let engine = EngineReport::new(self.0.engine.info(), &self.0.fit, &self.0.settings);
+        let engine = EngineReport::new(&self.0.engine, &self.0.fit, &self.0.settings);
         report(&self.0.bundle, Ok(engine), text, &self.0.extras)
     }
 }
 
 /// The report of a bundle that may or may not run.
 pub(crate) fn inspect(bundle: Bundle, settings: &Settings) -> Result<ModelReport, Error> {
-    let engine = TractModel::open(&bundle, &Default::default()).map_err(Error::from);
-    let engine = engine.and_then(|engine| Ok(EngineReport::new(engine.info(), &fit_of(&engine, settings)?, settings)));
+    let engine = engines::open(&bundle, settings);
+    let engine = engine.and_then(|engine| Ok(EngineReport::new(&engine, &fit_of(&*engine.model, settings)?, settings)));
     let text = TextReport::new(Text::read(&bundle).as_ref());
     report(&bundle, engine, text, &read_extras(&bundle)?)
 }
@@ -227,7 +229,8 @@ impl ArchitectureReport {
 }
 
 impl EngineReport {
-    fn new(info: &ModelInfo, fit: &Fit, settings: &Settings) -> EngineReport {
+    fn new(engine: &Chosen, fit: &Fit, settings: &Settings) -> EngineReport {
+        let info = engine.model.info();
         EngineReport {
             name: info.engine,
             precision: info.precision.to_string(),
@@ -240,6 +243,7 @@ impl EngineReport {
             context: fit.room.context,
             parallel: fit.room.sequences,
             reduced: fit.reduced.clone(),
+            refused: engine.refused.clone(),
             memory: fit.estimate.into(),
         }
     }

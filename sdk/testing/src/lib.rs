@@ -1,16 +1,21 @@
 //! Fixtures, oracles and comparators for the tests of the other crates.
 //!
-//! Knows: where the committed goldens lie and what they say; how two rows of logits are compared; how a model folder of any shape
-//! is written with random weights. Must not know: engines.
+//! Knows: where the committed goldens lie and what they say; how two rows of logits are compared; what every engine is held to
+//! (the contract of kinglet-engine); how a model folder of any shape is written with random weights. Must not know: which engines
+//! exist.
 #![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, reason = "what the checks find belongs in the log of a test")]
 
 mod compare;
+pub mod conformance;
 mod golden;
+mod library;
 pub mod onnx;
 mod product;
 mod shape;
 
 pub use compare::{Difference, argmax, compare};
 pub use golden::{Golden, GoldenError, GoldenModel, GoldenPrompt, Rounding, golden_models, repository};
+pub use library::onnxruntime;
 pub use product::{GoldenProduct, ZeroPoints, golden_products};
 pub use shape::{Family, Layer, Rope, Shape, ShapeError, Stretched};

@@ -4,9 +4,12 @@
 //! data become ranges of the mapped files ([`Bytes`](crate::Bytes)). Fields that are not needed (documentation, value
 //! shapes inside the graph, metadata, training information) are skipped.
 //!
+//! [`Edits`] gives such a file again with a few things changed, for engines that read the file themselves.
+//!
 //! Source of field numbers and type codes: `onnx.proto` of ONNX 1.23 (IR version 14).
 
 mod data_type;
+mod edit;
 mod error;
 mod graph;
 mod read;
@@ -15,6 +18,7 @@ mod tensor;
 mod wire;
 
 pub use data_type::DataType;
+pub use edit::{Edits, PickRows, Place, SetInt};
 pub use error::{Damage, OnnxError, TensorProblem};
 pub use graph::{Attribute, AttributeValue, Dim, Graph, Node, OpSet, ValueInfo};
 pub use read::Parts;

@@ -1,4 +1,4 @@
-//! The protobuf wire format: fields of a message, one after the other, borrowed from the file.
+//! The protobuf wire format: fields of a message, one after the other, borrowed from the file; and single fields, written.
 //!
 //! Source: "Encoding" in the Protocol Buffers documentation. Groups (wire types 3 and 4) do not occur in ONNX and are
 //! refused, so no field contains another without a length, and nothing here recurses.
@@ -8,6 +8,7 @@ use std::ops::Range;
 use super::error::{Damage, OnnxError};
 
 /// A walk over the fields of one message.
+#[derive(Clone)]
 pub(super) struct Message<'a> {
     /// The message.
     bytes: &'a [u8],
@@ -20,6 +21,8 @@ pub(super) struct Message<'a> {
 /// One field.
 pub(super) struct Field<'a> {
     pub(super) number: u32,
+    /// The field as it stands in the file, from its number on.
+    pub(super) whole: &'a [u8],
     value: Value<'a>,
     /// Where the value begins (behind its length), in bytes from the start of the file.
     start: usize,
@@ -48,7 +51,8 @@ impl<'a> Message<'a> {
         if self.position == self.bytes.len() {
             return Ok(None);
         }
-        let offset = self.start + self.position;
+        let begin = self.position;
+        let offset = self.start + begin;
         let tag = self.varint()?;
         let number = u32::try_from(tag >> 3).ok().filter(|number| (1..1 << 29).contains(number));
         let number = number.ok_or(damaged(offset, Damage::FieldNumber))?;
@@ -67,7 +71,7 @@ impl<'a> Message<'a> {
             5 => Value::Fixed32(self.array()?),
             _ => return Err(damaged(offset, Damage::WireType)),
         };
-        Ok(Some(Field { number, value, start }))
+        Ok(Some(Field { number, whole: &self.bytes[begin..self.position], value, start }))
     }
 
     fn varint(&mut self) -> Result<u64, OnnxError> {
@@ -185,4 +189,30 @@ impl<'a> Field<'a> {
         }
         chunks.iter().try_for_each(|chunk| push(f32::from_le_bytes(*chunk)))
     }
+}
+
+fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+/// Writes an integer field.
+pub(super) fn put_int(out: &mut Vec<u8>, number: u32, value: i64) {
+    put_varint(out, u64::from(number) << 3);
+    put_varint(out, value as u64);
+}
+
+/// Writes a field with a length: bytes or a text.
+pub(super) fn put_bytes(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
+    put_varint(out, u64::from(number) << 3 | 2);
+    put_varint(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+/// Writes a message inside a message.
+pub(super) fn put_message(out: &mut Vec<u8>, number: u32, message: &[u8]) {
+    put_bytes(out, number, message);
 }

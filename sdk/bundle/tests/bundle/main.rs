@@ -1,5 +1,6 @@
 //! What the crate promises, seen from outside.
 
+mod edits;
 mod folders;
 mod goldens;
 mod hostile;

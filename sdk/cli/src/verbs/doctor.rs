@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::output::{DIMMED, Output};
 use anstyle::{AnsiColor, Style};
 use clap::Args;
-use kinglet::{CancelHandle, Kinglet, Machine, Model, Positions};
+use kinglet::{CancelHandle, Engine, EngineState, Kinglet, Machine, Model, Positions};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -16,6 +16,7 @@ use std::time::Instant;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   kinglet doctor
+  kinglet doctor --engine ort
   kinglet doctor models/goldcrest --json")]
 pub(crate) struct Arguments {
     /// The model: a folder or a name, as for --model
@@ -93,12 +94,24 @@ fn machine(common: &Common) -> Vec<Check> {
     let lacks = if missing.is_empty() { String::new() } else { format!("; not here: {}", missing.join(", ")) };
     let threads = common.threads.map_or(machine.threads, usize::from);
     let pass = |name, detail| Check { name, result: Outcome::Pass, detail };
-    vec![
+    let mut checks = vec![
         pass("processor", format!("{} on {}, kernels: {}{lacks}", machine.architecture, machine.system, machine.kernels)),
         pass("threads", format!("{threads}; {} processors for this process", machine.processors)),
-        pass("tract", "embedded".to_owned()),
-        Check { name: "ort", result: Outcome::Absent, detail: "ONNX Runtime is not part of this build".to_owned() },
-    ]
+    ];
+    checks.extend(Engine::look(None).into_iter().map(|engine| Check { name: engine.name, ..engine_check(engine.state, common) }));
+    checks
+}
+
+/// An engine that is not here fails the check only where it was asked for.
+fn engine_check(state: EngineState, common: &Common) -> Check {
+    let absent = if common.engine == crate::arguments::Engine::Ort { Outcome::Fail } else { Outcome::Absent };
+    let (result, detail) = match state {
+        EngineState::Embedded => (Outcome::Pass, "embedded".to_owned()),
+        EngineState::Found { library, version } => (Outcome::Pass, format!("ONNX Runtime {version}, {}", library.display())),
+        EngineState::Missing { reason, .. } => (absent, reason),
+        _ => (absent, "ONNX Runtime is not part of this build".to_owned()),
+    };
+    Check { name: "", result, detail }
 }
 
 fn model(kinglet: &Kinglet, folder: &std::path::Path, checks: &mut Vec<Check>) {

@@ -104,6 +104,7 @@ fn engine(engine: &EngineReport) -> Vec<(&'static str, String)> {
             ),
         ),
     ];
+    rows.extend(engine.refused.iter().map(|refusal| ("not by", format!("{}: {}", refusal.engine, refusal.reason))));
     rows.extend(engine.reduced.iter().map(|reason| ("reduced", reason.clone())));
     rows
 }

@@ -88,7 +88,7 @@ fn a_model_without_a_template_does_not_chat() {
 #[test]
 fn engines_variants_and_budgets_that_cannot_be_had() {
     for (args, words) in [
-        (&["--engine", "ort"] as &[&str], &["ort", "tract"] as &[&str]),
+        (&["--engine", "ort"] as &[&str], &["ort", crate::kit::NO_LIBRARY, "pip download onnxruntime"] as &[&str]),
         (&["--variant", "q2"], &["no variant `q2`", "model"]),
         (&["--memory-budget", "1kB"], &["1.0 kB", "at least", "context of 128"]),
     ] {

@@ -16,12 +16,21 @@ pub(crate) fn kinglet(args: &[&str]) -> Ran {
     kinglet_with(args, "")
 }
 
-/// Runs `kinglet` with `stdin`.
+/// Runs `kinglet` with `stdin`. There is no ONNX Runtime.
 pub(crate) fn kinglet_with(args: &[&str], stdin: impl Into<Vec<u8>>) -> Ran {
+    kinglet_beside(Path::new(NO_LIBRARY), args, stdin)
+}
+
+/// Where there is no library of ONNX Runtime.
+pub(crate) const NO_LIBRARY: &str = "/no/such/libonnxruntime.so";
+
+/// Runs `kinglet` where ONNX Runtime's library is `library`.
+pub(crate) fn kinglet_beside(library: &Path, args: &[&str], stdin: impl Into<Vec<u8>>) -> Ran {
     let mut command = assert_cmd::cargo::cargo_bin_cmd!("kinglet");
     for variable in ["KINGLET_MODELS", "ONLY", "CLICOLOR_FORCE"] {
         command.env_remove(variable);
     }
+    command.env("ORT_DYLIB_PATH", library);
     let output = command.current_dir(repository()).args(args).write_stdin(stdin).output().unwrap();
     Ran {
         code: output.status.code().unwrap(),

@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod bad_models;
+mod engines;
 mod goldens;
 mod kit;
 mod reply;

@@ -10,13 +10,13 @@ mod session;
 
 pub(crate) use session::{FixedBeginning, Remembering};
 
+use crate::engines::Chosen;
 use crate::{Bytes, CancelHandle, Error, Model, Prompt};
 use file::{ModelKey, Unread};
 use folder::Folder;
 use kinglet_bundle::Bundle;
-use kinglet_engine::{EngineError, ModelInfo, RunnerOptions};
+use kinglet_engine::{EngineError, RunnerOptions};
 use kinglet_generate::{Beginning, GenerateError, Generator};
-use kinglet_kernels::Isa;
 use sha2::{Digest, Sha256};
 use std::io;
 use std::path::PathBuf;
@@ -87,8 +87,8 @@ pub(crate) struct Prefixes {
 
 impl Prefixes {
     /// Reads what tells this model from others. No folder is touched.
-    pub(crate) fn new(cache: &PrefixCache, bundle: &Bundle, info: &ModelInfo, options: &RunnerOptions) -> Prefixes {
-        let key = key(bundle, info, options);
+    pub(crate) fn new(cache: &PrefixCache, bundle: &Bundle, engine: &Chosen, options: &RunnerOptions) -> Prefixes {
+        let key = key(bundle, engine, options);
         Prefixes { folder: Folder::new(cache.dir.clone(), cache.max_bytes.0, key), gave_up: AtomicBool::new(false) }
     }
 
@@ -143,7 +143,8 @@ impl Prefixes {
 }
 
 /// Everything that keys and values depend on besides the tokens, and the version of what computed them.
-fn key(bundle: &Bundle, info: &ModelInfo, options: &RunnerOptions) -> ModelKey {
+fn key(bundle: &Bundle, engine: &Chosen, options: &RunnerOptions) -> ModelKey {
+    let info = engine.model.info();
     let mut hash = Sha256::new_with_prefix(bundle.fingerprint().0);
     let facts = [
         env!("CARGO_PKG_VERSION").to_owned(),
@@ -152,8 +153,8 @@ fn key(bundle: &Bundle, info: &ModelInfo, options: &RunnerOptions) -> ModelKey {
         format!("keys and values: {:?}", options.kv_type),
         format!("weights: {:?}", options.weights),
         format!("exact: {}", options.exact_activations),
-        // Another instruction set rounds its sums otherwise.
-        Isa::best().name().to_owned(),
+        // Another instruction set or library rounds its sums otherwise.
+        engine.arithmetic.clone(),
     ];
     for fact in facts {
         hash.update((fact.len() as u64).to_le_bytes());
