@@ -2,7 +2,8 @@
 
 use super::{Family, Layer, Rope, Shape, Stretched};
 
-/// A model whose layers are all alike. The numbers are those of its `config.json` on the Hugging Face hub.
+/// A model whose layers are all alike. The numbers are meant to be those of its published `config.json` and were written without
+/// it at hand; a test holds what they add up to against the number of parameters that is known of each model.
 struct Alike {
     name: &'static str,
     family: Family,
