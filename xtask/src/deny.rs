@@ -60,9 +60,7 @@ fn is_wanted(tool: &Path) -> bool {
 
 /// Where tools are kept: `kinglet/tools` in the user's cache.
 fn tools() -> Result<PathBuf, String> {
-    let given = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    let cache = given.or_else(|| std::env::home_dir().map(|home| home.join(".cache")));
-    cache.map(|cache| cache.join("kinglet").join("tools")).ok_or_else(|| "no home folder is known; set HOME".to_owned())
+    Ok(kinglet_testing::cache_folder().ok_or("no home folder is known; set HOME")?.join("tools"))
 }
 
 #[cfg(all(test, unix))]

@@ -1,7 +1,7 @@
 //! Developer commands: `cargo xtask VERB`.
 //!
 //! Knows: cargo, git, Python, the repository's folders and the machine that it runs on. Must not know: anything inside the
-//! SDK's crates, but for kinglet-testing, which writes model folders; it only builds, starts and listens to them. Every verb ends
+//! SDK's crates, but for kinglet-testing, which writes model folders and knows where tools are kept; it only builds, starts and listens to them. Every verb ends
 //! on one line, `N passed, N failed, N skipped`, and exits non-zero on a failure. What cannot run here is counted as skipped, with
 //! the reason.
 #![forbid(unsafe_code)]

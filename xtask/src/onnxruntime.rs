@@ -25,7 +25,7 @@ pub(crate) fn library() -> Result<PathBuf, String> {
     if !cfg!(target_os = "linux") {
         return Err(format!("the wheel's library is fetched for Linux only; set {VARIABLE} to one of this system"));
     }
-    let folder = folder()?;
+    let folder = kinglet_testing::onnxruntime_folder().ok_or("no home folder is known; set HOME")?;
     let python = ["python3", "python"].into_iter().find(|python| works(program(python).args(["-m", "pip", "--version"])));
     let python = python.ok_or("Python 3 with pip fetches the wheel, and is not here")?;
     let mut last = String::new();
@@ -33,11 +33,4 @@ pub(crate) fn library() -> Result<PathBuf, String> {
     fetch.arg("xtask/onnxruntime.py").arg(folder).arg(std::env::consts::ARCH);
     listen(&mut fetch, |line| line.clone_into(&mut last))?;
     Some(PathBuf::from(last)).filter(|library| library.is_file()).ok_or_else(|| "nothing was fetched".to_owned())
-}
-
-/// Where the library is kept: in the user's cache, where the tests look for it too.
-fn folder() -> Result<PathBuf, String> {
-    let given = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    let cache = given.or_else(|| std::env::home_dir().map(|home| home.join(".cache")));
-    cache.map(|cache| cache.join("kinglet/onnxruntime-1.32.0")).ok_or_else(|| "no home folder is known; set HOME".to_owned())
 }

@@ -6,7 +6,7 @@
 
 use crate::failure::{NAME, backend_error};
 use crate::signature::{Element, LayerShape, Signature, Storage};
-use kinglet_engine::{CacheFormat, CacheId, EngineError, KvType, read_saved, write_saved};
+use kinglet_engine::{CacheFormat, CacheId, EngineError, KvType, check_save, check_truncate, read_saved, write_saved};
 use ort::memory::Allocator;
 use ort::session::IoBinding;
 use ort::value::{DynTensor, TensorElementType};
@@ -109,15 +109,8 @@ impl Caches {
     }
 
     pub(crate) fn truncate(&mut self, cache: CacheId, len: usize) -> Result<(), EngineError> {
-        let sequence = self.sequences.get_mut(&cache).ok_or(EngineError::UnknownCache(cache))?;
-        if len > sequence.len {
-            return Err(EngineError::InvalidRequest(format!("cannot truncate {} positions to {len}", sequence.len)));
-        }
-        sequence.len = len;
-        if len == 0 {
-            let home = sequence.home.take();
-            self.let_go(home);
-        }
+        check_truncate(self.get(cache)?.len, len)?;
+        self.undo(cache, len);
         Ok(())
     }
 
@@ -162,7 +155,7 @@ impl Caches {
             return Ok(block);
         }
         let wanted = if self.exact { longest } else { longest + more };
-        let capacity = self.affordable(caches, wanted, if self.exact { longest + more } else { wanted })?;
+        let capacity = self.affordable(caches.len(), caches, wanted, if self.exact { longest + more } else { wanted })?;
         let mut block = self.allocate(caches.len(), capacity)?;
         for (row, cache) in caches.iter().enumerate() {
             let Sequence { len, home } = self.get(*cache)?.clone();
@@ -217,9 +210,9 @@ impl Caches {
         home.map_or((0, 0), |home| (home.block, home.row))
     }
 
-    /// A capacity of at least `wanted`, with some room to grow where that can be had; `most` is what will be there after the
-    /// step.
-    fn affordable(&self, caches: &[CacheId], wanted: usize, most: usize) -> Result<usize, EngineError> {
+    /// A capacity of at least `wanted` for a block of `rows`, with some room to grow where that can be had; `most` is what will be
+    /// there after the step, and `caches` move into the block.
+    fn affordable(&self, rows: usize, caches: &[CacheId], wanted: usize, most: usize) -> Result<usize, EngineError> {
         let mut leaving: HashMap<u64, u32> = HashMap::new();
         for home in caches.iter().filter_map(|cache| self.sequences.get(cache)?.home) {
             *leaving.entry(home.block).or_default() += 1;
@@ -229,7 +222,7 @@ impl Caches {
             if leaving.get(id) == Some(&held) { 0 } else { self.block_bytes(block.holders.len(), block.capacity) }
         };
         let staying: usize = self.blocks.iter().map(stays).sum();
-        let fits = |capacity: usize| staying + self.block_bytes(caches.len(), capacity) <= self.budget_bytes;
+        let fits = |capacity: usize| staying + self.block_bytes(rows, capacity) <= self.budget_bytes;
         if self.exact {
             return if fits(most) { Ok(wanted) } else { Err(self.full()) };
         }
@@ -246,11 +239,7 @@ impl Caches {
     }
 
     fn allocate(&self, rows: usize, capacity: usize) -> Result<Block, EngineError> {
-        let element = match self.element {
-            Element::Float32 => TensorElementType::Float32,
-            Element::Float16 => TensorElementType::Float16,
-        };
-        let allocator = Allocator::default();
+        let (allocator, element) = (Allocator::default(), element_type(self.element));
         let dim = |plane: &Plane| plane.stride / self.element.bytes();
         let tensor = |plane: &Plane| DynTensor::new(&allocator, element, [rows, plane.heads, capacity, dim(plane)]);
         let tensors = self.planes.iter().map(tensor).collect::<ort::Result<_>>().map_err(backend_error)?;
@@ -314,9 +303,7 @@ impl Caches {
     /// `[kv_heads, len, dim]`.
     pub(crate) fn save(&self, cache: CacheId, len: usize, out: &mut dyn Write) -> Result<(), EngineError> {
         let sequence = self.get(cache)?;
-        if len > sequence.len {
-            return Err(EngineError::InvalidRequest(format!("cannot save {len} positions of {}", sequence.len)));
-        }
+        check_save(sequence.len, len)?;
         self.format().write(len, out)?;
         let Some((block, home)) = sequence.home.and_then(|home| Some((self.blocks.get(&home.block)?, home))) else {
             return Ok(());
@@ -337,11 +324,7 @@ impl Caches {
         if len > self.context {
             return Err(EngineError::ContextFull { needed: len, context: self.context });
         }
-        let capacity = self.affordable(&[], len, len)?;
-        let capacity = if self.block_bytes(1, capacity) + self.bytes() > self.budget_bytes { len } else { capacity };
-        if self.block_bytes(1, capacity) + self.bytes() > self.budget_bytes {
-            return Err(self.full());
-        }
+        let capacity = self.affordable(1, &[], len, len)?;
         let mut block = self.allocate(1, capacity)?;
         for (plane, tensor) in self.planes.iter().zip(&mut block.tensors) {
             let all = bytes_mut(tensor)?;
@@ -354,6 +337,13 @@ impl Caches {
         self.settle(block, &[cache]);
         self.set_len(cache, len);
         Ok(cache)
+    }
+}
+
+pub(crate) fn element_type(element: Element) -> TensorElementType {
+    match element {
+        Element::Float32 => TensorElementType::Float32,
+        Element::Float16 => TensorElementType::Float16,
     }
 }
 

@@ -10,7 +10,7 @@ use crate::signature::{Declared, Signature, Storage};
 use crate::watch::Watch;
 use kinglet_bundle::onnx::{DataType, Edits, Graph, Place, SetInt, Tensor};
 use kinglet_bundle::{Bundle, Bytes};
-use kinglet_engine::{EngineError, MemoryEstimate, Model, ModelInfo, Precision, Runner, RunnerOptions, Threads};
+use kinglet_engine::{EngineError, MemoryEstimate, Model, ModelInfo, Precision, Runner, RunnerOptions};
 use ort::session::RunOptions;
 use ort::session::builder::PrepackedWeights;
 use ort::value::TensorElementType;
@@ -113,10 +113,6 @@ impl OrtModel {
         let model = edits.apply(&self.file).map_err(|error| EngineError::BadModel(error.to_string()))?;
         MappedSession::new(&self.loaded.environment, &model, self.weights.clone(), options).map_err(|error| open_error(&error))
     }
-
-    fn context(&self, options: &RunnerOptions) -> usize {
-        options.context.min(self.info.max_context)
-    }
 }
 
 impl Model for OrtModel {
@@ -125,7 +121,7 @@ impl Model for OrtModel {
     }
 
     fn memory_estimate(&self, options: &RunnerOptions) -> MemoryEstimate {
-        let (context, position) = (self.context(options), self.signature.position_bytes());
+        let (context, position) = (options.context_of(&self.info), self.signature.position_bytes());
         let logit_rows = if self.edits.picks.is_some() { options.sequences } else { STEP_ROWS };
         MemoryEstimate {
             // Rearranged weights are a copy; the mapped ones can be dropped by the system.
@@ -138,10 +134,7 @@ impl Model for OrtModel {
     }
 
     fn runner(&self, options: &RunnerOptions) -> Result<Box<dyn Runner>, EngineError> {
-        let context = self.context(options);
-        if context == 0 || options.sequences == 0 {
-            return Err(EngineError::InvalidRequest("a runner needs room for at least one position of one sequence".into()));
-        }
+        let context = options.check(&self.info)?;
         let exact = options.exact_activations;
         let prepacked = {
             let mut shared = self.prepacked.lock().unwrap_or_else(PoisonError::into_inner);
@@ -152,7 +145,7 @@ impl Model for OrtModel {
             // Without it, products of unsigned and signed bytes overflow on x86-64 without VNNI, and logits are wrong.
             ("session.x64quantprecision", "1"),
         ];
-        let threads = threads(options.threads);
+        let threads = options.threads.count();
         let session = self.session(
             &SessionOptions { threads, optimise: true, prepacked: Some(&prepacked), config: &config, folder: &self.folder },
             exact,
@@ -199,13 +192,6 @@ fn edits_of(graph: &Graph, signature: &Signature, weights: &[Weight], folder: &P
 
 /// Rows of the largest step that the estimate of scratch reckons with.
 const STEP_ROWS: usize = 256;
-
-fn threads(threads: Threads) -> usize {
-    match threads {
-        Threads::Auto => std::thread::available_parallelism().map_or(1, usize::from),
-        Threads::Exactly(n) => n.max(1),
-    }
-}
 
 /// The weight that an initializer is, if it is large enough to be read where it lies. Elements that lie at an odd address, which
 /// happens inside the graph's own file, are copied.

@@ -1,9 +1,9 @@
 //! The engine's runner: a step becomes one run of the session, or several.
 
-use crate::caches::Caches;
+use crate::caches::{Caches, element_type};
 use crate::failure::backend_error;
 use crate::mapped::MappedSession;
-use crate::signature::{Element, ExtraInput, LogitRows, Signature, Storage};
+use crate::signature::{ExtraInput, LogitRows, Signature, Storage};
 use crate::watch::Watch;
 use kinglet_engine::{CacheId, CancelToken, EngineError, Logits, ModelInfo, Runner, SequenceStep, TokenId, check_step};
 use ort::memory::{Allocator, MemoryInfo};
@@ -290,13 +290,6 @@ fn bind_past(binding: &mut IoBinding, signature: &Signature, tensors: &mut [DynT
         }
     }
     Ok(())
-}
-
-fn element_type(element: Element) -> TensorElementType {
-    match element {
-        Element::Float32 => TensorElementType::Float32,
-        Element::Float16 => TensorElementType::Float16,
-    }
 }
 
 /// Copies row `from` of the library's logits to row `to` of ours, both of `vocab` numbers.

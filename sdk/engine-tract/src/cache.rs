@@ -5,7 +5,7 @@
 //! sequences grows, so no sequence ever sees another's rows.
 
 use crate::failure::backend_error;
-use kinglet_engine::{CacheFormat, CacheId, EngineError, KvType, read_saved, write_saved};
+use kinglet_engine::{CacheFormat, CacheId, EngineError, KvType, check_save, check_truncate, read_saved, write_saved};
 use kinglet_kernels::{KvArena, KvElement, KvLayout, LayerKv};
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -58,9 +58,7 @@ impl Caches {
 
     pub(crate) fn truncate(&mut self, cache: CacheId, len: usize) -> Result<(), EngineError> {
         let sequence = self.sequences.get_mut(&cache).ok_or(EngineError::UnknownCache(cache))?;
-        if len > sequence.len {
-            return Err(EngineError::InvalidRequest(format!("cannot truncate {} positions to {len}", sequence.len)));
-        }
+        check_truncate(sequence.len, len)?;
         sequence.len = len;
         self.trim(cache);
         Ok(())
@@ -145,9 +143,7 @@ impl Caches {
     /// [`EngineError::UnknownCache`], [`EngineError::InvalidRequest`], [`EngineError::Storage`].
     pub(crate) fn save(&self, cache: CacheId, len: usize, out: &mut dyn Write) -> Result<(), EngineError> {
         let sequence = self.get(cache)?;
-        if len > sequence.len {
-            return Err(EngineError::InvalidRequest(format!("cannot save {len} positions of {}", sequence.len)));
-        }
+        check_save(sequence.len, len)?;
         self.format().write(len, out)?;
         let pages = sequence.pages.iter().enumerate().take(len.div_ceil(PAGE));
         pages

@@ -14,7 +14,7 @@ use crate::walk::Walk;
 use kinglet_bundle::Bundle;
 use kinglet_bundle::onnx::{Dim, Graph};
 use kinglet_engine::{
-    EngineError, KvType, MemoryEstimate, Model, ModelInfo, Precision, Runner, RunnerOptions, SharedBytes, Threads, WeightStorage,
+    EngineError, KvType, MemoryEstimate, Model, ModelInfo, Precision, Runner, RunnerOptions, SharedBytes, WeightStorage,
 };
 use kinglet_kernels::{Activations, KvElement, KvLayout, Pool};
 use std::collections::HashMap;
@@ -122,10 +122,6 @@ impl TractModel {
         let ready = options.weights == WeightStorage::Auto && self.residence.made().is_some();
         !options.exact_activations && (ready || wanted(options.weights, self.info.weight_bytes))
     }
-
-    fn context(&self, options: &RunnerOptions) -> usize {
-        options.context.min(self.info.max_context)
-    }
 }
 
 impl Model for TractModel {
@@ -134,7 +130,7 @@ impl Model for TractModel {
     }
 
     fn memory_estimate(&self, options: &RunnerOptions) -> MemoryEstimate {
-        let pages = pages_for(self.context(options), options.sequences);
+        let pages = pages_for(options.context_of(&self.info), options.sequences);
         // A layout that was possible when the model was opened is possible with smaller elements.
         let page_bytes = self.layout(options).map_or(0, |layout| layout.page_bytes());
         let all_rows: usize = self
@@ -155,13 +151,10 @@ impl Model for TractModel {
     }
 
     fn runner(&self, options: &RunnerOptions) -> Result<Box<dyn Runner>, EngineError> {
-        let context = self.context(options);
-        if context == 0 || options.sequences == 0 {
-            return Err(EngineError::InvalidRequest("a runner needs room for at least one position of one sequence".into()));
-        }
+        let context = options.check(&self.info)?;
         let caches = Caches::new(self.layout(options)?, pages_for(context, options.sequences))?;
         let activations = if options.exact_activations { Activations::Exact } else { Activations::Int8 };
-        let machine = Machine::new(self.program.clone(), Pool::new(threads(options.threads)), caches, activations);
+        let machine = Machine::new(self.program.clone(), Pool::new(options.threads.count()), caches, activations);
         let executor = match &self.plan {
             Some(plan) => Executor::Tract(Box::new(plan.spawn()?)),
             None => Executor::Walk(Walk::new(&self.program)),
@@ -198,13 +191,6 @@ const STEP_ROWS: usize = 256;
 
 /// Buffers of the widest kind that are alive at once.
 const LIVE_BUFFERS: usize = 4;
-
-fn threads(threads: Threads) -> usize {
-    match threads {
-        Threads::Auto => std::thread::available_parallelism().map_or(1, usize::from),
-        Threads::Exactly(n) => n.max(1),
-    }
-}
 
 fn info_of(program: &Program, declared_context: Option<usize>) -> ModelInfo {
     let tables = program.rotaries.iter().filter_map(|r| r.positions()).min();

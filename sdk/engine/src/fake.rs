@@ -5,7 +5,7 @@
 
 use crate::{
     CacheFormat, CacheId, CancelToken, EngineError, KvType, Logits, MemoryEstimate, Model, ModelInfo, Precision, Runner,
-    RunnerOptions, SequenceStep, TokenId, check_step, read_saved, write_saved,
+    RunnerOptions, SequenceStep, TokenId, check_save, check_step, check_truncate, read_saved, write_saved,
 };
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -191,9 +191,7 @@ impl Runner for FakeRunner {
 
     fn truncate(&mut self, cache: CacheId, len: usize) -> Result<(), EngineError> {
         let tokens = self.caches.get_mut(&cache).ok_or(EngineError::UnknownCache(cache))?;
-        if len > tokens.len() {
-            return Err(EngineError::InvalidRequest(format!("cannot truncate {} positions to {len}", tokens.len())));
-        }
+        check_truncate(tokens.len(), len)?;
         tokens.truncate(len);
         Ok(())
     }
@@ -208,11 +206,9 @@ impl Runner for FakeRunner {
 
     fn save(&self, cache: CacheId, len: usize, out: &mut dyn Write) -> Result<(), EngineError> {
         let tokens = self.get(cache)?;
-        let saved = tokens.get(..len).ok_or_else(|| {
-            EngineError::InvalidRequest(format!("cannot save {len} positions of a cache that holds {}", tokens.len()))
-        })?;
+        check_save(tokens.len(), len)?;
         self.format().write(len, out)?;
-        let bytes: Vec<u8> = saved.iter().flat_map(|token| token.to_le_bytes()).collect();
+        let bytes: Vec<u8> = tokens[..len].iter().flat_map(|token| token.to_le_bytes()).collect();
         write_saved(&bytes, out)
     }
 

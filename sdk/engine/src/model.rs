@@ -100,6 +100,16 @@ pub enum Threads {
     Exactly(usize),
 }
 
+impl Threads {
+    /// The number of them, at least 1.
+    pub fn count(self) -> usize {
+        match self {
+            Threads::Auto => std::thread::available_parallelism().map_or(1, usize::from),
+            Threads::Exactly(threads) => threads.max(1),
+        }
+    }
+}
+
 /// How keys and values are stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -149,6 +159,24 @@ pub struct RunnerOptions {
     pub exact_activations: bool,
     /// Where quantised weights are read from; exact activations read them in place.
     pub weights: WeightStorage,
+}
+
+impl RunnerOptions {
+    /// Positions that a sequence of this model may hold.
+    pub fn context_of(&self, info: &ModelInfo) -> usize {
+        self.context.min(info.max_context)
+    }
+
+    /// The same, checked at an engine's door.
+    ///
+    /// # Errors
+    /// [`EngineError::InvalidRequest`] where there is no room for a single position.
+    pub fn check(&self, info: &ModelInfo) -> Result<usize, EngineError> {
+        match self.context_of(info) {
+            context if context > 0 && self.sequences > 0 => Ok(context),
+            _ => Err(EngineError::InvalidRequest("a runner needs room for at least one position of one sequence".into())),
+        }
+    }
 }
 
 impl Default for RunnerOptions {

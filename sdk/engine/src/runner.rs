@@ -183,6 +183,28 @@ pub trait Runner: Send {
     fn step(&mut self, sequences: &[SequenceStep<'_>], cancel: &CancelToken) -> Result<Logits<'_>, EngineError>;
 }
 
+/// The check that every engine makes before it truncates a cache of `held` positions to `len`.
+///
+/// # Errors
+/// [`EngineError::InvalidRequest`] for more than are held.
+pub fn check_truncate(held: usize, len: usize) -> Result<(), EngineError> {
+    if len > held {
+        return Err(EngineError::InvalidRequest(format!("cannot truncate {held} positions to {len}")));
+    }
+    Ok(())
+}
+
+/// The check that every engine makes before it saves the first `len` positions of a cache that holds `held`.
+///
+/// # Errors
+/// [`EngineError::InvalidRequest`] for more than are held.
+pub fn check_save(held: usize, len: usize) -> Result<(), EngineError> {
+    if len > held {
+        return Err(EngineError::InvalidRequest(format!("cannot save {len} positions of {held}")));
+    }
+    Ok(())
+}
+
 /// The checks that every engine makes at its door before a step; `len_of` gives the length of a cache.
 ///
 /// # Errors

@@ -31,6 +31,16 @@ impl LargePages {
         Ok(LargePages { map, start, len })
     }
 
+    /// As [`LargePages::new`], with all memory taken now: for measurements.
+    ///
+    /// # Errors
+    /// As [`LargePages::new`].
+    pub(crate) fn taken(len: usize) -> io::Result<LargePages> {
+        let mut memory = LargePages::new(len)?;
+        memory.bytes_mut().chunks_mut(4096).for_each(|page| page[0] = 1);
+        Ok(memory)
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.map[self.start..][..self.len]
     }

@@ -7,10 +7,11 @@
 
 mod cores;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use self::cores::Cores;
 use crate::float_product::Rows;
+use crate::limits::best;
 use crate::memory::LargePages;
 use crate::pool::Pool;
 use crate::simd::{Kernel, Simd};
@@ -50,15 +51,9 @@ const TIMES: usize = 4;
 
 /// The time of the job on a pool of so many threads; `None` where the system refuses the memory.
 fn measure(threads: usize) -> Option<Duration> {
-    let mut memory = LargePages::new(BYTES).ok()?;
-    memory.bytes_mut().chunks_mut(4096).for_each(|page| page[0] = 1);
+    let memory = LargePages::taken(BYTES).ok()?;
     let (pool, bytes) = (Pool::new(threads), Rows::of(memory.bytes(), ITEM));
-    let time = |_| {
-        let began = Instant::now();
-        pool.for_each(BYTES / ITEM, |item, _| pool.isa().run(ReadAndMultiply { bytes, item }));
-        began.elapsed()
-    };
-    (0..TIMES).map(time).min()
+    Some(best(TIMES, || pool.for_each(BYTES / ITEM, |item, _| pool.isa().run(ReadAndMultiply { bytes, item }))))
 }
 
 struct ReadAndMultiply {

@@ -42,6 +42,7 @@ mod profile;
 mod replies;
 mod report;
 mod request;
+mod saved;
 mod session;
 mod text;
 

@@ -38,7 +38,7 @@ pub(crate) struct Opened {
 impl Model {
     pub(crate) fn open(bundle: Bundle, settings: &Settings) -> Result<Model, Error> {
         let engine = engines::open(&bundle, settings)?;
-        let prepared = prepared_weights(&bundle, &*engine.model, settings);
+        let prepared = prepared_weights(&bundle, &engine, settings);
         let fit = fit_of(&*engine.model, settings)?;
         if let Some(reduced) = &fit.reduced {
             log::info!("{reduced}");
@@ -109,10 +109,10 @@ impl std::fmt::Debug for Model {
 }
 
 /// The place of prepared weights, if the settings name one that they can be used from; those that are there are used.
-fn prepared_weights(bundle: &Bundle, engine: &dyn kinglet_engine::Model, settings: &Settings) -> Option<PreparedWeights> {
+fn prepared_weights(bundle: &Bundle, engine: &Chosen, settings: &Settings) -> Option<PreparedWeights> {
     let folder = settings.prepared_weights.as_ref().filter(|_| settings.weights == WeightStorage::Auto && !settings.exact)?;
-    let prepared = PreparedWeights::new(folder, bundle, engine.info());
-    prepared.recall(engine);
+    let prepared = PreparedWeights::new(folder, bundle, engine);
+    prepared.recall(&*engine.model);
     Some(prepared)
 }
 

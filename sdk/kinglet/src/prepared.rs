@@ -5,13 +5,12 @@
 //! ```
 
 use crate::Error;
+use crate::engines::Chosen;
+use crate::saved::{ModelKey, UNFINISHED, hex, key, remove};
 use kinglet_bundle::{Bundle, Bytes};
-use kinglet_engine::{EngineError, Model, ModelInfo};
-use kinglet_kernels::Isa;
-use sha2::{Digest, Sha256};
-use std::fmt::Write as _;
+use kinglet_engine::{EngineError, Model};
 use std::fs;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 const MAGIC: [u8; 8] = *b"kingletW";
@@ -30,19 +29,15 @@ pub(crate) struct PreparedWeights {
     /// What the names of all files of this model begin with, for whatever machine or version they were made.
     model: String,
     /// Everything that the rearranged weights depend on.
-    key: [u8; 32],
+    key: ModelKey,
 }
 
 impl PreparedWeights {
     /// Reads what tells this model from others. No folder is touched.
-    pub(crate) fn new(folder: &Path, bundle: &Bundle, info: &ModelInfo) -> PreparedWeights {
-        let fingerprint = bundle.fingerprint().0;
-        let mut hash = Sha256::new_with_prefix(fingerprint);
-        for fact in [env!("CARGO_PKG_VERSION"), info.engine, Isa::best().name()] {
-            hash.update((fact.len() as u64).to_le_bytes());
-            hash.update(fact);
-        }
-        PreparedWeights { folder: folder.into(), model: hex(&fingerprint[..NAMED_BYTES]), key: hash.finalize().into() }
+    pub(crate) fn new(folder: &Path, bundle: &Bundle, engine: &Chosen) -> PreparedWeights {
+        let fingerprint = bundle.fingerprint();
+        let key = key(&fingerprint, [engine.model.info().engine, &engine.arithmetic]);
+        PreparedWeights { folder: folder.into(), model: hex(&fingerprint.0[..NAMED_BYTES]), key }
     }
 
     /// The file.
@@ -61,7 +56,7 @@ impl PreparedWeights {
             Err(reason) => reason,
         };
         log::warn!("the prepared weights `{}` are removed and made anew: {damaged}", path.display());
-        remove(&path);
+        remove(&path, format_args!("`{}`", path.display()));
     }
 
     /// Whether there was a file, which `engine` uses now; or why it is damaged.
@@ -97,7 +92,7 @@ impl PreparedWeights {
 
     fn write(&self, engine: &dyn Model) -> io::Result<()> {
         fs::create_dir_all(&self.folder)?;
-        let mut unfinished = tempfile::Builder::new().prefix(".kinglet-").suffix(".tmp").tempfile_in(&self.folder)?;
+        let mut unfinished = tempfile::Builder::new().prefix(UNFINISHED.0).suffix(UNFINISHED.1).tempfile_in(&self.folder)?;
         unfinished.write_all(&self.head())?;
         let saved = engine.save_prepared(unfinished.as_file_mut()).map_err(|error| match error {
             EngineError::Storage(error) => error,
@@ -110,7 +105,7 @@ impl PreparedWeights {
         for entry in fs::read_dir(&self.folder)?.flatten() {
             let name = entry.file_name();
             if name.to_str().is_some_and(|name| name.starts_with(&format!("{}-", self.model)) && name.ends_with(ENDING)) {
-                remove(&entry.path());
+                remove(&entry.path(), format_args!("`{}`", entry.path().display()));
             }
         }
         unfinished.persist(self.path()).map_err(|error| error.error)?;
@@ -122,22 +117,5 @@ impl PreparedWeights {
         let mut head = [&MAGIC[..], &VERSION.to_le_bytes(), &self.key].concat();
         head.resize(HEAD_BYTES, 0);
         head
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-fn remove(path: &Path) {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            log::warn!("`{}` cannot be removed ({error}); check the permissions of its folder", path.display());
-        }
-        _ => {}
     }
 }

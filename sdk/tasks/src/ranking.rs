@@ -75,24 +75,22 @@ impl ReplyRanker {
         candidates: &[S],
         cancel: &CancelToken,
     ) -> Result<Vec<CandidateScore>, TaskError> {
-        let longest = self.longest(candidates)?;
-        let prompt = self.model.prompt(conversation, longest + 1)?;
-        self.score_unread(&prompt, candidates, cancel)
+        self.score_with(None, conversation, candidates, cancel)
     }
 
-    /// As [`score`](Self::score). `read` is a prompt of the same conversation: it is not read again unless it leaves too little
-    /// room for the candidates.
+    /// As [`score`](Self::score). `read` is a prompt of the same conversation, if there is one: it is not read again unless it
+    /// leaves too little room for the candidates.
     pub(crate) fn score_with<S: AsRef<str>>(
         &self,
-        read: ReadPrompt,
+        read: Option<ReadPrompt>,
         conversation: &Conversation,
         candidates: &[S],
         cancel: &CancelToken,
     ) -> Result<Vec<CandidateScore>, TaskError> {
         let prompt = self.model.prompt(conversation, self.longest(candidates)? + 1)?;
-        match prompt.tokens == read.tokens() {
-            true => self.score_read(read, &prompt, candidates, cancel),
-            false => self.score_unread(&prompt, candidates, cancel),
+        match read.filter(|read| read.tokens() == prompt.tokens) {
+            Some(read) => self.score_read(read, &prompt, candidates, cancel),
+            None => self.score_unread(&prompt, candidates, cancel),
         }
     }
 

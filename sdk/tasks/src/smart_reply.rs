@@ -76,10 +76,11 @@ impl SmartReplier {
             return Ok(SmartReply::without_replies(reason, ReplyUsage::default(), ReplyTiming { total, ..Default::default() }));
         }
         let screened = (self.clock)();
-        let mut proposals = self.propose(request, cancel)?;
+        let proposals = self.propose(request, cancel)?;
         let proposed = (self.clock)();
-        let (replies, ranked) = self.choose(request, &mut proposals, cancel)?;
-        let usage = ReplyUsage { ranked, ..proposals.usage };
+        let usage = proposals.usage;
+        let (replies, ranked) = self.choose(request, proposals, cancel)?;
+        let usage = ReplyUsage { ranked, ..usage };
         let done = (self.clock)();
         let timing = ReplyTiming {
             generate: proposed.saturating_sub(screened),
@@ -143,15 +144,12 @@ impl SmartReplier {
     fn choose(
         &self,
         request: &ValidSmartReply,
-        proposals: &mut Proposals,
+        proposals: Proposals,
         cancel: &CancelToken,
     ) -> Result<(Vec<Reply>, usize), TaskError> {
         let (conversation, options) = (request.conversation(), request.options());
         let fit = admitted(conversation, &proposals.texts, proposals.origin);
-        let scores = match proposals.read.take() {
-            Some(read) => self.ranker.score_with(read, conversation, &fit, cancel)?,
-            None => self.ranker.score(conversation, &fit, cancel)?,
-        };
+        let scores = self.ranker.score_with(proposals.read, conversation, &fit, cancel)?;
         let likely = |logprob: f64, tokens: usize| {
             proposals.origin == Origin::Bank || logprob / tokens.max(1) as f64 >= f64::from(options.min_token_logprob)
         };

@@ -16,6 +16,6 @@ mod shape;
 
 pub use compare::{Difference, argmax, compare};
 pub use golden::{Golden, GoldenError, GoldenModel, GoldenPrompt, Rounding, golden_models, repository};
-pub use library::onnxruntime;
+pub use library::{cache_folder, onnxruntime, onnxruntime_folder};
 pub use product::{GoldenProduct, ZeroPoints, golden_products};
 pub use shape::{Family, Layer, Rope, Shape, ShapeError, Stretched};

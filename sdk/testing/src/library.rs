@@ -1,4 +1,4 @@
-//! ONNX Runtime's library, for the tests that need it.
+//! ONNX Runtime's library, for the tests that need it, and the folder that keeps it and other tools.
 
 use std::path::PathBuf;
 
@@ -17,8 +17,17 @@ pub fn onnxruntime() -> Option<PathBuf> {
 }
 
 fn fetched() -> Option<PathBuf> {
+    Some(onnxruntime_folder()?.join(format!("libonnxruntime.so.{VERSION}"))).filter(|file| file.is_file())
+}
+
+/// Where `cargo xtask onnxruntime` puts the library; `None` where no home folder is known.
+pub fn onnxruntime_folder() -> Option<PathBuf> {
+    Some(cache_folder()?.join(format!("onnxruntime-{VERSION}")))
+}
+
+/// Where the developer commands keep what they fetch or build once: `kinglet` in the user's cache; `None` where no home folder is
+/// known.
+pub fn cache_folder() -> Option<PathBuf> {
     let given = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    let cache = given.or_else(|| std::env::home_dir().map(|home| home.join(".cache")))?;
-    let folder = cache.join(format!("kinglet/onnxruntime-{VERSION}"));
-    Some(folder.join(format!("libonnxruntime.so.{VERSION}"))).filter(|file| file.is_file())
+    Some(given.or_else(|| Some(std::env::home_dir()?.join(".cache")))?.join("kinglet"))
 }

@@ -65,7 +65,6 @@ impl Toolchain {
 }
 
 fn default_folder() -> Result<PathBuf, String> {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(std::env::home_dir()?.join(".cache")));
-    Ok(cache.ok_or("no home folder is known; set HOME, or name a folder with --toolchain")?.join("kinglet/arm64"))
+    let cache = kinglet_testing::cache_folder().ok_or("no home folder is known; set HOME, or name a folder with --toolchain")?;
+    Ok(cache.join("arm64"))
 }

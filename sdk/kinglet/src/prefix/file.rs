@@ -6,6 +6,7 @@
 //!
 //! Numbers are little-endian. The checksum is computed as the bytes pass, so they are read and written once.
 
+use crate::saved::ModelKey;
 use std::hash::Hasher;
 use std::io::{self, ErrorKind, Read, Write};
 use twox_hash::XxHash3_64;
@@ -15,9 +16,6 @@ const VERSION: u32 = 1;
 const CHECKSUM_BYTES: u64 = 8;
 /// Bytes that are read before they are hashed: they are still in the processor's cache then.
 const PIECE_BYTES: usize = 128 << 10;
-
-/// What tells the prefixes of one model, as it is opened, from those of another.
-pub(super) type ModelKey = [u8; 32];
 
 /// Why nothing came of a file.
 #[derive(Debug, thiserror::Error)]

@@ -1,18 +1,16 @@
 //! The folder of the prefix cache: names, atomic writes, and the files that go when there is no room.
 
-use super::file::{self, ModelKey, Unread};
+use super::file::{self, Unread};
+use crate::saved::{self, ModelKey, UNFINISHED, hex};
 use sha2::{Digest, Sha256};
 use std::ffi::OsStr;
-use std::fmt::Write as _;
 use std::fs::{self, DirBuilder, DirEntry, File};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 /// What names end with.
 const ENDING: &str = ".kvprefix";
-/// What the names of files begin with that are still being written, and what they end with.
-const UNFINISHED: (&str, &str) = (".kinglet-", ".tmp");
 /// An unfinished file this old has nobody who writes to it.
 const ABANDONED: Duration = Duration::from_secs(3600);
 /// Bytes of a model's key and of a hash over tokens that are part of a name.
@@ -92,7 +90,7 @@ impl Folder {
     /// Saves `tokens`, with what `save` writes, and gives the size of the file. Others go where there would be too much.
     ///
     /// # Errors
-    /// What the system says; [`ErrorKind::FileTooLarge`] for a prefix that is larger than the whole cache may be. Nothing but
+    /// What the system says; [`io::ErrorKind::FileTooLarge`] for a prefix that is larger than the whole cache may be. Nothing but
     /// the room that was made is changed then.
     pub(super) fn save(&self, tokens: &[u32], save: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<u64> {
         create(&self.path)?;
@@ -192,14 +190,6 @@ fn end(hash: Sha256) -> String {
     hex(&hash.finalize()[..NAMED_HASH_BYTES])
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 /// Makes the folder, where there is none, for this user alone: prompts can be read out of its files.
 fn create(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
@@ -210,13 +200,8 @@ fn create(path: &Path) -> io::Result<()> {
 }
 
 fn remove(path: &Path) {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            let name = path.file_name().unwrap_or(OsStr::new("?")).to_string_lossy();
-            log::warn!("the saved prefix `{name}` cannot be removed ({error}); check the permissions of its folder");
-        }
-        _ => {}
-    }
+    let name = path.file_name().unwrap_or(OsStr::new("?")).to_string_lossy();
+    saved::remove(path, format_args!("the saved prefix `{name}`"));
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 use super::*;
+use std::io::ErrorKind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 const MODEL: ModelKey = [1; 32];

@@ -11,13 +11,13 @@ mod session;
 pub(crate) use session::{FixedBeginning, Remembering};
 
 use crate::engines::Chosen;
+use crate::saved::{self, ModelKey};
 use crate::{Bytes, CancelHandle, Error, Model, Prompt};
-use file::{ModelKey, Unread};
+use file::Unread;
 use folder::Folder;
 use kinglet_bundle::Bundle;
 use kinglet_engine::{EngineError, RunnerOptions};
 use kinglet_generate::{Beginning, GenerateError, Generator};
-use sha2::{Digest, Sha256};
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -145,9 +145,7 @@ impl Prefixes {
 /// Everything that keys and values depend on besides the tokens, and the version of what computed them.
 fn key(bundle: &Bundle, engine: &Chosen, options: &RunnerOptions) -> ModelKey {
     let info = engine.model.info();
-    let mut hash = Sha256::new_with_prefix(bundle.fingerprint().0);
     let facts = [
-        env!("CARGO_PKG_VERSION").to_owned(),
         info.engine.to_owned(),
         info.precision.to_string(),
         format!("keys and values: {:?}", options.kv_type),
@@ -156,11 +154,7 @@ fn key(bundle: &Bundle, engine: &Chosen, options: &RunnerOptions) -> ModelKey {
         // Another instruction set or library rounds its sums otherwise.
         engine.arithmetic.clone(),
     ];
-    for fact in facts {
-        hash.update((fact.len() as u64).to_le_bytes());
-        hash.update(fact);
-    }
-    hash.finalize().into()
+    saved::key(&bundle.fingerprint(), facts)
 }
 
 impl Model {
