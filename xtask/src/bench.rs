@@ -38,7 +38,7 @@ pub(crate) fn run(arguments: &Arguments, report: &mut Report) {
 }
 
 /// Builds the command and gives its path.
-fn release_build() -> Result<PathBuf, String> {
+pub(crate) fn release_build() -> Result<PathBuf, String> {
     stream(&mut cargo(&["build", "--release", "--package", "kinglet-cli"]))?;
     Ok(target_folder()?.join("release").join(format!("kinglet{}", std::env::consts::EXE_SUFFIX)))
 }

@@ -12,6 +12,7 @@ mod bench;
 mod date;
 mod deny;
 mod goldens;
+mod growth;
 mod machine;
 mod onnxruntime;
 mod process;
@@ -48,6 +49,8 @@ enum Verb {
     Goldens(goldens::Arguments),
     /// Measure a model and append a dated line to benches/history, or compare with the peers of a kit
     Bench(bench::Arguments),
+    /// Measure how speed and memory grow, and draw the charts of docs/growth
+    Growth(growth::Arguments),
     /// Write a model folder with the shape of a published model and random weights
     Shape(shape::Arguments),
 }
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         Verb::Onnxruntime => onnxruntime::run(&mut report),
         Verb::Goldens(arguments) => goldens::run(&arguments, &mut report),
         Verb::Bench(arguments) => bench::run(&arguments, &mut report),
+        Verb::Growth(arguments) => growth::run(&arguments, &mut report),
         Verb::Shape(arguments) => shape::run(&arguments, &mut report),
     }
     report.finish()

@@ -161,6 +161,11 @@ impl Bundle {
         self.weights.files().try_for_each(|file| file.check_length())
     }
 
+    /// Gives back the memory that reading the weight files has taken: each page is read again when it is next needed.
+    pub fn release(&self) {
+        self.weights.files().for_each(|file| file.release(0..file.bytes().len()));
+    }
+
     /// What tells this model from every other: see [`Fingerprint`]. It reads some hundred kilobytes a file, whatever the size.
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::new(&self.folder, self.weights.files().map(|file| &**file))

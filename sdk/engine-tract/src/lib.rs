@@ -21,6 +21,7 @@ mod build;
 mod cache;
 mod failure;
 mod fuse;
+mod memory;
 mod model;
 mod plan;
 mod profile;

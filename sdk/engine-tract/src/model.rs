@@ -4,10 +4,11 @@ use crate::build::build;
 use crate::cache::{Caches, PAGE};
 use crate::failure::NAME;
 use crate::fuse::fuse;
+use crate::memory::{Room, estimate};
 use crate::plan::Plan;
 use crate::program::{Op, Program};
 use crate::recognise::{Facts, Window};
-use crate::resident::{Residence, resident_bytes, wanted};
+use crate::resident::{Residence, wanted};
 use crate::run::Machine;
 use crate::runner::{Executor, TractRunner, pages_for};
 use crate::walk::Walk;
@@ -82,7 +83,10 @@ impl TractModel {
             }),
             max_context: architecture.max_context,
         };
-        Self::of_graph(&graph, &facts, options)
+        let model = Self::of_graph(&graph, &facts, options)?;
+        // What was copied of the files need not stay in memory.
+        bundle.release();
+        Ok(model)
     }
 
     pub(crate) fn of_graph(graph: &Graph, given: &GraphFacts, options: &OpenOptions) -> Result<Self, EngineError> {
@@ -130,24 +134,16 @@ impl Model for TractModel {
     }
 
     fn memory_estimate(&self, options: &RunnerOptions) -> MemoryEstimate {
-        let pages = pages_for(options.context_of(&self.info), options.sequences);
+        let context = options.context_of(&self.info);
+        let room = Room {
+            context,
+            sequences: options.sequences,
+            pages: pages_for(context, options.sequences),
+            in_place: (!self.is_resident(options)).then_some(self.info.weight_bytes),
+            walked: self.plan.is_none(),
+        };
         // A layout that was possible when the model was opened is possible with smaller elements.
-        let page_bytes = self.layout(options).map_or(0, |layout| layout.page_bytes());
-        let all_rows: usize = self
-            .program
-            .steps
-            .iter()
-            .take_while(|s| !matches!(s.op, Op::PickRows))
-            .map(|s| s.width * s.outputs.len())
-            .max()
-            .unwrap_or(0);
-        MemoryEstimate {
-            weights: if self.is_resident(options) { resident_bytes(&self.program) } else { self.info.weight_bytes },
-            kv: (pages * page_bytes) as u64,
-            kv_per_token: (page_bytes / PAGE) as u64,
-            scratch: ((all_rows * STEP_ROWS * LIVE_BUFFERS + self.program.vocab * options.sequences * 2) * size_of::<f32>())
-                as u64,
-        }
+        estimate(&self.program, self.layout(options).ok().as_ref(), room)
     }
 
     fn runner(&self, options: &RunnerOptions) -> Result<Box<dyn Runner>, EngineError> {
@@ -185,12 +181,6 @@ impl Model for TractModel {
 fn kv_layout(program: &Program, element: KvElement) -> Result<KvLayout, EngineError> {
     KvLayout::new(&program.layers, PAGE, element).map_err(|e| EngineError::UnsupportedGraph(e.to_string()))
 }
-
-/// Rows of the largest step that the estimate of scratch reckons with.
-const STEP_ROWS: usize = 256;
-
-/// Buffers of the widest kind that are alive at once.
-const LIVE_BUFFERS: usize = 4;
 
 fn info_of(program: &Program, declared_context: Option<usize>) -> ModelInfo {
     let tables = program.rotaries.iter().filter_map(|r| r.positions()).min();

@@ -2,6 +2,7 @@
 //! the closure given to the plan runs.
 
 use crate::failure::backend_error;
+use crate::memory::KEPT_FACTOR;
 use crate::program::{Foreign, Op as Operator, Program, Step};
 use crate::run::Machine;
 use kinglet_bundle::onnx::{AttributeValue, Graph, Tensor};
@@ -218,30 +219,43 @@ fn run_node(
 /// Outputs are recycled: a handle is kept on each buffer, and one that nobody else holds is used again.
 #[derive(Default)]
 struct Buffers {
+    /// The one used last stands at the end.
     known: Vec<Arc<Tensor_>>,
+    /// Numbers in the buffers that were in use together at most.
+    most: usize,
 }
 
 impl Buffers {
     /// Buffers beyond this many are dropped when another shape is asked for.
-    const KEPT: usize = 32;
+    const KEPT: usize = 48;
 
     /// A buffer `[1, rows, width]` with any content.
     fn take(&mut self, rows: usize, width: usize) -> TractResult<Arc<Tensor_>> {
-        let unused = |t: &Arc<Tensor_>| Arc::strong_count(t) == 1;
-        if let Some(i) = self.known.iter().rposition(|t| unused(t) && t.shape() == [1, rows, width]) {
-            return Ok(self.known.swap_remove(i));
+        if let Some(i) = self.known.iter().rposition(|t| is_unused(t) && t.shape() == [1, rows, width]) {
+            return Ok(self.known.remove(i));
         }
-        if self.known.len() >= Self::KEPT
-            && let Some(i) = self.known.iter().position(unused)
-        {
-            self.known.swap_remove(i);
-        }
+        self.make_room(rows * width);
         Ok(Arc::new(Tensor_::zero::<f32>(&[1, rows, width])?))
+    }
+
+    /// Drops what was not used for longest where a buffer of `more` numbers would be one too many.
+    fn make_room(&mut self, more: usize) {
+        let mut all: usize = self.known.iter().map(|t| t.len()).sum();
+        let in_use: usize = self.known.iter().filter(|t| !is_unused(t)).map(|t| t.len()).sum();
+        self.most = self.most.max(in_use + more);
+        while all + more > KEPT_FACTOR * self.most || self.known.len() >= Self::KEPT {
+            let Some(i) = self.known.iter().position(is_unused) else { return };
+            all -= self.known.remove(i).len();
+        }
     }
 
     fn watch(&mut self, tensor: &Arc<Tensor_>) {
         self.known.push(tensor.clone());
     }
+}
+
+fn is_unused(tensor: &Arc<Tensor_>) -> bool {
+    Arc::strong_count(tensor) == 1
 }
 
 pub(crate) fn failed(error: TractError) -> EngineError {

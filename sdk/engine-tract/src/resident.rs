@@ -40,6 +40,8 @@ impl Residence {
             progress(done as f32 / total as f32);
             if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
+        // Reading a page maps those around it, which may have been given back already.
+        parts.iter().for_each(|part| part.weight.release(0..part.weight.n()));
         let resident = Arc::new(made.map_err(|e| backend_error(None, e))?.ok_or(EngineError::Cancelled)?);
         Ok(kept.insert(resident).clone())
     }

@@ -1,6 +1,7 @@
 //! The program run by itself, where every operator is ours: the list from top to bottom, buffers recycled.
 
-use crate::program::{Op, Program};
+use crate::memory::Lifetimes;
+use crate::program::Program;
 use crate::run::Machine;
 use kinglet_engine::{CancelToken, EngineError};
 
@@ -18,16 +19,7 @@ pub(crate) struct Walk {
 
 impl Walk {
     pub(crate) fn new(program: &Program) -> Self {
-        let mut last_reader = vec![0; program.values];
-        for (i, step) in program.steps.iter().enumerate() {
-            step.inputs.iter().for_each(|&v| last_reader[v] = i);
-        }
-        last_reader[program.logits] = usize::MAX;
-        let mut picked = vec![false; program.values];
-        for step in &program.steps {
-            let here = matches!(step.op, Op::PickRows) || step.inputs.iter().any(|&v| picked[v]);
-            step.outputs.iter().for_each(|&v| picked[v] = here);
-        }
+        let Lifetimes { last_reader, picked } = Lifetimes::of(program);
         Self { live: vec![None; program.values], free: vec![], last_reader, picked }
     }
 

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// A small float32 vector: norm weights, biases, scales, cosine tables. Mapped where the file holds aligned float32.
+/// A float32 vector: norm weights, biases, scales, cosine tables. Mapped where the file holds aligned float32, unless it is copied.
 #[derive(Clone, Debug)]
 pub(crate) enum Vector {
     Mapped(Bytes),
@@ -24,6 +24,15 @@ impl Vector {
         }
         let values = tensor.to_f32().map_err(|e| EngineError::BadModel(format!("`{}`: {e}", tensor.name)))?;
         Ok(Self::Owned(values.into()))
+    }
+
+    /// The same, never mapped: for what is small. A page of the file for each norm's weights and each bias, and what the system maps
+    /// around it, would be megabytes.
+    pub(crate) fn copied(tensor: &Tensor) -> Result<Self, EngineError> {
+        match Self::of(tensor)? {
+            Self::Mapped(bytes) => Ok(Self::owned(bytes.as_f32().unwrap_or_default().into())),
+            owned @ Self::Owned(_) => Ok(owned),
+        }
     }
 
     pub(crate) fn owned(values: Vec<f32>) -> Self {

@@ -38,6 +38,7 @@ mod model;
 mod parameters;
 mod prefix;
 mod prepared;
+mod process;
 mod profile;
 mod replies;
 mod report;
@@ -57,6 +58,7 @@ pub use logits::{Likelihood, Logits, Positions};
 pub use machine::Machine;
 pub use model::Model;
 pub use prefix::{KeptPrefix, PrefixCache, PrefixSource};
+pub use process::ProcessMemory;
 pub use profile::{MachineLimits, OperatorProfile};
 pub use replies::{
     CandidateScore, Conversation, ConversationError, CrisisKind, Place, Reason, Reply, ReplyTiming, ReplyUsage, SmartReply,

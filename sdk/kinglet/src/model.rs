@@ -8,7 +8,7 @@ use crate::prefix::Prefixes;
 use crate::prepared::PreparedWeights;
 use crate::replies::read_extras;
 use crate::text::Text;
-use crate::{Bytes, CancelHandle, Error};
+use crate::{Bytes, CancelHandle, Error, ProcessMemory};
 use kinglet_bundle::Bundle;
 use kinglet_engine::{MemoryEstimate, RunnerOptions, Threads, WeightStorage};
 use kinglet_generate::{Generator, GeneratorOptions, SamplingOptions};
@@ -32,6 +32,8 @@ pub(crate) struct Opened {
     /// Where weights are saved once they are prepared.
     prepared: Option<PreparedWeights>,
     text: Lazy<Text>,
+    /// Memory of the process when the model had been opened.
+    pub(crate) process: Option<Bytes>,
     pub(crate) replier: Lazy<SmartReplier>,
 }
 
@@ -39,6 +41,7 @@ impl Model {
     pub(crate) fn open(bundle: Bundle, settings: &Settings) -> Result<Model, Error> {
         let engine = engines::open(&bundle, settings)?;
         let prepared = prepared_weights(&bundle, &engine, settings);
+        let process = ProcessMemory::look().map(|memory| memory.resident);
         let fit = fit_of(&*engine.model, settings)?;
         if let Some(reduced) = &fit.reduced {
             log::info!("{reduced}");
@@ -61,6 +64,7 @@ impl Model {
             prefixes,
             prepared,
             text,
+            process,
             replier,
         })))
     }

@@ -7,7 +7,7 @@ use crate::model::fit_of;
 use crate::parameters::parameters;
 use crate::replies::read_extras;
 use crate::text::Text;
-use crate::{Bytes, Error, Model};
+use crate::{Bytes, Error, Model, ProcessMemory};
 use kinglet_bundle::{Architecture, Bundle, Variant};
 use kinglet_engine::{MemoryEstimate, Threads};
 use kinglet_tasks::{ModelExtras, ReplyFormat};
@@ -125,6 +125,27 @@ pub struct MemoryReport {
     pub scratch: Bytes,
     /// All of it.
     pub total: Bytes,
+    /// What the process takes beside it: the program, the graph, the tokenizer. `None` where the system does not tell.
+    pub process: Option<Bytes>,
+}
+
+impl MemoryReport {
+    /// Memory that the process takes at most, once all conversations are full; `None` where the system does not tell what the
+    /// process has besides the model.
+    pub fn resident(&self) -> Option<Bytes> {
+        self.process.map(|process| Bytes(process.0 + self.total.0))
+    }
+
+    fn new(estimate: MemoryEstimate, opened: Option<Bytes>, text: Option<&Text>) -> MemoryReport {
+        MemoryReport {
+            weights: Bytes(estimate.weights),
+            kv: Bytes(estimate.kv),
+            kv_per_token: Bytes(estimate.kv_per_token),
+            scratch: Bytes(estimate.scratch),
+            total: Bytes(estimate.total()),
+            process: opened.map(|opened| Bytes(opened.0 + text.map_or(0, |text| text.resident.0))),
+        }
+    }
 }
 
 /// A model's tokenizer and templates.
@@ -155,18 +176,24 @@ impl Model {
     /// # Errors
     /// [`Error::BadModel`] where its files have changed since it was opened.
     pub fn report(&self) -> Result<ModelReport, Error> {
-        let text = TextReport::new(self.text().as_deref());
-        let engine = EngineReport::new(&self.0.engine, &self.0.fit, &self.0.settings);
-        report(&self.0.bundle, Ok(engine), text, &self.0.extras)
+        let text = self.text();
+        let memory = MemoryReport::new(self.0.fit.estimate, self.0.process, text.as_deref().ok());
+        let engine = EngineReport::new(&self.0.engine, &self.0.fit, &self.0.settings, memory);
+        report(&self.0.bundle, Ok(engine), TextReport::new(text.as_deref()), &self.0.extras)
     }
 }
 
 /// The report of a bundle that may or may not run.
 pub(crate) fn inspect(bundle: Bundle, settings: &Settings) -> Result<ModelReport, Error> {
     let engine = engines::open(&bundle, settings);
-    let engine = engine.and_then(|engine| Ok(EngineReport::new(&engine, &fit_of(&*engine.model, settings)?, settings)));
-    let text = TextReport::new(Text::read(&bundle).as_ref());
-    report(&bundle, engine, text, &read_extras(&bundle)?)
+    let opened = ProcessMemory::look().map(|memory| memory.resident);
+    let text = Text::read(&bundle);
+    let engine = engine.and_then(|engine| {
+        let fit = fit_of(&*engine.model, settings)?;
+        let memory = MemoryReport::new(fit.estimate, opened, text.as_ref().ok());
+        Ok(EngineReport::new(&engine, &fit, settings, memory))
+    });
+    report(&bundle, engine, TextReport::new(text.as_ref()), &read_extras(&bundle)?)
 }
 
 fn report(
@@ -229,7 +256,7 @@ impl ArchitectureReport {
 }
 
 impl EngineReport {
-    fn new(engine: &Chosen, fit: &Fit, settings: &Settings) -> EngineReport {
+    fn new(engine: &Chosen, fit: &Fit, settings: &Settings, memory: MemoryReport) -> EngineReport {
         let info = engine.model.info();
         EngineReport {
             name: info.engine,
@@ -244,7 +271,7 @@ impl EngineReport {
             parallel: fit.room.sequences,
             reduced: fit.reduced.clone(),
             refused: engine.refused.clone(),
-            memory: fit.estimate.into(),
+            memory,
         }
     }
 }
@@ -258,18 +285,6 @@ impl RepliesReport {
                 ReplyFormat::Speakers => "speakers",
             },
             ranking: if extras.reply_ranking.is_some() { "trained" } else { "likelihood" },
-        }
-    }
-}
-
-impl From<MemoryEstimate> for MemoryReport {
-    fn from(estimate: MemoryEstimate) -> MemoryReport {
-        MemoryReport {
-            weights: Bytes(estimate.weights),
-            kv: Bytes(estimate.kv),
-            kv_per_token: Bytes(estimate.kv_per_token),
-            scratch: Bytes(estimate.scratch),
-            total: Bytes(estimate.total()),
         }
     }
 }

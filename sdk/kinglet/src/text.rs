@@ -1,6 +1,6 @@
 //! The text side of a model: tokens from text, text from tokens, prompts from messages.
 
-use crate::{Error, Model};
+use crate::{Bytes, Error, Model, ProcessMemory};
 use kinglet_bundle::Bundle;
 use kinglet_text::{ChatTemplate, Specials, TemplateInput, TextFiles, Tokenizer};
 use serde_json::{Map, Value};
@@ -13,10 +13,13 @@ pub use kinglet_text::Message;
 pub(crate) struct Text {
     pub(crate) tokenizer: Arc<Tokenizer>,
     template: Option<Arc<ChatTemplate>>,
+    /// What reading them added to the memory of this process, where the system tells.
+    pub(crate) resident: Bytes,
 }
 
 impl Text {
     pub(crate) fn read(bundle: &Bundle) -> Result<Text, Error> {
+        let before = ProcessMemory::look();
         let found = bundle.text_files();
         let files = TextFiles {
             tokenizer_json: found.tokenizer()?.into(),
@@ -28,7 +31,8 @@ impl Text {
         };
         let tokenizer = Arc::new(Tokenizer::from_files(&files)?);
         let template = ChatTemplate::from_files(&files, &tokenizer)?.map(Arc::new);
-        Ok(Text { tokenizer, template })
+        let added = before.zip(ProcessMemory::look()).map(|(before, now)| now.resident.0.saturating_sub(before.resident.0));
+        Ok(Text { tokenizer, template, resident: Bytes(added.unwrap_or(0)) })
     }
 
     /// The chat template.

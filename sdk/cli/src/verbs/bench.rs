@@ -1,7 +1,7 @@
 //! `kinglet bench`: how fast a model runs here, and how much memory it takes.
 
+mod growth;
 mod measure;
-mod memory;
 mod prefix;
 mod profile;
 
@@ -10,7 +10,8 @@ use crate::failure::Failure;
 use crate::output::{BOLD, Output};
 use crate::progress::Progress;
 use clap::{Args, ValueEnum};
-use kinglet::{CancelHandle, Model};
+use growth::Growth;
+use kinglet::{Bytes, CancelHandle, Model, ProcessMemory};
 use measure::{Batch, Bench};
 use serde_json::{Map, Value};
 use std::time::Instant;
@@ -23,6 +24,7 @@ use std::time::Instant;
   kinglet bench
   kinglet bench --model models/goldcrest --threads 1 --json
   kinglet bench --profile
+  kinglet bench --contexts 128,1024,8192 --candidates 1,4,16
   ONLY=decode kinglet bench --json")]
 pub(crate) struct Arguments {
     /// Measure only this
@@ -31,6 +33,8 @@ pub(crate) struct Arguments {
     /// Tell where the time goes instead: operators, and what they reach of the limits of this machine
     #[arg(long, conflicts_with = "only")]
     profile: bool,
+    #[command(flatten)]
+    growth: Growth,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -45,13 +49,14 @@ enum Only {
 type Figures = Map<String, Value>;
 
 pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
+    if arguments.growth.is_asked() {
+        return growth::run(common, &arguments.growth, out);
+    }
     let started = Instant::now();
     let model = common.builder().end_tokens(false).build()?.open(common.model())?;
     let mut figures = Figures::new();
     put(&mut figures, "load_s", started.elapsed().as_secs_f64(), 4);
-    if let Some(megabytes) = memory::resident_mb() {
-        put(&mut figures, "rss_load_mb", megabytes, 1);
-    }
+    put_memory(&mut figures, "rss_load_mb", ProcessMemory::look().map(|memory| memory.resident));
     if arguments.profile {
         model.prepare(&CancelHandle::default(), |_| {})?;
         return profile::run(common, &model, &mut Bench::new(&model, common.seed.unwrap_or(1)), out);
@@ -60,9 +65,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> R
     model.prepare(&CancelHandle::default(), |_| {})?;
     put(&mut figures, "prepare_s", started.elapsed().as_secs_f64(), 9);
     measure_all(common, arguments.only, &model, &mut figures)?;
-    if let Some(megabytes) = memory::peak_mb() {
-        put(&mut figures, "rss_peak_mb", megabytes, 1);
-    }
+    put_memory(&mut figures, "rss_peak_mb", ProcessMemory::look().map(|memory| memory.peak));
     // The prefix is measured in models of its own.
     drop(model);
     if arguments.only.is_none() {
@@ -71,12 +74,14 @@ pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> R
     if common.json {
         return out.json(&figures);
     }
-    for (key, value) in &figures {
-        let label = out.paint(BOLD, &format!("{key:<21}"));
-        let (unit, meaning) = explained(key);
-        out.line(&format!("{label} {value:>10} {unit:<6} {meaning}"))?;
-    }
-    Ok(())
+    figures.iter().try_for_each(|(key, value)| line(out, key, value))
+}
+
+/// A figure for people.
+fn line(out: &mut Output, key: &str, value: &Value) -> Result<(), Failure> {
+    let label = out.paint(BOLD, &format!("{key:<21}"));
+    let (unit, meaning) = explained(key);
+    out.line(&format!("{label} {value:>10} {unit:<6} {meaning}"))
 }
 
 fn measure_all(common: &Common, only: Option<Only>, model: &Model, figures: &mut Figures) -> Result<(), Failure> {
@@ -110,7 +115,7 @@ fn measure_all(common: &Common, only: Option<Only>, model: &Model, figures: &mut
     }
     for (key, tokens) in [("batch4x16", 16), ("batch4x64", 64)] {
         progress.say(key);
-        if let Some(Batch { seconds, rate }) = bench.batch(128, tokens)? {
+        if let Some(Batch { seconds, rate }) = bench.batch(128, 4, tokens)? {
             put(figures, &format!("{key}_s"), seconds, 4);
             put(figures, key, rate, 1);
         }
@@ -133,6 +138,13 @@ fn put(figures: &mut Figures, key: &str, value: f64, digits: i32) {
     figures.insert(key.to_owned(), super::rounded(value, digits).into());
 }
 
+/// Puts an amount of memory in MB of 1,048,576 bytes, as the peers' figures have it, where it is known.
+fn put_memory(figures: &mut Figures, key: &str, bytes: Option<Bytes>) {
+    if let Some(bytes) = bytes {
+        put(figures, key, bytes.0 as f64 / f64::from(1 << 20), 1);
+    }
+}
+
 /// The unit of a figure and what it means.
 fn explained(key: &str) -> (&'static str, &'static str) {
     match key {
@@ -152,6 +164,7 @@ fn explained(key: &str) -> (&'static str, &'static str) {
         "batch4x64" => ("tok/s", "the four together after the first token"),
         "rss_load_mb" => ("MB", "resident once loaded"),
         "rss_peak_mb" => ("MB", "resident at most"),
+        "rss_predicted_mb" => ("MB", "resident at most, as `kinglet inspect` reckons it"),
         _ => ("", ""),
     }
 }

@@ -104,6 +104,9 @@ fn engine(engine: &EngineReport) -> Vec<(&'static str, String)> {
             ),
         ),
     ];
+    if let (Some(process), Some(resident)) = (memory.process, memory.resident()) {
+        rows.push(("process", format!("{resident} at most: that, and {process} for the program, graph and tokenizer")));
+    }
     rows.extend(engine.refused.iter().map(|refusal| ("not by", format!("{}: {}", refusal.engine, refusal.reason))));
     rows.extend(engine.reduced.iter().map(|reason| ("reduced", reason.clone())));
     rows

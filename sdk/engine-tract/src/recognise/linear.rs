@@ -51,7 +51,7 @@ impl<'g> Recogniser<'_, 'g> {
             .ok_or_else(|| unsupported(node, format!("{bits} bits; 4 and 8 are supported")))?;
         let tensors = BlockTensors { packed, scales, zero_points: self.source.optional_constant(node, 3, "zero point")? };
         let weight = Weight::blocks(node, bits, size("N")?, size("K")?, size("block_size")?, tensors)?;
-        let bias = self.source.optional_constant(node, 5, "bias")?.map(Vector::of).transpose()?;
+        let bias = self.source.optional_constant(node, 5, "bias")?.map(Vector::copied).transpose()?;
         Ok((Part { weight, bias, number: 0 }, self.unpruned(x)))
     }
 
@@ -61,7 +61,7 @@ impl<'g> Recogniser<'_, 'g> {
         let Some((bias, x)) = self.source.with_constant(node, constant) else { return Ok(None) };
         match self.linear_to_depth(x, depth)? {
             Some((part, input)) if part.bias.is_none() && part.weight.n() == bias.elements() => {
-                Ok(Some((Part { bias: Some(Vector::of(bias)?), ..part }, input)))
+                Ok(Some((Part { bias: Some(Vector::copied(bias)?), ..part }, input)))
             }
             _ => Ok(None),
         }

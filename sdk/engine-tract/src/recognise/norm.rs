@@ -45,7 +45,7 @@ impl<'g> Recogniser<'_, 'g> {
 
     fn norm_weight(&self, value: &str) -> Option<Vector> {
         match self.source.constant(value) {
-            Some(tensor) => Vector::of(tensor).ok(),
+            Some(tensor) => Vector::copied(tensor).ok(),
             None => self.source.floats(value).map(Vector::owned),
         }
     }

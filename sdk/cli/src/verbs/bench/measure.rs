@@ -12,8 +12,7 @@ const PIECE: usize = 32;
 const PIECES: usize = 3;
 /// No further piece begins after this.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Answers to one prompt, and how often they are asked for.
-const ANSWERS: usize = 4;
+/// How often several answers to one prompt are asked for.
 const BATCH_ROUNDS: usize = 2;
 
 /// What several answers at once took.
@@ -31,6 +30,9 @@ pub(super) struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
+    /// Tokens of the answer that [`Bench::decode`] measures.
+    pub(super) const ANSWER: usize = PIECES * (PIECE + 1);
+
     pub(super) fn new(model: &'a Model, seed: u64) -> Bench<'a> {
         Bench { model, random: seed }
     }
@@ -56,7 +58,7 @@ impl<'a> Bench<'a> {
 
     /// Tokens a second of one answer to a prompt of `tokens`: the median of three pieces of 32.
     pub(super) fn decode(&mut self, tokens: usize) -> Result<Option<f64>, Failure> {
-        if tokens + PIECES * (PIECE + 1) > self.model.context() {
+        if tokens + Self::ANSWER > self.model.context() {
             return Ok(None);
         }
         let mut sequence = self.prompt(tokens);
@@ -71,12 +73,12 @@ impl<'a> Bench<'a> {
         Ok(median(rates))
     }
 
-    /// Several answers of `length` tokens each to one prompt of `tokens`.
-    pub(super) fn batch(&mut self, tokens: usize, length: usize) -> Result<Option<Batch>, Failure> {
+    /// So many answers of `length` tokens each to one prompt of `tokens`.
+    pub(super) fn batch(&mut self, tokens: usize, answers: usize, length: usize) -> Result<Option<Batch>, Failure> {
         if tokens + length > self.model.context() {
             return Ok(None);
         }
-        let options = ContinuationOptions { count: ANSWERS, max_new_tokens: length, sampling: SamplingOptions::default() };
+        let options = ContinuationOptions { count: answers, max_new_tokens: length, sampling: SamplingOptions::default() };
         let (mut seconds, mut rates) = (Vec::new(), Vec::new());
         for _ in 0..BATCH_ROUNDS {
             let prompt = self.prompt(tokens);
@@ -91,7 +93,7 @@ impl<'a> Bench<'a> {
 
     /// Makes everything ready for a piece of work to be profiled: what comes before it is done, and once is done already.
     pub(super) fn ready(&mut self, work: Work) -> Result<Option<Ready<'a>>, Failure> {
-        if PROMPT + PIECES * (PIECE + 1) > self.model.context() {
+        if PROMPT + Self::ANSWER > self.model.context() {
             return Ok(None);
         }
         let mut sequence = self.prompt(PROMPT);
@@ -120,8 +122,9 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// Tokens of the prompt of what is profiled.
+/// Tokens of the prompt of what is profiled, and the number of answers that come of it at once.
 const PROMPT: usize = 128;
+const ANSWERS: usize = 4;
 
 /// What may be profiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
