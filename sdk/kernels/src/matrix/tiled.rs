@@ -1,13 +1,15 @@
 //! Quantised weights rearranged for the kernels: the resident storage.
 //!
 //! A *tile* is as many weight rows as a vector has lanes. Within a block of 32 input features, a vector holds four neighbouring
-//! bytes of each row, so that one four-way byte product advances all rows of the tile, and the whole tile is one stream:
+//! bytes of each row, so that one four-way byte product advances all rows of the tile. A *run* of blocks follows the vector of their
+//! parameters, so that the whole tile is one stream, read from one end to the other as processors like to read ahead:
 //!
 //! ```text
-//! tile:    values       [blocks][bits vectors][lanes][4 bytes]   4 bits: a byte holds an even and an odd weight, low half even
-//!          scales       [scale blocks][lanes] float16
-//!          zero points  [scale blocks][lanes] float16            only where they differ from 8 or 128
+//! tile:    runs of   parameters  [2][lanes] float16                        one vector
+//!                    values      [blocks][bits vectors][lanes][4 bytes]    4 bits: a byte holds an even and an odd weight, low half even
 //! ```
+//!
+//! The parameters are the scales of two scale blocks; or the scales and the zero points of one, where these differ from 8 or 128.
 //!
 //! Scales are scaled by one power of two for the whole matrix so that the largest is near the top of float16's range; what is
 //! 2^28 times smaller than it loses precision, and its rounding (2^-11 at most) is far below that of the weights themselves.
@@ -19,6 +21,7 @@ use half::f16;
 
 use super::{Matrix, Storage};
 use crate::cpu::Isa;
+use crate::lines::Line;
 use crate::product::BLOCK;
 use crate::simd::{MAX_LANES, Simd};
 
@@ -67,35 +70,43 @@ impl TiledShape {
         self.k / BLOCK
     }
 
-    /// Scales a row.
-    #[inline(always)]
-    pub(crate) fn scale_blocks(&self) -> usize {
-        self.blocks().div_ceil(self.shared)
-    }
-
     /// Bytes of a block of a tile.
     #[inline(always)]
     pub(crate) fn block_bytes(&self) -> usize {
         BLOCK * self.bits / 8 * self.lanes
     }
 
-    /// Where a tile's scales begin.
+    /// Bytes of a vector: the parameters of a run.
     #[inline(always)]
-    pub(crate) fn scales_at(&self) -> usize {
-        self.blocks() * self.block_bytes()
+    fn vector_bytes(&self) -> usize {
+        4 * self.lanes
     }
 
-    /// Where a tile's zero points begin.
+    /// Blocks of a whole run.
     #[inline(always)]
-    pub(crate) fn zero_points_at(&self) -> usize {
-        self.scales_at() + self.scale_blocks() * self.lanes * size_of::<f16>()
+    fn run_blocks(&self) -> usize {
+        if self.zero_points { self.shared } else { 2 * self.shared }
+    }
+
+    /// Where a block's values begin in a tile.
+    #[inline(always)]
+    pub(crate) fn block_at(&self, block: usize) -> usize {
+        (block / self.run_blocks() + 1) * self.vector_bytes() + block * self.block_bytes()
+    }
+
+    /// Where the scales of a block's rows are in a tile, and their zero points where these are stored.
+    #[inline(always)]
+    pub(crate) fn parameters_at(&self, block: usize) -> (usize, usize) {
+        let (run, half) = (block / self.run_blocks(), block % self.run_blocks() / self.shared);
+        let at = run * (self.vector_bytes() + self.run_blocks() * self.block_bytes());
+        (at + half * self.vector_bytes() / 2, at + self.vector_bytes() / 2)
     }
 
     /// From one tile to the next: whole cache lines.
     #[inline(always)]
     pub(crate) fn tile_bytes(&self) -> usize {
-        let parameters = if self.zero_points { 2 } else { 1 } * self.scale_blocks() * self.lanes * size_of::<f16>();
-        (self.scales_at() + parameters).next_multiple_of(64)
+        let runs = self.blocks().div_ceil(self.run_blocks());
+        (runs * self.vector_bytes() + self.blocks() * self.block_bytes()).next_multiple_of(64)
     }
 
     pub(crate) fn tiles(&self) -> usize {
@@ -113,7 +124,7 @@ impl TiledShape {
         let (block, within) = (k / BLOCK, k % BLOCK);
         // The number of the byte among those of its row in the block.
         let (byte, shift) = if self.bits == 4 { (within / 2, within % 2 * 4) } else { (within, 0) };
-        (block * self.block_bytes() + byte / 4 * 4 * self.lanes + lane * 4 + byte % 4, shift as u32)
+        (self.block_at(block) + byte / 4 * 4 * self.lanes + lane * 4 + byte % 4, shift as u32)
     }
 }
 
@@ -138,7 +149,7 @@ impl TiledWeights<'_> {
             let block = start / BLOCK + block;
             let (scale, zero_point) = self.parameters(tile, lane, block);
             let value = |q: u8| (i32::from(q) - zero_point) as f32 * scale;
-            let quads = tile[block * shape.block_bytes()..].chunks_exact(4 * shape.lanes).map(|vector| &vector[4 * lane..][..4]);
+            let quads = tile[shape.block_at(block)..].chunks_exact(4 * shape.lanes).map(|vector| &vector[4 * lane..][..4]);
             if shape.bits == 4 {
                 for (out, &byte) in out.as_chunks_mut::<2>().0.iter_mut().zip(quads.flatten()) {
                     *out = [value(byte & 15), value(byte >> 4)];
@@ -153,10 +164,13 @@ impl TiledWeights<'_> {
     #[inline(always)]
     fn parameters(&self, tile: &[u8], lane: usize, block: usize) -> (f32, i32) {
         let shape = &self.shape;
-        let at = (block / shape.shared * shape.lanes + lane) * size_of::<f16>();
-        let half = |from: usize| f16::from_le_bytes([tile[from + at], tile[from + at + 1]]).to_f32();
-        let zero_point = if shape.zero_points { half(shape.zero_points_at()) as i32 } else { 1 << (shape.bits - 1) };
-        (half(shape.scales_at()) * self.factor, zero_point)
+        let (scales, zero_points) = shape.parameters_at(block);
+        let half = |from: usize| {
+            let at = from + lane * size_of::<f16>();
+            f16::from_le_bytes([tile[at], tile[at + 1]]).to_f32()
+        };
+        let zero_point = if shape.zero_points { half(zero_points) as i32 } else { 1 << (shape.bits - 1) };
+        (half(scales) * self.factor, zero_point)
     }
 }
 
@@ -223,7 +237,7 @@ pub(crate) unsafe fn fill_tile<S: Simd>(s: S, matrix: &Matrix<'_>, shape: &Tiled
     let mut whole = 0;
     if let Storage::Blocks(weights) = &matrix.storage {
         // SAFETY: the caller's promise; the rows exist.
-        whole = unsafe { transpose_blocks(s, weights, matrix.first, row, to) };
+        whole = unsafe { transpose_blocks(s, weights, shape, matrix.first, row, to) };
     }
     for lane in 0..shape.lanes {
         for k in whole * BLOCK..shape.k {
@@ -231,15 +245,16 @@ pub(crate) unsafe fn fill_tile<S: Simd>(s: S, matrix: &Matrix<'_>, shape: &Tiled
             let keep = if shift == 0 { 0 } else { to[byte] };
             to[byte] = keep | source.integer(row(lane), k) << shift;
         }
-        for block in 0..shape.scale_blocks() {
-            let (scale, zero_point) = source.parameters(row(lane), block * shape.shared);
+        for block in (0..shape.blocks()).step_by(shape.shared) {
+            let (scale, zero_point) = source.parameters(row(lane), block);
+            let (scales, zero_points) = shape.parameters_at(block);
             let mut put = |at: usize, value: f32| {
-                let at = at + (block * shape.lanes + lane) * size_of::<f16>();
+                let at = at + lane * size_of::<f16>();
                 to[at..at + size_of::<f16>()].copy_from_slice(&f16::from_f32(value).to_le_bytes());
             };
-            put(shape.scales_at(), scale * power);
+            put(scales, scale * power);
             if shape.zero_points {
-                put(shape.zero_points_at(), zero_point as f32);
+                put(zero_points, zero_point as f32);
             }
         }
     }
@@ -253,6 +268,7 @@ pub(crate) unsafe fn fill_tile<S: Simd>(s: S, matrix: &Matrix<'_>, shape: &Tiled
 unsafe fn transpose_blocks<S: Simd>(
     s: S,
     weights: &super::BlockWeights<'_>,
+    shape: &TiledShape,
     first: usize,
     row: impl Fn(usize) -> usize,
     to: &mut [u8],
@@ -262,16 +278,21 @@ unsafe fn transpose_blocks<S: Simd>(
     for (lane, at) in rows.iter_mut().enumerate().take(S::LANES) {
         *at = weights.packed[(first + row(lane)) * row_bytes..].as_ptr();
     }
+    // A row's bytes of a square are some whole blocks, or a part of one.
     let block_bytes = BLOCK * weights.bits / 8;
-    // Whole blocks only, so that what is left starts at one.
-    let blocks_a_turn = (vector / block_bytes).max(1);
-    let turns = weights.k / BLOCK / blocks_a_turn;
-    for turn in 0..turns {
-        for part in (0..blocks_a_turn * block_bytes).step_by(vector) {
-            let at = turn * blocks_a_turn * block_bytes + part;
-            // SAFETY: `vector` bytes from `at` lie within each row; a square of vectors from `at * LANES` lies within the tile.
-            unsafe { s.transpose(&rows.map(|row| row.wrapping_add(at)), to[at * S::LANES..][..vector * S::LANES].as_mut_ptr()) };
+    let piece = vector.min(block_bytes);
+    let squares = weights.k / BLOCK * block_bytes / vector;
+    let mut staging = [Line([0.; 16]); MAX_LANES];
+    for square in 0..squares {
+        // SAFETY: `vector` bytes from there lie within each row; `staging` has room for a square of the widest vector.
+        unsafe { s.transpose(&rows.map(|row| row.wrapping_add(square * vector)), staging.as_mut_ptr().cast()) };
+        let bytes: &[u8] = bytemuck::cast_slice(&staging);
+        for (i, values) in bytes[..vector * S::LANES].chunks_exact(piece * S::LANES).enumerate() {
+            let at = square * vector + i * piece;
+            let to = &mut to[shape.block_at(at / block_bytes) + at % block_bytes * S::LANES..];
+            to[..values.len()].copy_from_slice(values);
         }
     }
-    turns * blocks_a_turn
+    // Whole blocks only, so that what is left starts at one.
+    squares * vector / block_bytes
 }

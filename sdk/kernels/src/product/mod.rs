@@ -79,6 +79,9 @@ pub struct Linear<'a> {
 const ITEM_BYTES: usize = 128 << 10;
 /// Items for each thread, so that a thread that loses its core leaves others something to take.
 const ITEMS_PER_THREAD: usize = 4;
+/// Output features that an item of a product with many rows covers: whole strips of every instruction set, and few, so that threads
+/// have nearly the same.
+const STRIP_ROWS: usize = 48;
 /// Parts of one pass of [`linear`].
 const PARTS: usize = 4;
 
@@ -233,7 +236,7 @@ impl<'a> Part<'a> {
         // In tiles of this instruction set, items begin where tiles do.
         let lanes = pool.isa().lanes();
         match &self.method {
-            Method::Integer(_, x) if x.m > FEW => share.clamp(3 * lanes, 6 * lanes) / (3 * lanes) * 3 * lanes,
+            Method::Integer(_, x) if x.m > FEW => STRIP_ROWS,
             Method::Integer(Integer::InPlace(weights), _) => {
                 share.min(ITEM_BYTES / weights.row_bytes()).max(4).next_multiple_of(4)
             }

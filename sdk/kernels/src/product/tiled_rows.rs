@@ -1,7 +1,8 @@
 //! Weights in tiles times one to four quantised rows: decoding.
 //!
-//! Such a product reads every weight once and is over when memory is. A tile is one stream of bytes; a block of it is unpacked in
-//! registers and meets the block of each row of x:
+//! Such a product reads every weight once and is over when memory is. A tile is one stream of bytes, which the processor reads ahead
+//! by itself better than it can be told to (Zen 4: 30 GB/s instead of 20 on a thread); a block of it is unpacked in registers and
+//! meets the block of each row of x:
 //!
 //! ```text
 //! for each section of blocks, for each block, for each of the m rows of x:
@@ -22,9 +23,6 @@ use super::unpack::taken_off;
 use crate::float_product::Rows;
 use crate::matrix::TiledWeights;
 use crate::simd::{Kernel, Simd};
-
-/// How far ahead of use weights are asked for into the second-level cache, in bytes: several tiles of usual width.
-const AHEAD: usize = 16 << 10;
 
 /// One item: `rows` of the weights, from a tile's first.
 pub(super) struct TiledRows<'a> {
@@ -81,53 +79,47 @@ impl TiledRows<'_> {
     #[inline(always)]
     unsafe fn tile<S: Simd, const M: usize, const BITS: usize, const ZERO_POINTS: bool>(&self, s: S, tile: usize) -> [S::F; M] {
         let (shape, vector, blocks) = (self.weights.shape, 4 * S::LANES, self.x.blocks);
-        let from = self.weights.bytes[tile * shape.tile_bytes()..].as_ptr();
-        let mut totals = [s.splat(0.); M];
-        for start in (0..blocks).step_by(SECTION) {
-            let mut sums = [s.splat(0.); M];
-            for block in start..(start + SECTION).min(blocks) {
-                // SAFETY: the caller's promise: a tile has `BITS` vectors a block, then a float16 a lane for each scale block; the
-                // block lies within x. Only prefetches reach further, which may.
-                unsafe {
-                    let at = from.add(block * BITS * vector);
-                    for line in (0..BITS * vector).step_by(64) {
-                        s.prefetch_second_level(at.wrapping_add(AHEAD + line));
-                    }
-                    let parameter = |at: usize| from.add(at).cast::<f16>().add(block / shape.shared * S::LANES);
-                    let scales = parameter(shape.scales_at());
-                    s.prefetch_second_level(scales.cast::<u8>().wrapping_add(AHEAD));
-                    let scales = s.load_f16(scales);
-                    let at = Place { weights: at, values: self.x.values.as_ptr().add(block * M * BLOCK) };
-                    let mut dots = [s.splat_int(0); M];
-                    for m in 0..M {
-                        dots[m] = s.splat_int(*self.x.corrections.as_ptr().add(block * M + m));
-                        if ZERO_POINTS {
-                            let stored = s.to_int(s.load_f16(parameter(shape.zero_points_at())));
-                            dots[m] = s.mul_int(dots[m], s.add_int(stored, s.splat_int(-taken_off::<S, BITS>())));
+        let mut at = self.weights.bytes[tile * shape.tile_bytes()..].as_ptr();
+        // A sum with this zero is the other number, whatever its sign.
+        let mut totals = [s.splat(-0.); M];
+        let mut sums = [s.splat(0.); M];
+        let mut block = 0;
+        while block < blocks {
+            let parameters = at.cast::<f16>();
+            at = at.wrapping_add(vector);
+            for half in 0..if ZERO_POINTS { 1 } else { 2 } {
+                // SAFETY: the caller's promise: a vector of float16 comes before the blocks of a run.
+                let (scales, zero_points) = unsafe {
+                    let stored = |half: usize| s.load_f16(parameters.add(half * S::LANES));
+                    let zero_points = if ZERO_POINTS { s.to_int(stored(1)) } else { s.splat_int(0) };
+                    (stored(half), s.add_int(zero_points, s.splat_int(-taken_off::<S, BITS>())))
+                };
+                for _ in 0..shape.shared.min(blocks - block) {
+                    // SAFETY: the caller's promise: `BITS` vectors a block follow; the block lies within x.
+                    unsafe {
+                        let place = Place { weights: at, values: self.x.values.as_ptr().add(block * M * BLOCK) };
+                        let mut dots = [s.splat_int(0); M];
+                        for m in 0..M {
+                            dots[m] = s.splat_int(*self.x.corrections.as_ptr().add(block * M + m));
+                            if ZERO_POINTS {
+                                dots[m] = s.mul_int(dots[m], zero_points);
+                            }
+                        }
+                        dots = place.all::<S, M, BITS>(s, dots);
+                        for m in 0..M {
+                            let scale = s.mul(scales, s.splat(*self.x.scales.as_ptr().add(block * M + m)));
+                            sums[m] = s.mul_add(s.to_float(dots[m]), scale, sums[m]);
                         }
                     }
-                    dots = if const { S::DOT_VECTORS == 1 } {
-                        if const { BITS == 4 } {
-                            at.dots::<S, M, 1, BITS, 4>(s, dots)
-                        } else {
-                            at.dots::<S, M, 1, BITS, 8>(s, dots)
+                    at = at.wrapping_add(BITS * vector);
+                    block += 1;
+                    if block.is_multiple_of(SECTION) || block == blocks {
+                        for m in 0..M {
+                            totals[m] = s.add(totals[m], s.mul(sums[m], s.splat(self.weights.factor)));
+                            sums[m] = s.splat(0.);
                         }
-                    } else {
-                        if const { BITS == 4 } {
-                            at.dots::<S, M, 4, BITS, 4>(s, dots)
-                        } else {
-                            at.dots::<S, M, 8, BITS, 8>(s, dots)
-                        }
-                    };
-                    for m in 0..M {
-                        let scale = s.mul(scales, s.splat(*self.x.scales.as_ptr().add(block * M + m)));
-                        sums[m] = s.mul_add(s.to_float(dots[m]), scale, sums[m]);
                     }
                 }
-            }
-            for m in 0..M {
-                let sum = s.mul(sums[m], s.splat(self.weights.factor));
-                totals[m] = if start == 0 { sum } else { s.add(totals[m], sum) };
             }
         }
         totals
@@ -143,6 +135,24 @@ struct Place {
 }
 
 impl Place {
+    /// Adds the block's products to `dots`.
+    ///
+    /// # Safety
+    /// Both places are valid for reads.
+    #[inline(always)]
+    unsafe fn all<S: Simd, const M: usize, const BITS: usize>(&self, s: S, dots: [S::I; M]) -> [S::I; M] {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if const { S::DOT_VECTORS == 1 } {
+                if const { BITS == 4 } { self.dots::<S, M, 1, BITS, 4>(s, dots) } else { self.dots::<S, M, 1, BITS, 8>(s, dots) }
+            } else if const { BITS == 4 } {
+                self.dots::<S, M, 4, BITS, 4>(s, dots)
+            } else {
+                self.dots::<S, M, 8, BITS, 8>(s, dots)
+            }
+        }
+    }
+
     /// Adds the block's products to `dots`, `N` of its `STORED` vectors at a time.
     ///
     /// # Safety

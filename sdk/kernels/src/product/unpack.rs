@@ -136,11 +136,12 @@ pub(super) unsafe fn unpack_tile<S: Simd, const BITS: usize>(
 ) {
     let (shape, vector) = (weights.shape, 4 * S::LANES);
     let from = weights.bytes[index * shape.tile_bytes()..].as_ptr();
-    // SAFETY: the caller's promise: a tile has `BITS` vectors a block, then a float16 a lane for each scale block.
+    // SAFETY: the caller's promise: a tile has `BITS` vectors a block, and a float16 a lane for its parameters.
     unsafe {
         for block in 0..strip.blocks {
+            let values = from.add(shape.block_at(block));
             for j in 0..BITS {
-                let bytes = s.load_bytes(from.add((block * BITS + j) * vector));
+                let bytes = s.load_bytes(values.add(j * vector));
                 if BITS == 4 {
                     let (even, odd) = s.split_nibbles(bytes);
                     s.store_bytes(strip.value::<S>(t, block, j), even);
@@ -149,10 +150,10 @@ pub(super) unsafe fn unpack_tile<S: Simd, const BITS: usize>(
                     s.store_bytes(strip.value::<S>(t, block, j), bytes);
                 }
             }
-            let parameter = |at: usize| from.add(at).cast::<f16>().add(block / shape.shared * S::LANES);
-            s.store(strip.scale::<S>(t, block), s.load_f16(parameter(shape.scales_at())));
+            let (scales, zero_points) = shape.parameters_at(block);
+            s.store(strip.scale::<S>(t, block), s.load_f16(from.add(scales).cast()));
             if shape.zero_points {
-                let stored = s.to_int(s.load_f16(parameter(shape.zero_points_at())));
+                let stored = s.to_int(s.load_f16(from.add(zero_points).cast::<f16>()));
                 s.store_bytes(strip.zero_point::<S>(t, block).cast(), s.add_int(stored, s.splat_int(-taken_off::<S, BITS>())));
             }
         }

@@ -1,7 +1,7 @@
 //! Resident weights as bytes, to be used again where they lie.
 //!
 //! ```text
-//! matrices u64  bytes of tiles u64  factor f32 each (0: none)    zeros up to a multiple of 4096    tiles
+//! order u64  matrices u64  bytes of tiles u64  factor f32 each (0: none)    zeros up to a multiple of 4096    tiles
 //! ```
 //!
 //! Numbers are little-endian. What the tiles hold is up to the matrices and the instruction set, which whoever saves and restores
@@ -38,9 +38,12 @@ pub enum SavedWeightsError {
     Misaligned,
 }
 
+/// Counts the orders in which weights have ever lain in tiles: those that were saved under another one mean something else.
+const ORDER: u64 = 2;
+
 /// Bytes before the tiles of so many matrices.
 fn head_bytes(matrices: usize) -> usize {
-    (2 * size_of::<u64>() + matrices * size_of::<f32>()).next_multiple_of(ALIGNMENT)
+    (3 * size_of::<u64>() + matrices * size_of::<f32>()).next_multiple_of(ALIGNMENT)
 }
 
 impl Resident {
@@ -50,8 +53,7 @@ impl Resident {
     /// Those of `out`.
     pub fn save(&self, out: &mut dyn Write) -> io::Result<()> {
         let mut head = Vec::with_capacity(head_bytes(self.places.len()));
-        head.extend((self.places.len() as u64).to_le_bytes());
-        head.extend((self.bytes() as u64).to_le_bytes());
+        [ORDER, self.places.len() as u64, self.bytes() as u64].iter().for_each(|number| head.extend(number.to_le_bytes()));
         self.places.iter().for_each(|place| head.extend(place.map_or(0., |place| place.factor).to_le_bytes()));
         head.resize(head_bytes(self.places.len()), 0);
         out.write_all(&head)?;
@@ -74,8 +76,8 @@ impl Resident {
         if !bytes.as_ptr().addr().is_multiple_of(64) {
             return Err(SavedWeightsError::Misaligned);
         }
-        let (counts, factors) = bytes[..head].split_at(2 * size_of::<u64>());
-        if counts != [(matrices.len() as u64).to_le_bytes(), (tiles as u64).to_le_bytes()].concat() {
+        let (counts, factors) = bytes[..head].split_at(3 * size_of::<u64>());
+        if counts != [ORDER, matrices.len() as u64, tiles as u64].map(u64::to_le_bytes).concat() {
             return Err(SavedWeightsError::OtherWeights);
         }
         let mut places = Vec::with_capacity(matrices.len());
