@@ -122,6 +122,7 @@ pub(crate) enum Verb {
     Logits(verbs::logits::Arguments),
     Inspect(verbs::inspect::Arguments),
     Prepare(verbs::prepare::Arguments),
+    Conformance(verbs::conformance::Arguments),
     Doctor(verbs::doctor::Arguments),
     Bench(verbs::bench::Arguments),
 }

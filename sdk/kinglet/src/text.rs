@@ -6,7 +6,7 @@ use kinglet_text::{ChatTemplate, Specials, TemplateInput, TextFiles, Tokenizer};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
-pub use kinglet_text::Message;
+pub use kinglet_text::{DateTime, Message};
 
 /// Tokenizer and template of a model folder.
 #[derive(Debug)]
@@ -70,6 +70,8 @@ pub struct PromptRequest {
     pub template: Option<String>,
     /// Further variables of the template, such as `enable_thinking`.
     pub variables: Map<String, Value>,
+    /// The local date and time that templates tell; `None` asks the system's clock.
+    pub now: Option<DateTime>,
 }
 
 impl Default for PromptRequest {
@@ -81,6 +83,7 @@ impl Default for PromptRequest {
             documents: None,
             template: None,
             variables: Map::new(),
+            now: None,
         }
     }
 }
@@ -94,7 +97,7 @@ impl From<PromptRequest> for TemplateInput {
             add_generation_prompt: request.add_generation_prompt,
             template: request.template,
             extra: request.variables,
-            now: Some(jiff::ZonedDateTime::now().datetime()),
+            now: Some(request.now.unwrap_or_else(|| jiff::ZonedDateTime::now().datetime())),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `kinglet doctor`: whether models can run here.
 
+use super::conformance::{agrees, sentence};
 use crate::arguments::Common;
 use crate::failure::Failure;
 use crate::output::{DIMMED, Output};
@@ -50,7 +51,7 @@ struct Report {
 }
 
 /// The checks of a model, each of which needs those before it.
-const MODEL_CHECKS: [&str; 5] = ["folder", "open", "tokenizer", "step", "agreement"];
+const MODEL_CHECKS: [&str; 6] = ["folder", "open", "tokenizer", "step", "agreement", "conformance"];
 /// Tokens that the model is tried with; those beyond its vocabulary are left out.
 const TRIAL: [u32; 8] = [1, 2, 3, 5, 8, 13, 21, 34];
 /// The largest difference of logits between two ways to compute them, as a part of the largest logit.
@@ -115,7 +116,8 @@ fn engine_check(state: EngineState, common: &Common) -> Check {
 }
 
 fn model(kinglet: &Kinglet, folder: &std::path::Path, checks: &mut Vec<Check>) {
-    let tried = try_model(kinglet, folder, &mut |name, detail| checks.push(Check { name, result: Outcome::Pass, detail }));
+    let mut add = |name, result, detail| checks.push(Check { name, result, detail });
+    let tried = try_model(kinglet, folder, &mut add);
     let Err((name, reason)) = tried else { return };
     checks.push(Check { name, result: Outcome::Fail, detail: reason });
     let left = MODEL_CHECKS.into_iter().skip_while(|known| *known != name).skip(1);
@@ -126,11 +128,12 @@ fn model(kinglet: &Kinglet, folder: &std::path::Path, checks: &mut Vec<Check>) {
 fn try_model(
     kinglet: &Kinglet,
     folder: &std::path::Path,
-    pass: &mut dyn FnMut(&'static str, String),
+    add: &mut dyn FnMut(&'static str, Outcome, String),
 ) -> Result<(), (&'static str, String)> {
     fn failed<E: std::fmt::Display>(name: &'static str) -> impl Fn(E) -> (&'static str, String) {
         move |error| (name, error.to_string())
     }
+    let mut pass = |name, detail| add(name, Outcome::Pass, detail);
     let found = kinglet.find(folder).map_err(failed("folder"))?;
     let report = kinglet.inspect(&found).map_err(failed("folder"))?;
     pass("folder", format!("{} ({}), {}", found.display(), report.layout, report.choice));
@@ -143,6 +146,8 @@ fn try_model(
     let (last, detail) = step(&model).map_err(failed("step"))?;
     pass("step", detail);
     pass("agreement", agreement(&model, &last).map_err(failed("agreement"))?);
+    let (result, detail) = conformance(&model).map_err(failed("conformance"))?;
+    add("conformance", result, detail);
     Ok(())
 }
 
@@ -178,4 +183,14 @@ fn agreement(model: &Model, last: &[f32]) -> Result<String, Failure> {
         )));
     }
     Ok(format!("logits of the last position, alone and among all, differ by {difference:.1e} of {largest:.1}"))
+}
+
+/// Holds the model against the vectors that its folder carries, if it carries any.
+fn conformance(model: &Model) -> Result<(Outcome, String), Failure> {
+    let Some(vectors) = model.conformance()? else {
+        return Ok((Outcome::Absent, "the folder carries no vectors; `kinglet conformance make` writes some".into()));
+    };
+    let report = model.check_conformance(&vectors, &CancelHandle::default())?;
+    agrees(&report)?;
+    Ok((Outcome::Pass, sentence(&report, &vectors)))
 }

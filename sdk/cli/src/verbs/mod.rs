@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod chat;
+pub(crate) mod conformance;
 pub(crate) mod detokenize;
 pub(crate) mod doctor;
 pub(crate) mod inspect;
@@ -32,6 +33,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Logits(arguments) => logits::run(common, arguments, &mut out),
         Verb::Inspect(arguments) => inspect::run(common, arguments, &mut out),
         Verb::Prepare(arguments) => prepare::run(common, arguments, &mut out),
+        Verb::Conformance(arguments) => conformance::run(common, arguments, &mut out),
         Verb::Doctor(arguments) => doctor::run(common, arguments, &mut out),
         Verb::Bench(arguments) => bench::run(common, arguments, &mut out),
     }

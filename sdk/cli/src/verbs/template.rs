@@ -60,7 +60,7 @@ fn parse(text: &str) -> Result<PromptRequest, String> {
         format!("does not hold {{\"messages\": [..], \"add_generation_prompt\": true, \"tools\": [..]}}: {error}")
     })?;
     let Request { messages, add_generation_prompt, tools, documents, variables } = request;
-    Ok(PromptRequest { messages, add_generation_prompt, tools, documents, variables, template: None })
+    Ok(PromptRequest { messages, add_generation_prompt, tools, documents, variables, ..PromptRequest::default() })
 }
 
 #[cfg(test)]

@@ -1,19 +1,8 @@
 //! Models that are not there, damaged or of another kind: exit code 1 and one sentence.
 
-use crate::kit::{TINY, kinglet, repository};
+use crate::kit::{TINY, copy, kinglet};
 use std::fs;
 use std::path::Path;
-use tempfile::TempDir;
-
-/// A copy of the tiny model that may be damaged.
-fn copy() -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    for entry in fs::read_dir(repository().join(TINY)).unwrap() {
-        let path = entry.unwrap().path();
-        fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
-    }
-    folder
-}
 
 fn edit(folder: &Path, file: &str, from: &str, to: &str) {
     let path = folder.join(file);

@@ -47,6 +47,16 @@ pub(crate) fn repository() -> PathBuf {
 /// The smallest golden model that has a chat template.
 pub(crate) const TINY: &str = "models/goldens/qwen2/genai";
 
+/// A copy of the tiny model that may be damaged.
+pub(crate) fn copy() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(repository().join(TINY)).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
+    }
+    folder
+}
+
 impl Ran {
     /// It ended well, and wrote no warning.
     #[track_caller]

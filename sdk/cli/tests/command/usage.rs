@@ -4,8 +4,21 @@ use crate::kit::{kinglet, kinglet_with};
 
 struct Case<'a>(&'a [&'a str], &'a [&'a str]);
 
-const VERBS: [&str; 12] =
-    ["reply", "chat", "run", "score", "tokenize", "detokenize", "template", "logits", "inspect", "prepare", "doctor", "bench"];
+const VERBS: [&str; 13] = [
+    "reply",
+    "chat",
+    "run",
+    "score",
+    "tokenize",
+    "detokenize",
+    "template",
+    "logits",
+    "inspect",
+    "prepare",
+    "conformance",
+    "doctor",
+    "bench",
+];
 
 #[test]
 fn what_makes_no_sense_is_refused_by_name() {

@@ -1,6 +1,6 @@
 //! What the other verbs write, and that they keep what they promise.
 
-use crate::kit::{TINY, ids, keys, kinglet, kinglet_with, repository};
+use crate::kit::{TINY, copy, ids, keys, kinglet, kinglet_with, repository};
 use serde_json::Value;
 use std::io::Read;
 use std::process::{Command, Stdio};
@@ -106,6 +106,7 @@ fn inspect_tells_all_of_it() {
     let memory = &report["engine"]["memory"];
     let total: u64 = ["weights", "kv", "scratch"].iter().map(|part| memory[part].as_u64().unwrap()).sum();
     assert_eq!(memory["total"].as_u64(), Some(total));
+    assert_eq!(memory["process"].is_u64(), cfg!(target_os = "linux"), "{memory}");
     let folder = kinglet(&["inspect", "-m", "goldcrest", "--json"]).json()["parameters"].clone();
     assert_eq!(folder, report["parameters"]);
     let plain = kinglet(&["inspect"]).done().out;
@@ -144,7 +145,8 @@ fn doctor_passes_on_the_shipped_model() {
     assert_eq!(report["failed"], 0);
     let checks = report["checks"].as_array().unwrap();
     let names: Vec<&str> = checks.iter().map(|check| check["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["processor", "threads", "tract", "ort", "folder", "open", "tokenizer", "step", "agreement"]);
+    let model = ["folder", "open", "tokenizer", "step", "agreement", "conformance"];
+    assert_eq!(names, [&["processor", "threads", "tract", "ort"][..], &model].concat());
     for check in checks {
         let expected = if check["name"] == "ort" { "absent" } else { "pass" };
         assert_eq!(check["result"], expected, "{check}");
@@ -193,6 +195,52 @@ fn bench_measures_only_what_it_is_asked_for() {
     assert_eq!(timed, ["load_s", "prepare_s", "decode128"]);
     let plain = kinglet(&["bench", "-m", TINY, "--only", "load"]).done().out;
     assert!(plain.starts_with("load_s") && !plain.contains("decode"), "{plain}");
+}
+
+#[test]
+fn bench_varies_what_it_is_told_to() {
+    let run = |args: &[&str]| kinglet(&[&["bench", "-m", TINY, "--contexts", "16,600,5000"], args].concat());
+    let figures = run(&["--candidates", "1,3", "--json"]).json();
+    let numbers = |rows: &str, key: &str| -> Vec<u64> {
+        figures[rows].as_array().unwrap().iter().map(|row| row[key].as_u64().unwrap()).collect()
+    };
+    // 768 positions hold no prompt of 5000 tokens.
+    assert_eq!((numbers("contexts", "tokens"), numbers("candidates", "candidates")), (vec![16, 600], vec![1, 3]));
+    for row in figures["contexts"].as_array().unwrap().iter().chain(figures["candidates"].as_array().unwrap()) {
+        assert!(row.as_object().unwrap().values().all(|value| value.as_f64().unwrap() > 0.0), "{row}");
+    }
+    let plain = run(&["--quiet"]).done().out;
+    assert!(plain.contains("prefill") && !plain.contains("candidates"), "{plain}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_is_what_was_said() {
+    // A model small enough that a test program's own memory is most of it: the limit is wider than that of `cargo xtask growth`.
+    let figures = kinglet(&["bench", "--contexts", "400", "--json"]).json();
+    let [peak, predicted] = ["rss_peak_mb", "rss_predicted_mb"].map(|key| figures[key].as_f64().unwrap());
+    assert!((predicted / peak - 1.0).abs() < 0.15, "{predicted} MB were said and {peak} MB taken");
+}
+
+#[test]
+fn a_folder_carries_what_its_model_must_give() {
+    let folder = copy();
+    let model = folder.path().to_str().unwrap();
+    kinglet(&["conformance", "check", model]).refused(&["carries no vectors", "conformance make"]);
+    let made = kinglet(&["conformance", "make", model, "--json"]).json();
+    assert_eq!(keys(&made), ["file", "source", "texts", "chats", "greedy"]);
+    assert!(kinglet(&["doctor", model]).done().out.contains("pass    conformance"));
+    let checked = kinglet(&["conformance", "check", model, "--json"]).json();
+    assert!(checked["tokens"].as_u64().unwrap() > 20 && checked["difference"].is_null(), "{checked}");
+    // The vectors of another model.
+    let other = folder.path().join("other.json");
+    kinglet(&["conformance", "make", "goldcrest", "-o", other.to_str().unwrap()]).done();
+    kinglet(&["conformance", "make", model, "--reference", other.to_str().unwrap()]).refused(&["does not give", "should be"]);
+    std::fs::copy(&other, folder.path().join("conformance.json")).unwrap();
+    let ran = kinglet(&["doctor", model]);
+    assert!(ran.code == 1 && ran.out.contains("FAIL    conformance"), "{ran:?}");
+    std::fs::write(folder.path().join("conformance.json"), "{").unwrap();
+    kinglet(&["conformance", "check", model]).refused(&["conformance.json", "get it again"]);
 }
 
 #[test]
