@@ -2,6 +2,7 @@
 
 mod chart;
 mod charts;
+mod table;
 
 use crate::bench::release_build;
 use crate::date;
@@ -16,14 +17,17 @@ use std::path::{Path, PathBuf};
 
 /// Measures how speed and memory grow with the context, the model, the answers at once and the threads.
 ///
-/// Writes models with random weights to a temporary folder, one after the other, up to 5 GB, and measures them with a release build.
-/// Into docs/growth go figures.json, with the machine and the commit, and a chart for each figure. Fails where memory differs by more
-/// than 3 % from what `kinglet inspect` says. Takes about half an hour; nothing else should run meanwhile.
+/// Writes models with random weights to a temporary folder, one after the other, up to 9 GB, and measures them with a release build.
+/// Into docs/growth go figures.json, with the machine and the commit, a table of the models, and a chart for each figure. Fails where
+/// memory differs by more than 3 % from what `kinglet inspect` says. Takes about half an hour; nothing else should run meanwhile.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Draw the charts again from the figures that are there
     #[arg(long)]
     draw: bool,
+    /// Measure only models of these shapes, and keep the other figures
+    #[arg(long, value_name = "NAME,NAME", value_delimiter = ',', conflicts_with = "draw")]
+    sizes: Vec<String>,
     /// Where models are written for a while [default: the system's temporary folder]
     #[arg(long, value_name = "FOLDER", conflicts_with = "draw")]
     work: Option<PathBuf>,
@@ -31,8 +35,6 @@ pub(crate) struct Arguments {
 
 /// The shape that all but the size of the model is varied on.
 const SHAPE: &str = "qwen2-0.5b";
-/// The shapes whose sizes are compared.
-const SIZES: [&str; 7] = ["smollm2-135m", "smollm2-360m", "qwen2-0.5b", "qwen2-1.5b", "gemma-2b", "openelm-3b", "qwen2-7b"];
 /// Tokens of the prompts whose speed is measured, and of those that only memory is measured with.
 const CONTEXTS: &str = "128,256,512,1024,2048,4096,8192";
 const MEMORY_CONTEXTS: [u32; 4] = [1024, 4096, 8192, 16_384];
@@ -109,13 +111,14 @@ struct Run {
 pub(crate) fn run(arguments: &Arguments, report: &mut Report) {
     let folder = root().join("docs/growth");
     let file = folder.join("figures.json");
-    let figures = if arguments.draw { read(&file) } else { measure(arguments).and_then(|figures| write(&file, figures)) };
+    let figures = if arguments.draw { read(&file) } else { measure(arguments, &file).and_then(|figures| write(&file, figures)) };
     match figures {
         Ok(figures) => {
             for (what, peak, predicted) in figures.memories() {
                 report.check(&format!("memory of {what}"), close(peak, predicted));
             }
             report.check("charts", charts::draw(&figures, &folder));
+            report.check("table", write_text(&folder.join("models.md"), &table::of(&figures)));
         }
         Err(why) => report.fail("growth", &why),
     }
@@ -138,22 +141,13 @@ fn close(peak: f64, predicted: f64) -> Result<(), String> {
     if off.abs() <= TOLERANCE { Ok(()) } else { Err(words) }
 }
 
-fn measure(arguments: &Arguments) -> Result<Figures, String> {
+/// Measures all, or the models of some shapes only, the other figures being those of the file.
+fn measure(arguments: &Arguments, file: &Path) -> Result<Figures, String> {
     let kinglet = release_build()?;
     let work = arguments.work.clone().unwrap_or_else(std::env::temp_dir).join(format!("kinglet-growth-{}", std::process::id()));
-    let measured = measure_in(&work, &kinglet);
-    // What is left of the models is gigabytes.
-    if work.exists() {
-        std::fs::remove_dir_all(&work).map_err(|error| format!("{} cannot be removed: {error}", work.display()))?;
-    }
-    measured
-}
-
-fn measure_in(work: &Path, kinglet: &Path) -> Result<Figures, String> {
-    let machine = Machine::here();
-    let mut figures = Figures {
+    let here = || Figures {
         date: date::today(),
-        machine: machine.json(),
+        machine: Machine::here().json(),
         commit: commit(),
         rustc: rustc(),
         contexts: vec![],
@@ -161,25 +155,33 @@ fn measure_in(work: &Path, kinglet: &Path) -> Result<Figures, String> {
         sizes: vec![],
         memory: vec![],
     };
-    for name in SIZES {
+    let names = |shapes: Vec<Shape>| shapes.into_iter().map(|shape| shape.name.to_owned()).collect();
+    let (figures, shapes) = match &arguments.sizes[..] {
+        [] => (here(), names(Shape::all_published())),
+        some => (Figures { date: date::today(), commit: commit(), ..read(file)? }, some.to_vec()),
+    };
+    let measured = measure_in(&work, &kinglet, figures, &shapes);
+    // What is left of the models is gigabytes.
+    if work.exists() {
+        std::fs::remove_dir_all(&work).map_err(|error| format!("{} cannot be removed: {error}", work.display()))?;
+    }
+    measured
+}
+
+fn measure_in(work: &Path, kinglet: &Path, mut figures: Figures, shapes: &[String]) -> Result<Figures, String> {
+    let all = figures.contexts.is_empty();
+    for name in shapes {
         let shape = Shape::published(name).ok_or_else(|| format!("there is no shape {name}"))?;
         let folder = work.join(name);
         crate::shape::write(&shape, &folder, 1)?;
-        if name == SHAPE {
-            for threads in 1..=machine.cores {
-                let rows = bench(kinglet, &folder, &["--contexts", CONTEXTS, "--threads", &threads.to_string()])?.contexts;
-                figures.contexts.push(Contexts { threads, rows });
-            }
-            figures.candidates = bench(kinglet, &folder, &["--candidates", CANDIDATES])?.candidates;
-            for tokens in MEMORY_CONTEXTS {
-                let Run { rss_peak_mb, rss_predicted_mb, .. } = bench(kinglet, &folder, &["--contexts", &tokens.to_string()])?;
-                figures.memory.push(MemoryOf { tokens, rss_peak_mb, rss_predicted_mb });
-            }
+        if all && name == SHAPE {
+            measure_growth(kinglet, &folder, &mut figures)?;
         }
         let run = bench(kinglet, &folder, &["--contexts", SIZE_CONTEXT])?;
         let row = run.contexts.into_iter().next().ok_or_else(|| format!("{name} holds no prompt of {SIZE_CONTEXT} tokens"))?;
+        figures.sizes.retain(|size| size.shape != *name);
         figures.sizes.push(Size {
-            shape: name.to_owned(),
+            shape: name.clone(),
             parameters: shape.parameters(),
             prefill: row.prefill,
             decode: row.decode,
@@ -188,7 +190,22 @@ fn measure_in(work: &Path, kinglet: &Path) -> Result<Figures, String> {
         });
         std::fs::remove_dir_all(&folder).map_err(|error| format!("{} cannot be removed: {error}", folder.display()))?;
     }
+    figures.sizes.sort_by_key(|size| size.parameters);
     Ok(figures)
+}
+
+/// All that is varied on one shape.
+fn measure_growth(kinglet: &Path, folder: &Path, figures: &mut Figures) -> Result<(), String> {
+    for threads in 1..=Machine::here().cores {
+        let rows = bench(kinglet, folder, &["--contexts", CONTEXTS, "--threads", &threads.to_string()])?.contexts;
+        figures.contexts.push(Contexts { threads, rows });
+    }
+    figures.candidates = bench(kinglet, folder, &["--candidates", CANDIDATES])?.candidates;
+    for tokens in MEMORY_CONTEXTS {
+        let Run { rss_peak_mb, rss_predicted_mb, .. } = bench(kinglet, folder, &["--contexts", &tokens.to_string()])?;
+        figures.memory.push(MemoryOf { tokens, rss_peak_mb, rss_predicted_mb });
+    }
+    Ok(())
 }
 
 fn bench(kinglet: &Path, model: &Path, arguments: &[&str]) -> Result<Run, String> {
@@ -208,12 +225,16 @@ fn read(file: &Path) -> Result<Figures, String> {
 }
 
 fn write(file: &Path, figures: Figures) -> Result<Figures, String> {
+    write_text(file, &format!("{:#}\n", json!(figures)))?;
+    Ok(figures)
+}
+
+fn write_text(file: &Path, text: &str) -> Result<(), String> {
     let write = || {
         std::fs::create_dir_all(file.parent().unwrap_or(file))?;
-        std::fs::write(file, format!("{:#}\n", json!(figures)))
+        std::fs::write(file, text)
     };
-    write().map_err(|error| format!("{} cannot be written: {error}", file.display()))?;
-    Ok(figures)
+    write().map_err(|error| format!("{} cannot be written: {error}", file.display()))
 }
 
 #[cfg(test)]
@@ -228,10 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn all_shapes_are_known() {
-        assert!(SIZES.contains(&SHAPE));
-        for name in SIZES {
-            assert!(Shape::published(name).is_some(), "{name}");
-        }
+    fn the_shape_is_known() {
+        assert!(Shape::published(SHAPE).is_some());
     }
 }

@@ -14,6 +14,7 @@ mod deny;
 mod goldens;
 mod growth;
 mod machine;
+mod matrix;
 mod onnxruntime;
 mod process;
 mod report;
@@ -45,6 +46,8 @@ enum Verb {
     Deny(deny::Arguments),
     /// Fetch the ONNX Runtime library that the tests use, into the user's cache, and print its path
     Onnxruntime,
+    /// Run every golden model on both engines and write the README's table of them
+    Matrix,
     /// Make the committed golden models and their reference outputs anew; needs Python
     Goldens(goldens::Arguments),
     /// Measure a model and append a dated line to benches/history, or compare with the peers of a kit
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Verb::Arm64(arguments) => arm64::run(&arguments, &mut report),
         Verb::Deny(arguments) => deny::run(&arguments, &mut report),
         Verb::Onnxruntime => onnxruntime::run(&mut report),
+        Verb::Matrix => matrix::run(&mut report),
         Verb::Goldens(arguments) => goldens::run(&arguments, &mut report),
         Verb::Bench(arguments) => bench::run(&arguments, &mut report),
         Verb::Growth(arguments) => growth::run(&arguments, &mut report),

@@ -1,0 +1,12 @@
+//! `cargo xtask matrix`: which models run on which engine, for the README.
+
+use crate::onnxruntime;
+use crate::process::{cargo, stream};
+use crate::report::Report;
+
+/// Runs every golden model on both engines, prints the table and writes it into the README.
+pub(crate) fn run(report: &mut Report) {
+    onnxruntime::run(report);
+    let test = ["test", "--package", "kinglet", "--features", "ort", "--test", "matrix", "--", "--nocapture"];
+    report.check("matrix", stream(cargo(&test).env("KINGLET_WRITE_MATRIX", "1")));
+}
