@@ -37,7 +37,7 @@ pub(crate) struct Arguments {
 const SHAPE: &str = "qwen2-0.5b";
 /// Tokens of the prompts whose speed is measured, and of those that only memory is measured with.
 const CONTEXTS: &str = "128,256,512,1024,2048,4096,8192";
-const MEMORY_CONTEXTS: [u32; 4] = [1024, 4096, 8192, 16_384];
+const MEMORY_CONTEXTS: [u32; 4] = [1024, 2048, 4096, 8192];
 const CANDIDATES: &str = "1,2,3,4,6,8,12,16";
 /// The prompt that models of all sizes read.
 const SIZE_CONTEXT: &str = "1024";

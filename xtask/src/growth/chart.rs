@@ -75,9 +75,12 @@ impl Chart {
             }
         }
         if self.lines.len() > 1 {
+            // Where lines do not go.
+            let rises = self.lines[0].points.first().zip(self.lines[0].points.last()).is_some_and(|(a, b)| b.1 > a.1);
+            let corner = if rises { SeriesLabelPosition::UpperLeft } else { SeriesLabelPosition::UpperRight };
             chart
                 .configure_series_labels()
-                .position(SeriesLabelPosition::UpperRight)
+                .position(corner)
                 .margin(12)
                 .label_font((FONT, 14))
                 .background_style(WHITE.mix(0.85))

@@ -79,6 +79,8 @@ pub struct Linear<'a> {
 const ITEM_BYTES: usize = 128 << 10;
 /// Items for each thread, so that a thread that loses its core leaves others something to take.
 const ITEMS_PER_THREAD: usize = 4;
+/// Rows up to which weights in tiles are unpacked in registers for each group of rows.
+const FEW_IN_TILES: usize = 8;
 /// Output features that an item of a product with many rows covers: whole strips of every instruction set, and few, so that threads
 /// have nearly the same.
 const STRIP_ROWS: usize = 48;
@@ -168,6 +170,16 @@ enum Integer<'a> {
     Tiled(TiledWeights<'a>),
 }
 
+impl Integer<'_> {
+    /// Whether x has so many rows that unpacking weights for all of them pays.
+    fn in_strips(&self, x: &QuantisedRows) -> bool {
+        match self {
+            Integer::InPlace(_) => x.m > FEW,
+            Integer::Tiled(_) => x.m > FEW_IN_TILES,
+        }
+    }
+}
+
 /// The weights as integer kernels want them, and the form of activations they meet; `None` where the product is exact.
 fn integer_form<'a>(weight: &Matrix<'a>, activations: Activations, isa: Isa) -> Option<(Integer<'a>, Form)> {
     if activations == Activations::Exact {
@@ -236,7 +248,7 @@ impl<'a> Part<'a> {
         // In tiles of this instruction set, items begin where tiles do.
         let lanes = pool.isa().lanes();
         match &self.method {
-            Method::Integer(_, x) if x.m > FEW => STRIP_ROWS,
+            Method::Integer(weights, x) if weights.in_strips(x) => STRIP_ROWS,
             Method::Integer(Integer::InPlace(weights), _) => {
                 share.min(ITEM_BYTES / weights.row_bytes()).max(4).next_multiple_of(4)
             }
@@ -263,7 +275,7 @@ impl<'a> Part<'a> {
         let Linear { weight, bias } = self.linear;
         let rows = weight.first + columns.start..weight.first + columns.end;
         match &self.method {
-            Method::Integer(weights, x) if x.m > FEW => {
+            Method::Integer(weights, x) if weights.in_strips(x) => {
                 let weights = match weights {
                     Integer::InPlace(weights) => Source::InPlace(weights),
                     Integer::Tiled(weights) => Source::Tiled(weights),

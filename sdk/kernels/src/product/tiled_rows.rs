@@ -1,15 +1,17 @@
-//! Weights in tiles times one to four quantised rows: decoding.
+//! Weights in tiles times few quantised rows: decoding.
 //!
 //! Such a product reads every weight once and is over when memory is. A tile is one stream of bytes, which the processor reads ahead
 //! by itself better than it can be told to (Zen 4: 30 GB/s instead of 20 on a thread); a block of it is unpacked in registers and
 //! meets the block of each row of x:
 //!
 //! ```text
-//! for each section of blocks, for each block, for each of the m rows of x:
+//! for each group of at most four rows of x, for each section of blocks, for each block, for each row of the group:
 //!     c    = correction + sum over j of  tile[block][j] . 4 values of x, repeated
 //!     sum += float(c) * (scales of the tile's rows * scale of x)
 //! y = sums of the sections, in order, times factor
 //! ```
+//!
+//! A tile fits the first-level cache, where the second group finds it.
 //!
 //! The sums are those of product/tiles.rs, bit for bit.
 
@@ -64,20 +66,27 @@ impl TiledRows<'_> {
             // SAFETY: the tile of `first` exists and was made for this instruction set, x for these weights; `y` is `[m, rows]`, and
             // this item alone writes it.
             unsafe {
-                let sums = self.tile::<S, M, BITS, ZERO_POINTS>(s, first / S::LANES);
-                for m in 0..M.min(self.x.m) {
-                    s.store_partial(self.y.row(m, first - self.rows.start), sums[m], held);
+                for group in (0..self.x.m).step_by(M) {
+                    let sums = self.tile::<S, M, BITS, ZERO_POINTS>(s, first / S::LANES, group * self.x.blocks);
+                    for m in 0..M.min(self.x.m - group) {
+                        s.store_partial(self.y.row(group + m, first - self.rows.start), sums[m], held);
+                    }
                 }
             }
         }
     }
 
-    /// The products of a tile's rows with `M` rows of x.
+    /// The products of a tile's rows with the `M` rows of x whose first block has the number `x`.
     ///
     /// # Safety
-    /// The tile exists and was made for this instruction set; x has one group of `M` rows with as many blocks.
+    /// The tile exists and was made for this instruction set; x has groups of `M` rows with as many blocks, and one begins there.
     #[inline(always)]
-    unsafe fn tile<S: Simd, const M: usize, const BITS: usize, const ZERO_POINTS: bool>(&self, s: S, tile: usize) -> [S::F; M] {
+    unsafe fn tile<S: Simd, const M: usize, const BITS: usize, const ZERO_POINTS: bool>(
+        &self,
+        s: S,
+        tile: usize,
+        x: usize,
+    ) -> [S::F; M] {
         let (shape, vector, blocks) = (self.weights.shape, 4 * S::LANES, self.x.blocks);
         let mut at = self.weights.bytes[tile * shape.tile_bytes()..].as_ptr();
         // A sum with this zero is the other number, whatever its sign.
@@ -97,17 +106,17 @@ impl TiledRows<'_> {
                 for _ in 0..shape.shared.min(blocks - block) {
                     // SAFETY: the caller's promise: `BITS` vectors a block follow; the block lies within x.
                     unsafe {
-                        let place = Place { weights: at, values: self.x.values.as_ptr().add(block * M * BLOCK) };
+                        let place = Place { weights: at, values: self.x.values.as_ptr().add((x + block * M) * BLOCK) };
                         let mut dots = [s.splat_int(0); M];
                         for m in 0..M {
-                            dots[m] = s.splat_int(*self.x.corrections.as_ptr().add(block * M + m));
+                            dots[m] = s.splat_int(*self.x.corrections.as_ptr().add(x + block * M + m));
                             if ZERO_POINTS {
                                 dots[m] = s.mul_int(dots[m], zero_points);
                             }
                         }
                         dots = place.all::<S, M, BITS>(s, dots);
                         for m in 0..M {
-                            let scale = s.mul(scales, s.splat(*self.x.scales.as_ptr().add(block * M + m)));
+                            let scale = s.mul(scales, s.splat(*self.x.scales.as_ptr().add(x + block * M + m)));
                             sums[m] = s.mul_add(s.to_float(dots[m]), scale, sums[m]);
                         }
                     }
