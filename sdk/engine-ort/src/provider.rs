@@ -91,7 +91,11 @@ impl Provider {
     ///
     /// # Errors
     /// [`EngineError::NoProvider`] where not.
-    pub(crate) fn check(self, library: &Library, builder: impl FnOnce() -> ort::Result<SessionBuilder>) -> Result<(), EngineError> {
+    pub(crate) fn check(
+        self,
+        library: &Library,
+        builder: impl FnOnce() -> ort::Result<SessionBuilder>,
+    ) -> Result<(), EngineError> {
         let refused = |reason: String| EngineError::NoProvider { engine: NAME, provider: self.name(), reason };
         if !self.is_built() {
             return Err(refused(self.not_built(library)));

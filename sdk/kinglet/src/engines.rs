@@ -114,7 +114,10 @@ fn asked(settings: &Settings, first: Option<Candidate>) -> Vec<Candidate> {
 /// Whether an error is about what one engine can do, not about the model.
 fn may_run_elsewhere(error: &EngineError) -> bool {
     use EngineError as E;
-    matches!(error, E::UnsupportedNode { .. } | E::UnsupportedGraph(_) | E::NoLibrary { .. } | E::NoProvider { .. } | E::Backend { .. })
+    matches!(
+        error,
+        E::UnsupportedNode { .. } | E::UnsupportedGraph(_) | E::NoLibrary { .. } | E::NoProvider { .. } | E::Backend { .. }
+    )
 }
 
 fn open_with(candidate: Candidate, bundle: &Bundle, settings: &Settings) -> Result<(Box<dyn Model>, String), EngineError> {

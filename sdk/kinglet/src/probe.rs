@@ -41,6 +41,7 @@ pub use trial::{InProcess, Setback, Trial};
 use crate::builder::Settings;
 use crate::engines::library_version;
 use crate::{Engine, Error, Kinglet, Provider};
+use etcetera::BaseStrategy;
 use judge::Judge;
 use place::Place;
 use record::FORM;
@@ -55,6 +56,11 @@ use std::path::{Path, PathBuf};
 pub struct ProbeOptions {
     /// Tries again what crashed or hung when it was last tried, which is otherwise remembered.
     pub again: bool,
+}
+
+/// The folder of the user's cache that the command keeps records in: `kinglet/probe`. `None` where no home folder is known.
+pub fn users_records() -> Option<PathBuf> {
+    etcetera::base_strategy::choose_native_strategy().ok().map(|base| base.cache_dir().join("kinglet").join("probe"))
 }
 
 /// A probe of one model on this machine.

@@ -80,7 +80,9 @@ impl Judge {
             let Agreement { relative_difference, same_first, positions, .. } = agreement;
             let percent = relative_difference * 100.0;
             return wrong(
-                format!("its logits differ from those of {reference} by {percent:.0} % of their spread; {same_first} of {positions} first tokens are the same"),
+                format!(
+                    "its logits differ from those of {reference} by {percent:.0} % of their spread; {same_first} of {positions} first tokens are the same"
+                ),
                 figures,
             );
         }

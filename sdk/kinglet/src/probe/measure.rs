@@ -36,7 +36,12 @@ impl Kinglet {
     ///
     /// # Errors
     /// As [`open`](Self::open); [`Error::Cancelled`] soon after `cancel` is raised; what the model fails with.
-    pub fn measure(&self, path_or_name: impl AsRef<Path>, candidate: Candidate, cancel: &CancelHandle) -> Result<Measured, Error> {
+    pub fn measure(
+        &self,
+        path_or_name: impl AsRef<Path>,
+        candidate: Candidate,
+        cancel: &CancelHandle,
+    ) -> Result<Measured, Error> {
         let started = Instant::now();
         let model = self.in_one_way(candidate).open(path_or_name)?;
         model.prepare(cancel, |_| {})?;

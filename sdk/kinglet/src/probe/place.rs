@@ -120,7 +120,8 @@ impl Place {
 
     fn refuses(&self, error: &io::Error) -> Error {
         let folder = self.folder.display();
-        let message = format!("the records of probes in `{folder}` cannot be written ({error}); make room there or name another folder");
+        let message =
+            format!("the records of probes in `{folder}` cannot be written ({error}); make room there or name another folder");
         Error::Storage(message.into())
     }
 }
