@@ -1,7 +1,7 @@
 //! Which engine, and which execution provider of ONNX Runtime, runs a model fastest on this machine.
 //!
 //! A [`Probe`] tries each [`Candidate`], compares its logits with those of the first that runs, and keeps the fastest of those
-//! that are right in a [`Record`]. Models that are opened with [`Engine::Auto`](crate::Engine::Auto) and the same folder
+//! that are right in a [`Record`]. Models that are opened with [`Engine::Auto`] and the same folder
 //! ([`Builder::probe_records`](crate::Builder::probe_records)) are run by it from then on.
 //!
 //! A provider runs code of a device and its maker, which may end the process or never come back. How a candidate is tried is
@@ -129,6 +129,7 @@ impl Probe {
         options: &ProbeOptions,
         mut progress: impl FnMut(Candidate),
     ) -> Result<Record, Error> {
+        self.place.make()?;
         let now = in_seconds(jiff::Timestamp::now());
         let mut remembered = if options.again { vec![] } else { self.remembered() };
         let mut judge = Judge::default();

@@ -35,7 +35,8 @@ impl Kinglet {
     /// regarded.
     ///
     /// # Errors
-    /// As [`open`](Self::open); [`Error::Cancelled`] soon after `cancel` is raised; what the model fails with.
+    /// As [`open`](Self::open); [`Error::Cancelled`] after `cancel` was raised, at the latest when the answer in progress is
+    /// complete; what the model fails with.
     pub fn measure(
         &self,
         path_or_name: impl AsRef<Path>,
@@ -44,7 +45,11 @@ impl Kinglet {
     ) -> Result<Measured, Error> {
         let started = Instant::now();
         let model = self.in_one_way(candidate).open(path_or_name)?;
-        model.prepare(cancel, |_| {})?;
+        match model.prepare(cancel, |_| {}) {
+            // They are prepared all the same.
+            Err(error @ Error::Storage(_)) => log::warn!("{error}"),
+            prepared => prepared?,
+        }
         let open = started.elapsed();
         let tokens = prompt((READ + STEPPED).min(model.context()), model.vocabulary());
         let values = stepped_logits(&model.0.generator, &tokens, READ, &cancel.0)?;
@@ -64,8 +69,7 @@ fn time(model: &Model, cancel: &CancelHandle) -> Result<(f64, f64), Error> {
         if cancel.is_cancelled() {
             return Err(Error::Cancelled);
         }
-        let slow = started.elapsed() > PATIENCE;
-        if slow && !decode.is_empty() {
+        if started.elapsed() > PATIENCE && !decode.is_empty() {
             break;
         }
         let usage = respond(&mut model.token_completer()?, &prompt, answer)?;

@@ -61,13 +61,21 @@ impl Place {
         }
     }
 
+    /// Makes the folder, where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] where that is not possible.
+    pub(super) fn make(&self) -> Result<(), Error> {
+        fs::create_dir_all(&self.folder).map_err(|error| self.refuses(&error))
+    }
+
     /// Writes the record, which appears whole or not at all; marks of candidates that it speaks of go.
     ///
     /// # Errors
     /// [`Error::Storage`] where the folder cannot be written to.
     pub(super) fn write(&self, record: &Record) -> Result<(), Error> {
+        self.make()?;
         let written = || -> io::Result<()> {
-            fs::create_dir_all(&self.folder)?;
             let mut unfinished = tempfile::Builder::new().prefix(UNFINISHED.0).suffix(UNFINISHED.1).tempfile_in(&self.folder)?;
             serde_json::to_writer_pretty(&mut unfinished, record)?;
             unfinished.write_all(b"\n")?;
@@ -88,9 +96,9 @@ impl Place {
     /// # Errors
     /// [`Error::Storage`] where the folder cannot be written to.
     pub(super) fn mark(&self, candidate: Candidate) -> Result<Mark, Error> {
+        self.make()?;
         let path = self.mark_of(candidate);
         let set = || -> io::Result<Mark> {
-            fs::create_dir_all(&self.folder)?;
             // It is locked before it has its name, so that nobody takes it for one that was left.
             let unfinished = tempfile::Builder::new().prefix(UNFINISHED.0).suffix(UNFINISHED.1).tempfile_in(&self.folder)?;
             match unfinished.as_file().try_lock() {
@@ -99,9 +107,8 @@ impl Place {
             }
             unfinished.as_file().sync_all()?;
             let file = unfinished.persist(&path)?;
-            if cfg!(unix) {
-                File::open(&self.folder)?.sync_all()?;
-            }
+            // The name too; where a file system takes no such wish, it keeps names in its own time.
+            let _ = File::open(&self.folder).and_then(|folder| folder.sync_all());
             Ok(Mark { path: path.clone(), _locked: file })
         };
         set().map_err(|error| self.refuses(&error))
