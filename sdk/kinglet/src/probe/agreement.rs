@@ -4,7 +4,7 @@ use crate::Logits;
 use crate::conformance::likeliest;
 
 /// The largest difference that may come of rounding, as a part of the logits' spread. Weights of four bits meet activations of
-/// eight or sixteen, each engine in its own way, and their logits are two or three hundredths apart.
+/// eight or sixteen, each engine in its own way, and their logits are one to four hundredths apart.
 const TOLERANCE: f64 = 0.1;
 
 /// How the logits of one candidate agree with those of another.

@@ -55,14 +55,7 @@ impl Judge {
 
     /// What runs right is slower until it turns out to be the fastest.
     fn compare(&mut self, candidate: Candidate, measured: Measured) -> (Verdict, Option<String>, Option<Figures>) {
-        let mut figures = Figures {
-            open_ms: rounded(measured.open.as_secs_f64() * 1e3, 100.0),
-            prefill_tokens_per_second: rounded(measured.prefill_tokens_per_second, 100.0),
-            decode_tokens_per_second: rounded(measured.decode_tokens_per_second, 100.0),
-            relative_difference: None,
-            same_first: None,
-            positions: measured.logits.positions,
-        };
+        let mut figures = figures(&measured);
         let wrong = |reason: String, figures| (Verdict::Wrong, Some(reason), Some(figures));
         if !agreement::is_sound(&measured.logits) {
             return wrong("a logit is no finite number".into(), figures);
@@ -87,6 +80,18 @@ impl Judge {
             );
         }
         (Verdict::Slower, None, Some(figures))
+    }
+}
+
+/// What was measured, as it is kept; nothing is compared yet.
+fn figures(measured: &Measured) -> Figures {
+    Figures {
+        open_ms: rounded(measured.open.as_secs_f64() * 1e3, 100.0),
+        prefill_tokens_per_second: rounded(measured.prefill_tokens_per_second, 100.0),
+        decode_tokens_per_second: rounded(measured.decode_tokens_per_second, 100.0),
+        relative_difference: None,
+        same_first: None,
+        positions: measured.logits.positions,
     }
 }
 
