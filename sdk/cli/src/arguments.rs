@@ -56,6 +56,13 @@ pub(crate) struct Common {
     /// The engine
     #[arg(long, global = true, value_enum, default_value_t = Engine::Auto)]
     pub(crate) engine: Engine,
+    /// What ONNX Runtime computes with; naming one names that engine [default: cpu, or what `kinglet probe` found]
+    #[arg(long, global = true, value_enum)]
+    pub(crate) provider: Option<Provider>,
+    /// The folder where `kinglet probe` keeps what it found, which the engine auto goes by [default: kinglet/probe in the user's
+    /// cache]
+    #[arg(long, global = true, value_name = "FOLDER")]
+    pub(crate) probe_records: Option<PathBuf>,
     /// Threads to compute on [default: what the machine has]
     #[arg(short, long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub(crate) threads: Option<u16>,
@@ -91,12 +98,28 @@ pub(crate) struct Common {
 /// The engines that may be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Engine {
-    /// The first that runs the model: the embedded one, then ONNX Runtime
+    /// The fastest by `kinglet probe`; without that, the first that runs the model: the embedded one, then ONNX Runtime
     Auto,
     /// The embedded one
     Tract,
     /// ONNX Runtime, whose library is looked for: ORT_DYLIB_PATH, beside the model's folder, beside the binary, the system
     Ort,
+}
+
+/// The execution providers of ONNX Runtime that may be asked for. A library has those that it was built with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Provider {
+    /// Its own code for the CPU, which every library has
+    Cpu,
+    /// Core ML of Apple's systems
+    #[value(name = "coreml")]
+    CoreMl,
+    /// The Neural Networks API of Android
+    Nnapi,
+    /// Qualcomm's AI Engine
+    Qnn,
+    /// XNNPACK, kernels for the CPU
+    Xnnpack,
 }
 
 /// The storages of weights that may be asked for.
@@ -124,6 +147,9 @@ pub(crate) enum Verb {
     Prepare(verbs::prepare::Arguments),
     Conformance(verbs::conformance::Arguments),
     Doctor(verbs::doctor::Arguments),
+    Probe(verbs::probe::Arguments),
+    #[command(hide = true)]
+    ProbeCandidate(verbs::probe_candidate::Arguments),
     Bench(verbs::bench::Arguments),
 }
 

@@ -1,6 +1,6 @@
 //! From the common options to an opened model.
 
-use crate::arguments::{Common, Engine, Weights};
+use crate::arguments::{Common, Engine, Provider, Weights};
 use crate::failure::Failure;
 use crate::progress::Progress;
 use kinglet::{
@@ -56,7 +56,20 @@ impl Common {
             Weights::InPlace => WeightStorage::InPlace,
             Weights::Resident => WeightStorage::Resident,
         };
+        let provider = |provider: Provider| match provider {
+            Provider::Cpu => kinglet::Provider::Cpu,
+            Provider::CoreMl => kinglet::Provider::CoreMl,
+            Provider::Nnapi => kinglet::Provider::Nnapi,
+            Provider::Qnn => kinglet::Provider::Qnn,
+            Provider::Xnnpack => kinglet::Provider::Xnnpack,
+        };
         let mut builder = Kinglet::builder().threads(threads).engine(engine).exact(self.exact).weights(weights);
+        if let Some(named) = self.provider {
+            builder = builder.provider(provider(named));
+        }
+        if let Some(folder) = self.probe_records.clone().or_else(kinglet::probe::users_records) {
+            builder = builder.probe_records(folder);
+        }
         if let Some(budget) = self.memory_budget {
             builder = builder.memory_budget(budget);
         }

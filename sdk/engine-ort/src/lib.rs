@@ -3,6 +3,7 @@
 //! Knows: ONNX Runtime through the crate `ort`, what a decoder's graph takes and gives. Must not know: sampling, text, tasks.
 //!
 //! - `library` finds and loads libonnxruntime; a process keeps one.
+//! - `provider` knows what else than the CPU a library may have been built for.
 //! - `signature` reads from a graph what a step must give it and gets from it, and whether its keys and values may stay in one
 //!   buffer; `head` finds where rows can be picked before the vocabulary is multiplied.
 //! - `mapped` makes a session whose weights lie in the model's mapped files.
@@ -17,6 +18,7 @@ mod head;
 mod library;
 mod mapped;
 mod model;
+mod provider;
 mod runner;
 mod signature;
 mod telemetry;
@@ -24,3 +26,4 @@ mod watch;
 
 pub use library::{Library, LibraryError, OLDEST_VERSION, Refusal, Search, VARIABLE, find};
 pub use model::{OpenOptions, OrtModel};
+pub use provider::{Provider, providers};

@@ -11,6 +11,7 @@
 
 #![allow(unsafe_code)]
 
+use crate::provider::Provider;
 use kinglet_bundle::Bytes;
 use ort::environment::Environment;
 use ort::memory::Allocator;
@@ -44,6 +45,7 @@ pub(crate) struct SessionOptions<'a> {
     /// The folder with the files that the graph names; the library looks into them only where it computes with weights while
     /// it optimises.
     pub(crate) folder: &'a str,
+    pub(crate) provider: Provider,
 }
 
 /// A session and the weights that it reads.
@@ -76,6 +78,7 @@ impl MappedSession {
         for (key, value) in options.config {
             builder = builder.with_config_entry(key, value)?;
         }
+        builder = options.provider.register(builder, options.threads)?;
         for weight in weights.iter() {
             let value = Arc::new(tensor_over(weight)?);
             builder = builder.with_initializer(&weight.name, value)?;

@@ -5,6 +5,7 @@ use crate::failure::{NAME, backend_error, open_error};
 use crate::head::pick_rows;
 use crate::library::{Library, Loaded, Search, load};
 use crate::mapped::{MappedSession, SessionOptions, Weight};
+use crate::provider::Provider;
 use crate::runner::OrtRunner;
 use crate::signature::{Declared, Signature, Storage};
 use crate::watch::Watch;
@@ -12,17 +13,19 @@ use kinglet_bundle::onnx::{DataType, Edits, Graph, Place, SetInt, Tensor};
 use kinglet_bundle::{Bundle, Bytes};
 use kinglet_engine::{EngineError, MemoryEstimate, Model, ModelInfo, Precision, Runner, RunnerOptions};
 use ort::session::RunOptions;
-use ort::session::builder::PrepackedWeights;
+use ort::session::builder::{PrepackedWeights, SessionBuilder};
 use ort::value::TensorElementType;
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// How a model is opened. By default the library is looked for in its usual places.
+/// How a model is opened. By default the library is looked for in its usual places, and the CPU computes.
 #[derive(Clone, Debug, Default)]
 pub struct OpenOptions {
     /// The file of the library, where the caller knows it.
     pub library: Option<PathBuf>,
+    /// What runs the parts of the graph that it can; the CPU runs the others.
+    pub provider: Provider,
 }
 
 /// A decoder that ONNX Runtime runs.
@@ -30,6 +33,7 @@ pub struct OrtModel {
     info: Arc<ModelInfo>,
     signature: Arc<Signature>,
     loaded: Loaded,
+    provider: Provider,
     /// The content of the graph's own file.
     file: Bytes,
     edits: Edits,
@@ -51,12 +55,14 @@ impl OrtModel {
     /// Reads a bundle's graph and has the library look at it. Weights stay in the bundle's map.
     ///
     /// # Errors
-    /// [`EngineError::NoLibrary`] where ONNX Runtime is not on this machine; [`EngineError::UnsupportedNode`] and
+    /// [`EngineError::NoLibrary`] where ONNX Runtime is not on this machine, and [`EngineError::NoProvider`] where it has no such
+    /// provider or that refuses the machine; [`EngineError::UnsupportedNode`] and
     /// [`EngineError::UnsupportedGraph`] where it does not run the graph or the graph is no decoder with a past;
     /// [`EngineError::BadModel`] where it contradicts itself.
     pub fn open(bundle: &Bundle, options: &OpenOptions) -> Result<OrtModel, EngineError> {
         let search = Search { given: options.library.clone(), model: Some(bundle.folder().into()) };
         let loaded = load(&search).map_err(|error| EngineError::NoLibrary { engine: NAME, source: error.into() })?;
+        options.provider.check(&loaded.library, || SessionBuilder::new(&loaded.environment))?;
         let bad = |error: &dyn std::error::Error| EngineError::BadModel(error.to_string());
         let graph = bundle.graph().map_err(|error| bad(&error))?;
         let file = bundle.graph_file().map_err(|error| bad(&error))?;
@@ -75,6 +81,7 @@ impl OrtModel {
             info: Arc::new(info_of(&graph, bundle, &signature)),
             signature: Arc::new(signature),
             loaded,
+            provider: options.provider,
             file,
             edits,
             folder,
@@ -82,11 +89,16 @@ impl OrtModel {
             prepacked: Mutex::default(),
         };
         // Whether the library has all operators is known when it has made a session; without rearranging and optimising, that
-        // is a matter of milliseconds.
-        model.session(
-            &SessionOptions { threads: 1, optimise: false, prepacked: None, config: &[], folder: &model.folder },
-            false,
-        )?;
+        // is a matter of milliseconds. Its own code for the CPU has all that providers leave to it.
+        let options = SessionOptions {
+            threads: 1,
+            optimise: false,
+            prepacked: None,
+            config: &[],
+            folder: &model.folder,
+            provider: Provider::Cpu,
+        };
+        model.session(&options, false)?;
         Ok(model)
     }
 
@@ -146,10 +158,15 @@ impl Model for OrtModel {
             ("session.x64quantprecision", "1"),
         ];
         let threads = options.threads.count();
-        let session = self.session(
-            &SessionOptions { threads, optimise: true, prepacked: Some(&prepacked), config: &config, folder: &self.folder },
-            exact,
-        )?;
+        let session = SessionOptions {
+            threads,
+            optimise: true,
+            prepacked: Some(&prepacked),
+            config: &config,
+            folder: &self.folder,
+            provider: self.provider,
+        };
+        let session = self.session(&session, exact)?;
         Ok(Box::new(OrtRunner {
             info: self.info.clone(),
             signature: self.signature.clone(),

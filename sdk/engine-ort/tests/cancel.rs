@@ -12,7 +12,9 @@ const SEQUENCES: usize = 64;
 fn a_raised_token_ends_a_run_in_the_middle() {
     let Some(library) = onnxruntime() else { return };
     let golden = golden_models().unwrap().into_iter().find(|golden| golden.name == "llama/genai").unwrap();
-    let model = OrtModel::open(&conformance::bundle(&golden).unwrap(), &OpenOptions { library: Some(library) }).unwrap();
+    let model =
+        OrtModel::open(&conformance::bundle(&golden).unwrap(), &OpenOptions { library: Some(library), ..OpenOptions::default() })
+            .unwrap();
     let options = kinglet_engine::RunnerOptions { sequences: SEQUENCES, ..conformance::options(false) };
     let mut runner = model.runner(&options).unwrap();
     let tokens = conformance::some_tokens(&model, 500.min(model.info().max_context));

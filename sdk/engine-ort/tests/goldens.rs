@@ -14,7 +14,7 @@ fn named(name: &str) -> Option<GoldenModel> {
 }
 
 fn open(golden: &GoldenModel) -> Result<OrtModel, String> {
-    let options = OpenOptions { library: onnxruntime() };
+    let options = OpenOptions { library: onnxruntime(), ..OpenOptions::default() };
     OrtModel::open(&conformance::bundle(golden)?, &options).map_err(|error| error.to_string())
 }
 

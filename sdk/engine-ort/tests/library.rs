@@ -61,7 +61,9 @@ fn what_will_not_do_is_refused_and_what_will_is_loaded() {
     }
 
     let bundle = Bundle::open(&repository().join("models/goldens/llama/genai"), &BundleOptions::default()).unwrap();
-    let error = OrtModel::open(&bundle, &OpenOptions { library: Some(absent.clone()) }).err().expect("no library");
+    let error = OrtModel::open(&bundle, &OpenOptions { library: Some(absent.clone()), ..OpenOptions::default() })
+        .err()
+        .expect("no library");
     let message = error.to_string();
     assert!(matches!(error, EngineError::NoLibrary { engine: "ort", .. }), "{message}");
     assert!(message.contains("absent.so") && message.contains("pip download onnxruntime"), "{message}");

@@ -69,6 +69,16 @@ pub enum EngineError {
         /// What was looked for.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The engine's own library has no such provider of computation, or that refuses the machine.
+    #[error("the engine `{engine}` has no provider `{provider}` here: {reason}")]
+    NoProvider {
+        /// Name of the engine.
+        engine: &'static str,
+        /// Name of the provider.
+        provider: &'static str,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// The [`CancelToken`](crate::CancelToken) was raised.
     #[error("cancelled")]
     Cancelled,

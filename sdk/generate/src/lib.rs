@@ -36,7 +36,7 @@ pub use outcome::{Event, FinishReason, Outcome, Timing, Usage};
 pub use read_prompt::ReadPrompt;
 pub use request::{ContextOverflow, RequestOptions};
 pub use sampling::{History, Sampler, SamplingOptions, distribution};
-pub use score::{Columns, Score, all_logits, last_logits, score, score_after};
+pub use score::{Columns, Score, all_logits, last_logits, score, score_after, stepped_logits};
 pub use session::{Session, SessionState};
 pub use softmax::log_sum_exp;
 pub use text_session::{Response, TextSession};

@@ -5,7 +5,7 @@ use crate::generator::Generator;
 use crate::request::check_prompt;
 use crate::softmax::log_normaliser;
 use crate::{GenerateError, OptionError, ReadPrompt};
-use kinglet_engine::{CancelToken, EngineError, TokenId};
+use kinglet_engine::{CancelToken, EngineError, LogitsWanted, SequenceStep, TokenId};
 use std::ops::Range;
 
 /// The log-likelihood of one continuation.
@@ -172,6 +172,28 @@ pub fn all_logits(generator: &Generator, tokens: &[TokenId], cancel: &CancelToke
         out.extend_from_slice(row);
         Ok(())
     })?;
+    Ok(out)
+}
+
+/// As [`all_logits`], but the first `read` tokens are one step and each of the others is a step of its own, as those of an answer
+/// are. A `read` of 0 is taken for 1.
+///
+/// # Errors
+/// As [`last_logits`].
+pub fn stepped_logits(
+    generator: &Generator,
+    tokens: &[TokenId],
+    read: usize,
+    cancel: &CancelToken,
+) -> Result<Vec<f32>, GenerateError> {
+    check_prompt(tokens.len(), generator.context())?;
+    let cache = generator.empty_cache()?;
+    let mut out = Vec::with_capacity(tokens.len() * generator.info().vocab);
+    let (prompt, answer) = tokens.split_at(read.clamp(1, tokens.len()));
+    for tokens in std::iter::once(prompt).chain(answer.chunks(1)) {
+        let step = SequenceStep { cache: cache.id, tokens, logits: LogitsWanted::All };
+        generator.step(&[step], cancel, |rows| out.extend_from_slice(rows.values()))?;
+    }
     Ok(out)
 }
 

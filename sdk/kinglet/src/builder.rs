@@ -1,7 +1,8 @@
 //! The one place where engines, budgets and defaults are put together.
 
 use crate::find::Places;
-use crate::{Bytes, Error, Model, ModelReport, PrefixCache};
+use crate::probe::Candidate;
+use crate::{Bytes, Error, Model, ModelReport, PrefixCache, Provider};
 use kinglet_bundle::{Bundle, OpenOptions};
 use kinglet_engine::{Threads, WeightStorage};
 use std::path::{Path, PathBuf};
@@ -11,7 +12,8 @@ use std::sync::{Arc, OnceLock};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Engine {
-    /// The first that runs the model: the embedded one, then ONNX Runtime.
+    /// The fastest by the record of a probe, where there is one ([`Builder::probe_records`]); else the first that runs the
+    /// model: the embedded one, then ONNX Runtime.
     #[default]
     Auto,
     /// The embedded one: Kinglet's kernels, run by tract.
@@ -37,6 +39,10 @@ pub(crate) struct Settings {
     pub(crate) engine: Engine,
     /// The library of ONNX Runtime, where the caller knows it.
     pub(crate) onnxruntime: Option<PathBuf>,
+    /// The execution provider of ONNX Runtime, where the caller names one.
+    pub(crate) provider: Option<Provider>,
+    /// Where records of probes are kept.
+    pub(crate) probe_records: Option<PathBuf>,
     pub(crate) variant: Option<String>,
     pub(crate) exact: bool,
     pub(crate) weights: WeightStorage,
@@ -83,6 +89,8 @@ impl Default for Builder {
             parallel: 8,
             engine: Engine::Auto,
             onnxruntime: None,
+            provider: None,
+            probe_records: None,
             variant: None,
             exact: false,
             weights: WeightStorage::Auto,
@@ -122,8 +130,8 @@ impl Builder {
         self
     }
 
-    /// The engine; by default the first that runs the model, the embedded one before ONNX Runtime. A model keeps the engine that
-    /// opened it.
+    /// The engine; by default the fastest by the record of a probe, or without one the first that runs the model, the embedded one
+    /// before ONNX Runtime. A model keeps the engine that opened it.
     pub fn engine(mut self, engine: Engine) -> Builder {
         self.settings.engine = engine;
         self
@@ -133,6 +141,22 @@ impl Builder {
     /// beside the model's folder, beside the executable, and where the system keeps libraries. A process loads one only.
     pub fn onnxruntime(mut self, library: impl Into<PathBuf>) -> Builder {
         self.settings.onnxruntime = Some(library.into());
+        self
+    }
+
+    /// The execution provider of ONNX Runtime; naming one names that engine. By default the CPU, or with [`Engine::Auto`] what the
+    /// record of a probe says. One that the library was not built with, or that refuses the machine, is [`Error::Unsupported`] when
+    /// a model is opened.
+    pub fn provider(mut self, provider: Provider) -> Builder {
+        self.settings.provider = Some(provider);
+        self
+    }
+
+    /// Where the records of probes are kept: [`Kinglet::probe`] writes one for each model, and [`Engine::Auto`] goes by it. A
+    /// record of another version of Kinglet or ONNX Runtime, other files of the model or another machine is not used. By default
+    /// there is no such folder.
+    pub fn probe_records(mut self, folder: impl Into<PathBuf>) -> Builder {
+        self.settings.probe_records = Some(folder.into());
         self
     }
 
@@ -182,10 +206,10 @@ impl Builder {
     /// Checks the settings.
     ///
     /// # Errors
-    /// [`Error::InvalidRequest`] for a context, a number of sequences, threads or a prefix cache of 0; [`Error::Unsupported`] for an engine
-    /// that this build does not have.
+    /// [`Error::InvalidRequest`] for a context, a number of sequences, threads or a prefix cache of 0, and for a provider beside
+    /// another engine than ONNX Runtime; [`Error::Unsupported`] for an engine that this build does not have.
     pub fn build(self) -> Result<Kinglet, Error> {
-        let Settings { threads, context, parallel, engine, ref prefix_cache, .. } = self.settings;
+        let Settings { threads, context, parallel, engine, provider, ref prefix_cache, .. } = self.settings;
         let zeros = [
             ("context", context == Some(0)),
             ("number of threads", threads == Threads::Exactly(0)),
@@ -195,7 +219,11 @@ impl Builder {
         if let Some((what, _)) = zeros.iter().find(|(_, zero)| *zero) {
             return Err(Error::invalid(format!("the {what} is 0; it must be at least 1")));
         }
-        if engine == Engine::Ort && !Engine::AVAILABLE.contains(&engine.name()) {
+        if let (Engine::Tract, Some(provider)) = (engine, provider) {
+            let message = "is one of ONNX Runtime; leave it out, or take the engine `ort`";
+            return Err(Error::invalid(format!("the provider `{provider}` {message}")));
+        }
+        if (engine == Engine::Ort || provider.is_some()) && !Engine::AVAILABLE.contains(&Engine::Ort.name()) {
             let message =
                 "the engine `ort` (ONNX Runtime) is not part of this build; use `tract`, or `auto` for the best there is";
             return Err(Error::unsupported(message));
@@ -247,7 +275,19 @@ impl Kinglet {
         Places::of_process().find(path_or_name.as_ref())
     }
 
-    fn bundle(&self, path_or_name: &Path) -> Result<Bundle, Error> {
+    /// How models are opened.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The same, but models run in one way alone, and end tokens do not end an answer: for measurements.
+    pub(crate) fn in_one_way(&self, candidate: Candidate) -> Kinglet {
+        let (engine, provider, probe_records, end_tokens) = (candidate.engine(), candidate.provider(), None, false);
+        let settings = Settings { engine, provider, probe_records, end_tokens, ..(*self.settings).clone() };
+        Kinglet { settings: Arc::new(settings) }
+    }
+
+    pub(crate) fn bundle(&self, path_or_name: &Path) -> Result<Bundle, Error> {
         let folder = self.find(path_or_name)?;
         let options = OpenOptions { variant: self.settings.variant.clone(), ..OpenOptions::default() };
         Ok(Bundle::open(&folder, &options)?)
@@ -275,5 +315,10 @@ mod tests {
             assert!(matches!(error, Error::Unsupported(_)) && error.to_string().contains("tract"), "{error}");
         }
         assert!(Kinglet::builder().engine(Engine::Tract).build().is_ok());
+        for provider in Provider::ALL {
+            let error = Kinglet::builder().engine(Engine::Tract).provider(provider).build().unwrap_err();
+            assert!(matches!(error, Error::InvalidRequest(_)) && error.to_string().contains(provider.name()), "{error}");
+            assert_eq!(Kinglet::builder().provider(provider).build().is_ok(), Engine::AVAILABLE.contains(&"ort"));
+        }
     }
 }

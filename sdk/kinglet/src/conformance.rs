@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 pub use check::ConformanceReport;
+pub(crate) use make::prompt;
 
 /// The file of a model's folder that holds its vectors.
 pub const CONFORMANCE_FILE: &str = "conformance.json";
@@ -142,6 +143,6 @@ fn largest(logits: &[f32]) -> f32 {
 }
 
 /// The token with the largest logit, the first of equals.
-fn likeliest(row: &[f32]) -> usize {
+pub(crate) fn likeliest(row: &[f32]) -> usize {
     (0..row.len()).fold(0, |best, token| if row[token] > row[best] { token } else { best })
 }

@@ -1,13 +1,14 @@
 //! Which engine runs a model, and what there is of engines here.
 
 use crate::builder::Settings;
-use crate::{Engine, Error};
+use crate::probe::{Candidate, Decision, decide};
+use crate::{Engine, Error, Provider};
 use kinglet_bundle::Bundle;
 use kinglet_engine::{EngineError, Model};
 use kinglet_kernels::Isa;
 use kinglet_tract::TractModel;
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// An engine that does not run a model, where another does or none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -31,6 +32,8 @@ pub enum EngineState {
         library: PathBuf,
         /// The library's version.
         version: String,
+        /// The execution providers that it was built with and that Kinglet knows.
+        providers: Vec<Provider>,
     },
     /// Its library is not here.
     Missing {
@@ -58,28 +61,34 @@ pub(crate) struct Chosen {
     pub(crate) model: Box<dyn Model>,
     /// What computes: another one rounds otherwise.
     pub(crate) arithmetic: String,
+    /// The execution provider, of ONNX Runtime.
+    pub(crate) provider: Option<Provider>,
+    /// What the record of a probe had to say, where there is one and the settings leave the choice.
+    pub(crate) decision: Option<Decision>,
     /// The engines that were asked before.
     pub(crate) refused: Vec<EngineRefusal>,
 }
 
-/// Opens a model with the engine that the settings name; with `auto`, by the first that runs it, the embedded one first, which
-/// is the fastest where it can.
+/// Opens a model with the engine and provider that the settings name; with `auto`, by the first that runs it: the fastest by the
+/// record of a probe, where there is one, then the embedded one, then ONNX Runtime. For `all`, see [`decide`].
 ///
 /// # Errors
 /// The engine's; with `auto`, what each of them says of a model that none runs.
-pub(crate) fn open(bundle: &Bundle, settings: &Settings) -> Result<Chosen, Error> {
-    let engines = asked(settings.engine);
+pub(crate) fn open(bundle: &Bundle, settings: &Settings, all: bool) -> Result<Chosen, Error> {
+    let free = settings.engine == Engine::Auto && settings.provider.is_none();
+    let decision = if free { decide(bundle, settings, all) } else { None };
+    let candidates = asked(settings, decision.as_ref().and_then(Decision::candidate));
     let mut refused = vec![];
-    for &engine in &engines {
-        match open_with(engine, bundle, settings) {
+    for &candidate in &candidates {
+        match open_with(candidate, bundle, settings) {
             Ok((model, arithmetic)) => {
                 for EngineRefusal { engine: other, reason } in &refused {
-                    log::info!("{} runs the model, since {other} does not: {reason}", model.info().engine);
+                    log::info!("{candidate} runs the model, since {other} does not: {reason}");
                 }
-                return Ok(Chosen { model, arithmetic, refused });
+                return Ok(Chosen { model, arithmetic, provider: candidate.provider(), decision, refused });
             }
-            Err(error) if engines.len() > 1 && may_run_elsewhere(&error) => {
-                refused.push(EngineRefusal { engine: engine.name(), reason: error.to_string() });
+            Err(error) if candidates.len() > 1 && may_run_elsewhere(&error) => {
+                refused.push(EngineRefusal { engine: candidate.engine().name(), reason: error.to_string() });
             }
             Err(error) => return Err(error.into()),
         }
@@ -88,28 +97,36 @@ pub(crate) fn open(bundle: &Bundle, settings: &Settings) -> Result<Chosen, Error
     Err(Error::unsupported(reasons.join("; ")))
 }
 
-/// The engines to ask, in order.
-fn asked(engine: Engine) -> Vec<Engine> {
-    let built = [Engine::Tract, Engine::Ort].into_iter().filter(|engine| Engine::AVAILABLE.contains(&engine.name()));
-    match engine {
-        Engine::Auto => built.collect(),
-        named => vec![named],
+/// What to ask, in order; `first` is the fastest by a record.
+fn asked(settings: &Settings, first: Option<Candidate>) -> Vec<Candidate> {
+    let ort = Candidate::Ort(settings.provider.unwrap_or_default());
+    match settings.engine {
+        Engine::Tract => vec![Candidate::Tract],
+        Engine::Auto if settings.provider.is_none() => {
+            let rest = [Candidate::Tract, ort].into_iter().filter(|candidate| first != Some(*candidate));
+            let built = |candidate: &Candidate| Engine::AVAILABLE.contains(&candidate.engine().name());
+            first.into_iter().chain(rest).filter(built).collect()
+        }
+        _ => vec![ort],
     }
 }
 
 /// Whether an error is about what one engine can do, not about the model.
 fn may_run_elsewhere(error: &EngineError) -> bool {
     use EngineError as E;
-    matches!(error, E::UnsupportedNode { .. } | E::UnsupportedGraph(_) | E::NoLibrary { .. } | E::Backend { .. })
+    matches!(
+        error,
+        E::UnsupportedNode { .. } | E::UnsupportedGraph(_) | E::NoLibrary { .. } | E::NoProvider { .. } | E::Backend { .. }
+    )
 }
 
-fn open_with(engine: Engine, bundle: &Bundle, settings: &Settings) -> Result<(Box<dyn Model>, String), EngineError> {
-    match engine {
+fn open_with(candidate: Candidate, bundle: &Bundle, settings: &Settings) -> Result<(Box<dyn Model>, String), EngineError> {
+    match candidate {
         #[cfg(feature = "ort")]
-        Engine::Ort => {
-            let options = kinglet_ort::OpenOptions { library: settings.onnxruntime.clone() };
+        Candidate::Ort(provider) => {
+            let options = kinglet_ort::OpenOptions { library: settings.onnxruntime.clone(), provider: provider.of_engine() };
             let model = kinglet_ort::OrtModel::open(bundle, &options)?;
-            let arithmetic = format!("ONNX Runtime {}, {}", model.library().version, Isa::best().name());
+            let arithmetic = format!("ONNX Runtime {}, {provider}, {}", model.library().version, Isa::best().name());
             Ok((Box::new(model), arithmetic))
         }
         _ => {
@@ -118,6 +135,38 @@ fn open_with(engine: Engine, bundle: &Bundle, settings: &Settings) -> Result<(Bo
             Ok((Box::new(model), Isa::best().name().to_owned()))
         }
     }
+}
+
+/// The version of ONNX Runtime's library for a model, which is loaded for that; `None` where there is none.
+#[cfg(feature = "ort")]
+pub(crate) fn library_version(settings: &Settings, model: &Path) -> Option<String> {
+    kinglet_ort::find(&search(settings, model)).ok().map(|library| library.version)
+}
+
+#[cfg(not(feature = "ort"))]
+pub(crate) fn library_version(_: &Settings, _: &Path) -> Option<String> {
+    None
+}
+
+/// The providers of ONNX Runtime's library for a model, which is loaded for that; `None` where there is none.
+#[cfg(feature = "ort")]
+pub(crate) fn providers(settings: &Settings, model: &Path) -> Option<Vec<Provider>> {
+    Some(known(kinglet_ort::providers(&search(settings, model)).ok()?))
+}
+
+#[cfg(not(feature = "ort"))]
+pub(crate) fn providers(_: &Settings, _: &Path) -> Option<Vec<Provider>> {
+    None
+}
+
+#[cfg(feature = "ort")]
+fn search(settings: &Settings, model: &Path) -> kinglet_ort::Search {
+    kinglet_ort::Search { given: settings.onnxruntime.clone(), model: Some(model.into()) }
+}
+
+#[cfg(feature = "ort")]
+fn known(theirs: Vec<kinglet_ort::Provider>) -> Vec<Provider> {
+    Provider::ALL.into_iter().filter(|provider| theirs.contains(&provider.of_engine())).collect()
 }
 
 impl Engine {
@@ -140,8 +189,10 @@ impl Engine {
 
 #[cfg(feature = "ort")]
 fn ort_state(library: Option<PathBuf>) -> EngineState {
-    match kinglet_ort::find(&kinglet_ort::Search { given: library, model: None }) {
-        Ok(library) => EngineState::Found { library: library.path, version: library.version },
+    let search = kinglet_ort::Search { given: library, model: None };
+    let found = kinglet_ort::find(&search).and_then(|library| Ok((library, known(kinglet_ort::providers(&search)?))));
+    match found {
+        Ok((library, providers)) => EngineState::Found { library: library.path, version: library.version, providers },
         Err(error) => {
             EngineState::Missing { reason: error.to_string(), looked: error.looked.into_iter().map(|(path, _)| path).collect() }
         }

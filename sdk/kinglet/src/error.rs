@@ -86,7 +86,9 @@ impl From<EngineError> for Error {
     fn from(error: EngineError) -> Error {
         use EngineError as E;
         match error {
-            E::UnsupportedNode { .. } | E::UnsupportedGraph(_) | E::NoLibrary { .. } => Error::Unsupported(error.into()),
+            E::UnsupportedNode { .. } | E::UnsupportedGraph(_) | E::NoLibrary { .. } | E::NoProvider { .. } => {
+                Error::Unsupported(error.into())
+            }
             E::BadModel(_) => Error::BadModel(error.into()),
             E::TokenOutOfRange { .. } | E::ContextFull { .. } | E::InvalidRequest(_) => Error::InvalidRequest(error.into()),
             E::CacheFull { budget_bytes } => {
@@ -171,6 +173,7 @@ mod tests {
             Case(BundleError::ConfigLacks { path: "a".into(), field: "f" }.into(), "bad model"),
             Case(BundleError::Pipeline { path: "a".into(), stages: 2 }.into(), "unsupported"),
             Case(node.into(), "unsupported"),
+            Case(EngineError::NoProvider { engine: "e", provider: "p", reason: "r".into() }.into(), "unsupported"),
             Case(GenerateError::Engine(EngineError::TokenOutOfRange { token: 9, vocab: 3 }).into(), "invalid request"),
             Case(GenerateError::Engine(EngineError::CacheFull { budget_bytes: 7 }).into(), "out of memory"),
             Case(GenerateError::EmptyPrompt.into(), "invalid request"),

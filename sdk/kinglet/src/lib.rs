@@ -39,8 +39,10 @@ mod model;
 mod parameters;
 mod prefix;
 mod prepared;
+pub mod probe;
 mod process;
 mod profile;
+mod provider;
 mod replies;
 mod report;
 mod request;
@@ -62,6 +64,7 @@ pub use model::Model;
 pub use prefix::{KeptPrefix, PrefixCache, PrefixSource};
 pub use process::ProcessMemory;
 pub use profile::{MachineLimits, OperatorProfile};
+pub use provider::Provider;
 pub use replies::{
     CandidateScore, Conversation, ConversationError, CrisisKind, Place, Reason, Reply, ReplyTiming, ReplyUsage, SmartReply,
     SmartReplyOptions, Speaker, Status, Turn,

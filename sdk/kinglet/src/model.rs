@@ -39,7 +39,7 @@ pub(crate) struct Opened {
 
 impl Model {
     pub(crate) fn open(bundle: Bundle, settings: &Settings) -> Result<Model, Error> {
-        let engine = engines::open(&bundle, settings)?;
+        let engine = engines::open(&bundle, settings, false)?;
         let prepared = prepared_weights(&bundle, &engine, settings);
         let process = ProcessMemory::look().map(|memory| memory.resident);
         let fit = fit_of(&*engine.model, settings)?;

@@ -5,9 +5,10 @@ use crate::builder::Settings;
 use crate::engines::{self, Chosen, EngineRefusal};
 use crate::model::fit_of;
 use crate::parameters::parameters;
+use crate::probe::Decision;
 use crate::replies::read_extras;
 use crate::text::Text;
-use crate::{Bytes, Error, Model, ProcessMemory};
+use crate::{Bytes, Error, Model, ProcessMemory, Provider};
 use kinglet_bundle::{Architecture, Bundle, Variant};
 use kinglet_engine::{MemoryEstimate, Threads};
 use kinglet_tasks::{ModelExtras, ReplyFormat};
@@ -92,6 +93,10 @@ pub struct ArchitectureReport {
 pub struct EngineReport {
     /// The engine's name.
     pub name: &'static str,
+    /// The execution provider, of ONNX Runtime.
+    pub provider: Option<Provider>,
+    /// What the record of a probe had to say of the choice; `None` where there is none or the engine was named.
+    pub decision: Option<Decision>,
     /// Storage of most of the weights' bytes.
     pub precision: String,
     /// Operators that run on Kinglet's kernels.
@@ -185,7 +190,7 @@ impl Model {
 
 /// The report of a bundle that may or may not run.
 pub(crate) fn inspect(bundle: Bundle, settings: &Settings) -> Result<ModelReport, Error> {
-    let engine = engines::open(&bundle, settings);
+    let engine = engines::open(&bundle, settings, true);
     let opened = ProcessMemory::look().map(|memory| memory.resident);
     let text = Text::read(&bundle);
     let engine = engine.and_then(|engine| {
@@ -260,6 +265,8 @@ impl EngineReport {
         let info = engine.model.info();
         EngineReport {
             name: info.engine,
+            provider: engine.provider,
+            decision: engine.decision.clone(),
             precision: info.precision.to_string(),
             own_operators: info.own_nodes,
             foreign_operators: info.foreign_ops.clone(),

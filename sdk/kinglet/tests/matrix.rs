@@ -24,7 +24,7 @@ fn outcome(golden: &GoldenModel, bundle: &Bundle, engine: &str) -> Outcome {
     let model: Box<dyn Model> = if engine == "tract" {
         Box::new(TractModel::open(bundle, &Default::default()).map_err(|error| error.to_string())?)
     } else {
-        let options = kinglet_ort::OpenOptions { library: onnxruntime() };
+        let options = kinglet_ort::OpenOptions { library: onnxruntime(), ..Default::default() };
         Box::new(OrtModel::open(bundle, &options).map_err(|error| error.to_string())?)
     };
     if engine == "tract" || golden.exact_is_possible() {

@@ -1,7 +1,8 @@
 //! Fixtures, oracles and comparators for the tests of the other crates.
 //!
 //! Knows: where the committed goldens lie and what they say; how two rows of logits are compared; what every engine is held to
-//! (the contract of kinglet-engine); how a model folder of any shape is written with random weights. Must not know: which engines
+//! (the contract of kinglet-engine); how a model folder of any shape is written with random weights; how
+//! a library of ONNX Runtime misbehaves. Must not know: which engines
 //! exist.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "what the checks find belongs in the log of a test")]
@@ -13,9 +14,11 @@ mod library;
 pub mod onnx;
 mod product;
 mod shape;
+mod shim;
 
 pub use compare::{Difference, argmax, compare};
 pub use golden::{Golden, GoldenError, GoldenModel, GoldenPrompt, Rounding, golden_models, repository};
 pub use library::{cache_folder, onnxruntime, onnxruntime_folder};
 pub use product::{GoldenProduct, ZeroPoints, golden_products};
 pub use shape::{Family, Layer, Rope, Shape, ShapeError, Stretched};
+pub use shim::{Misbehaviour, SHIM_PLACES, SHIM_TABLE, misbehaving};

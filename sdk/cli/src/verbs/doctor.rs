@@ -108,7 +108,10 @@ fn engine_check(state: EngineState, common: &Common) -> Check {
     let absent = if common.engine == crate::arguments::Engine::Ort { Outcome::Fail } else { Outcome::Absent };
     let (result, detail) = match state {
         EngineState::Embedded => (Outcome::Pass, "embedded".to_owned()),
-        EngineState::Found { library, version } => (Outcome::Pass, format!("ONNX Runtime {version}, {}", library.display())),
+        EngineState::Found { library, version, providers } => {
+            let providers: Vec<&str> = providers.into_iter().map(kinglet::Provider::name).collect();
+            (Outcome::Pass, format!("ONNX Runtime {version}, {}; providers: {}", library.display(), providers.join(", ")))
+        }
         EngineState::Missing { reason, .. } => (absent, reason),
         _ => (absent, "ONNX Runtime is not part of this build".to_owned()),
     };

@@ -4,6 +4,7 @@ use crate::arguments::Common;
 use crate::failure::Failure;
 use crate::output::{BOLD, Output};
 use clap::Args;
+use kinglet::probe::Decision;
 use kinglet::{ArchitectureReport, EngineReport, ModelReport, RepliesReport};
 use std::path::PathBuf;
 
@@ -92,8 +93,9 @@ fn replies(report: &RepliesReport) -> String {
 fn engine(engine: &EngineReport) -> Vec<(&'static str, String)> {
     let memory = &engine.memory;
     let foreign = if engine.foreign_operators.is_empty() { "none".into() } else { engine.foreign_operators.join(", ") };
+    let provider = engine.provider.map(|provider| format!(" with {provider}")).unwrap_or_default();
     let mut rows = vec![
-        ("engine", format!("{}, {} weights", engine.name, engine.precision)),
+        ("engine", format!("{}{provider}, {} weights", engine.name, engine.precision)),
         ("operators", format!("{} on Kinglet's kernels; left to the engine: {foreign}", engine.own_operators)),
         ("context", format!("{} positions, {} at once", engine.context, engine.parallel)),
         (
@@ -107,9 +109,21 @@ fn engine(engine: &EngineReport) -> Vec<(&'static str, String)> {
     if let (Some(process), Some(resident)) = (memory.process, memory.resident()) {
         rows.push(("process", format!("{resident} at most: that, and {process} for the program, graph and tokenizer")));
     }
+    rows.extend(engine.decision.iter().map(|decision| ("record", record(decision))));
     rows.extend(engine.refused.iter().map(|refusal| ("not by", format!("{}: {}", refusal.engine, refusal.reason))));
     rows.extend(engine.reduced.iter().map(|reason| ("reduced", reason.clone())));
     rows
+}
+
+/// What the record of a probe had to say.
+fn record(decision: &Decision) -> String {
+    let said = match (&decision.unused, decision.fastest) {
+        (Some(reason), _) => format!("is not used: {reason}"),
+        (None, Some(fastest)) => format!("decided: {fastest} is the fastest"),
+        (None, None) => "decides nothing".into(),
+    };
+    let version = decision.onnxruntime.as_ref().map(|version| format!(", with ONNX Runtime {version}")).unwrap_or_default();
+    format!("of {}{version}, {}, {said}", decision.taken, decision.record.display())
 }
 
 fn count(parameters: u64) -> String {

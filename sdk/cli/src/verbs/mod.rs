@@ -8,6 +8,8 @@ pub(crate) mod doctor;
 pub(crate) mod inspect;
 pub(crate) mod logits;
 pub(crate) mod prepare;
+pub(crate) mod probe;
+pub(crate) mod probe_candidate;
 pub(crate) mod reply;
 pub(crate) mod run;
 pub(crate) mod score;
@@ -35,6 +37,8 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Prepare(arguments) => prepare::run(common, arguments, &mut out),
         Verb::Conformance(arguments) => conformance::run(common, arguments, &mut out),
         Verb::Doctor(arguments) => doctor::run(common, arguments, &mut out),
+        Verb::Probe(arguments) => probe::run(common, arguments, &mut out),
+        Verb::ProbeCandidate(arguments) => probe_candidate::run(common, arguments),
         Verb::Bench(arguments) => bench::run(common, arguments, &mut out),
     }
 }

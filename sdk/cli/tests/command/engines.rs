@@ -1,14 +1,7 @@
 //! Which engine runs a model: the one that was asked for, or the first that can.
 
-use crate::kit::{NO_LIBRARY, Ran, TINY, ids, kinglet, kinglet_beside, repository};
-use kinglet_testing::onnxruntime;
+use crate::kit::{NO_LIBRARY, Ran, TINY, ids, kinglet, kinglet_beside, library, repository};
 use std::fs;
-use std::path::PathBuf;
-
-/// The library, where the command is built with the engine that needs it.
-fn library() -> Option<PathBuf> {
-    if cfg!(feature = "ort") { onnxruntime() } else { None }
-}
 
 /// A copy of a golden model with an operator that ONNX Runtime has and the embedded engine refuses.
 fn for_onnxruntime_alone() -> tempfile::TempDir {

@@ -24,19 +24,27 @@ pub(crate) fn kinglet_with(args: &[&str], stdin: impl Into<Vec<u8>>) -> Ran {
 /// Where there is no library of ONNX Runtime.
 pub(crate) const NO_LIBRARY: &str = "/no/such/libonnxruntime.so";
 
+/// Where there are no records of probes.
+const NO_CACHE: &str = "/no/such/cache";
+
 /// Runs `kinglet` where ONNX Runtime's library is `library`.
 pub(crate) fn kinglet_beside(library: &Path, args: &[&str], stdin: impl Into<Vec<u8>>) -> Ran {
     let mut command = assert_cmd::cargo::cargo_bin_cmd!("kinglet");
     for variable in ["KINGLET_MODELS", "ONLY", "CLICOLOR_FORCE"] {
         command.env_remove(variable);
     }
-    command.env("ORT_DYLIB_PATH", library);
+    command.env("ORT_DYLIB_PATH", library).env("XDG_CACHE_HOME", NO_CACHE);
     let output = command.current_dir(repository()).args(args).write_stdin(stdin).output().unwrap();
     Ran {
         code: output.status.code().unwrap(),
         out: String::from_utf8(output.stdout).unwrap(),
         err: String::from_utf8(output.stderr).unwrap(),
     }
+}
+
+/// The library, where the command is built with the engine that needs it.
+pub(crate) fn library() -> Option<PathBuf> {
+    if cfg!(feature = "ort") { kinglet_testing::onnxruntime() } else { None }
 }
 
 /// The root of the repository.

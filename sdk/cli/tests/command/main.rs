@@ -8,6 +8,8 @@ mod bad_models;
 mod engines;
 mod goldens;
 mod kit;
+mod probe;
+mod records;
 mod reply;
 mod score;
 mod text;

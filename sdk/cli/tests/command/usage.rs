@@ -4,7 +4,7 @@ use crate::kit::{kinglet, kinglet_with};
 
 struct Case<'a>(&'a [&'a str], &'a [&'a str]);
 
-const VERBS: [&str; 13] = [
+const VERBS: [&str; 14] = [
     "reply",
     "chat",
     "run",
@@ -17,6 +17,7 @@ const VERBS: [&str; 13] = [
     "prepare",
     "conformance",
     "doctor",
+    "probe",
     "bench",
 ];
 
@@ -63,6 +64,12 @@ fn what_makes_no_sense_is_refused_by_name() {
         Case(&["prepare"], &["--prepared-weights"]),
         Case(&["prepare", "one", "-m", "other", "--prepared-weights", "f"], &["one", "other"]),
         Case(&["bench", "--only", "half"], &["half", "decode"]),
+        Case(&["run", "-p", "a", "--provider", "steam"], &["steam", "xnnpack"]),
+        Case(&["probe", "one", "-m", "other"], &["one", "other"]),
+        Case(&["probe", "--timeout", "0"], &["0"]),
+        Case(&["probe", "--engine", "tract"], &["--engine", "compares all"]),
+        Case(&["probe", "--provider", "cpu"], &["--provider", "compares all"]),
+        Case(&["probe-candidate", "steam", "--out", "f"], &["steam", "ort/cpu"]),
     ] {
         kinglet(args).misused(words);
     }

@@ -153,6 +153,9 @@ fn all_logits_are_those_of_every_position() {
         let tokens = [5, 3, 5, 8, 9, 7, 9];
         let expected: Vec<f32> = (1..=tokens.len()).flat_map(|n| bench.model.logits(&tokens[..n])).collect();
         assert_eq!(all_logits(&bench.generator, &tokens, &never()).unwrap(), expected);
+        for read in [0, 1, 4, 7, 9] {
+            assert_eq!(stepped_logits(&bench.generator, &tokens, read, &never()).unwrap(), expected, "{read}");
+        }
         assert_eq!(bench.generator.kv_bytes(), 0);
     }
 }

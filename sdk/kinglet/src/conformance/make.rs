@@ -98,7 +98,7 @@ fn tolerance(precision: Precision) -> f32 {
 }
 
 /// Tokens spread over the vocabulary, the same each time (a step of the golden ratio).
-fn prompt(tokens: usize, vocabulary: usize) -> Vec<u32> {
+pub(crate) fn prompt(tokens: usize, vocabulary: usize) -> Vec<u32> {
     let place = |i: usize| (i + 1) as f64 * 0.618_033_988_749_895 % 1.0;
     (0..tokens).map(|i| (place(i) * vocabulary as f64) as u32).collect()
 }
