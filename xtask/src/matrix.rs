@@ -4,9 +4,9 @@ use crate::onnxruntime;
 use crate::process::{cargo, stream};
 use crate::report::Report;
 
-/// Runs every golden model on both engines, prints the table and writes it into the README.
+/// Runs every golden model on both engines and writes the table into the README.
 pub(crate) fn run(report: &mut Report) {
     onnxruntime::run(report);
-    let test = ["test", "--package", "kinglet", "--features", "ort", "--test", "matrix", "--", "--nocapture"];
+    let test = ["test", "--package", "kinglet", "--features", "ort", "--test", "matrix"];
     report.check("matrix", stream(cargo(&test).env("KINGLET_WRITE_MATRIX", "1")));
 }
