@@ -170,7 +170,10 @@ fn reports_tell_what_was_opened_and_what_it_takes() {
     assert!(report.parameters > 10_000 && report.text.vocabulary.is_some_and(|tokens| tokens > 100));
     assert_eq!(report.text.templates, ["default"]);
     let kinglet = Kinglet::builder().threads(Threads::Exactly(2)).build().unwrap();
-    assert_eq!(kinglet.inspect(repository().join(TINY)).unwrap().engine, Some(engine), "before and after opening");
+    let mut before = kinglet.inspect(repository().join(TINY)).unwrap().engine.unwrap();
+    // What the process has beside the model grows with every test that runs in it.
+    before.memory.process = engine.memory.process;
+    assert_eq!(before, engine, "before and after opening");
 }
 
 #[test]
