@@ -1,7 +1,7 @@
 """The checkpoints: random weights in the Hugging Face form, one per model family, and the tokenizers beside them."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +36,10 @@ class Checkpoint:
     seed: int
     prompts: tuple[int, ...] = (1, 7, 128)
     theta: float = 10000.0
-    partial_rotary: float = 1.0
+    rope: dict[str, Any] = field(default_factory=dict)
     embedding: float = 0.3
     inner: float = 1.6
+    layouts: tuple[str, ...] = ("genai", "optimum")
 
 
 # The builder takes any product with as many columns as there are tokens for the head: no other width may be 40, 72 or 128.
@@ -47,6 +48,11 @@ LONG = dict(hidden_size=32, intermediate_size=32, num_hidden_layers=2, max_posit
 SHORT = dict(hidden_size=32, intermediate_size=32, num_hidden_layers=1, max_position_embeddings=192, vocab_size=72, **HEADS)
 SOFTCAPS = dict(attn_logit_softcapping=3.0, final_logit_softcapping=4.0, query_pre_attn_scalar=20)
 TWO_HEADS = dict(num_attention_heads=2, num_key_value_heads=1, head_dim=32)
+LLAMA3 = dict(rope_type="llama3", factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=48)
+LONGROPE = dict(rope_type="longrope", type="longrope", short_factor=[1.0, 1.1, 1.2, 1.3, 1.4, 1.6, 1.8, 2.0],
+                long_factor=[1.0, 1.4, 2.5, 4.0, 5.0, 6.0, 7.0, 8.0], partial_rotary_factor=0.5, original_max_position_embeddings=96)
+LOCAL_THETA = 1e4
+MULTIPLIERS = dict(embedding_multiplier=3.0, attention_multiplier=0.2, residual_multiplier=0.6, logits_scaling=1.5)
 
 CHECKPOINTS = [
     Checkpoint("qwen2", "Qwen2Config", dict(LONG, tie_word_embeddings=True, use_sliding_window=False, rms_norm_eps=1e-6),
@@ -55,8 +61,20 @@ CHECKPOINTS = [
     Checkpoint("mistral", "MistralConfig", dict(SHORT, sliding_window=48, tie_word_embeddings=False), seed=8),
     Checkpoint("gemma2", "Gemma2Config", dict(SHORT, **SOFTCAPS, hidden_size=16, num_hidden_layers=2, sliding_window=48), seed=1),
     Checkpoint("phi3", "Phi3Config", dict(SHORT, **TWO_HEADS, original_max_position_embeddings=192, sliding_window=None,
-               tie_word_embeddings=True), seed=5, partial_rotary=0.5),
+               tie_word_embeddings=True), seed=5, rope=dict(partial_rotary_factor=0.5)),
     Checkpoint("qwen3", "Qwen3Config", dict(SHORT, tie_word_embeddings=True, use_sliding_window=False), seed=11, theta=1e6),
+    Checkpoint("llama3", "LlamaConfig", dict(SHORT, tie_word_embeddings=True, rms_norm_eps=1e-5), seed=8, theta=5e5, rope=LLAMA3),
+    Checkpoint("gemma", "GemmaConfig", dict(SHORT, hidden_size=16, num_key_value_heads=1, num_hidden_layers=2), seed=2),
+    Checkpoint("gemma3", "Gemma3TextConfig", dict(SHORT, hidden_size=16, num_hidden_layers=2, sliding_window=48, sliding_window_pattern=2,
+               query_pre_attn_scalar=20, layer_types=["sliding_attention", "full_attention"]), seed=9, theta=1e6),
+    Checkpoint("olmo2", "Olmo2Config", dict(SHORT, tie_word_embeddings=False), seed=3, theta=5e5, layouts=("optimum",)),
+    Checkpoint("granite", "GraniteConfig", dict(SHORT, **MULTIPLIERS, tie_word_embeddings=False), seed=4),
+    Checkpoint("smollm3", "SmolLM3Config", dict(SHORT, num_hidden_layers=2, no_rope_layers=[1, 0], use_sliding_window=False,
+               tie_word_embeddings=True), seed=7, theta=5e6),
+    Checkpoint("phi4", "Phi3Config", dict(SHORT, original_max_position_embeddings=192, sliding_window=None, tie_word_embeddings=False),
+               seed=7, theta=250000.0),
+    Checkpoint("phi4-mini", "Phi3Config", dict(SHORT, **TWO_HEADS, hidden_size=64, original_max_position_embeddings=96,
+               sliding_window=None, tie_word_embeddings=True), seed=9, rope=LONGROPE, layouts=("genai",)),
 ]  # fmt: skip
 
 NARROW = dict(hidden_size=64, intermediate_size=32, num_hidden_layers=1, max_position_embeddings=160, vocab_size=40, **HEADS)
@@ -85,12 +103,26 @@ def tokenizer(size: int) -> PreTrainedTokenizerFast:
     return fast
 
 
+def older_rope(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What transformers 4 reads, which does not look into `rope_parameters`."""
+    older: dict[str, Any] = {"rope_theta": checkpoint.theta}
+    rope = dict(checkpoint.rope)
+    if "partial_rotary_factor" in rope:
+        older["partial_rotary_factor"] = rope.pop("partial_rotary_factor")
+    if rope.get("rope_type") == "longrope":
+        rope.pop("original_max_position_embeddings")  # it belongs beside the scaling
+        rope.pop("rope_type")
+    if checkpoint.name == "gemma3":
+        older["rope_local_base_freq"] = LOCAL_THETA
+    return older | ({"rope_scaling": rope} if rope else {})
+
+
 def write(checkpoint: Checkpoint, out: Path) -> None:
     """Writes `out` in the form that both transformers 5 and transformers 4 read."""
     torch.manual_seed(checkpoint.seed)
-    rope = {"rope_type": "default", "rope_theta": checkpoint.theta}
-    if checkpoint.partial_rotary != 1.0:
-        rope["partial_rotary_factor"] = checkpoint.partial_rotary
+    rope = {"rope_type": "default", "rope_theta": checkpoint.theta, **checkpoint.rope}
+    if checkpoint.name == "gemma3":  # each kind of layer has its own
+        rope = {"full_attention": rope, "sliding_attention": {**rope, "rope_theta": LOCAL_THETA}}
     ids = dict(bos_token_id=0, eos_token_id=0, pad_token_id=0)
     config = getattr(transformers, checkpoint.config)(**checkpoint.shape, **ids, rope_parameters=rope)
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
@@ -119,7 +151,5 @@ def write(checkpoint: Checkpoint, out: Path) -> None:
     settings.pop("extra_special_tokens", None)  # transformers 4 stumbles over the list that transformers 5 writes
     (out / "tokenizer_config.json").write_text(json.dumps(settings, indent=2))
     saved = json.loads((out / "config.json").read_text())
-    saved["rope_theta"] = checkpoint.theta  # transformers 4 does not look into rope_parameters
-    if checkpoint.partial_rotary != 1.0:
-        saved["partial_rotary_factor"] = checkpoint.partial_rotary
+    saved |= older_rope(checkpoint)
     (out / "config.json").write_text(json.dumps(saved, indent=2))

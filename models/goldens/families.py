@@ -1,12 +1,14 @@
 """float32 folders of each model family, held against transformers."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import checkpoints
 import golden
+import openelm
 import rewrites
 from checkpoints import Checkpoint
 from layouts import Workplace, builder, empty, optimum, without_tokenizer
@@ -30,6 +32,20 @@ def check(reference: Path, graph: Path, fail: Fail) -> None:
         fail(f"{where} is {far['max']:.2g} away from transformers, greedy equal {far['greedy_equal']:.3f}")
 
 
+def by_builder(checkpoint: Checkpoint, work: Workplace, folder: Path) -> None:
+    """A genai folder, with what the builder leaves out of the graph put in."""
+    name = checkpoint.name
+    if name != "smollm3":
+        builder(work, name, folder, "fp32")
+    else:
+        rotated = replace(checkpoint, name="smollm3-rotated", shape=checkpoint.shape | {"no_rope_layers": [1, 1]})
+        checkpoints.write(rotated, empty(work.checkpoint(rotated.name)))
+        builder(work, rotated.name, folder, "fp32")
+        rewrites.without_rotation(folder / "model.onnx", [i for i, rope in enumerate(checkpoint.shape["no_rope_layers"]) if not rope])
+    if name == "mistral":
+        rewrites.set_window(folder / "model.onnx", checkpoint.shape["sliding_window"])
+
+
 def family(checkpoint: Checkpoint, separate: bool, work: Workplace, fail: Fail) -> list[dict[str, Any]]:
     name, vocab = checkpoint.name, checkpoint.shape["vocab_size"]
     for each in checkpoints.CHECKPOINTS:
@@ -38,15 +54,14 @@ def family(checkpoint: Checkpoint, separate: bool, work: Workplace, fail: Fail) 
     out = empty(work.out / name)
     reference = golden.save(out, "golden", golden.Transformers(source), vocab, checkpoint.prompts, 64)
     golden.lively(reference, 8, 2e-4, fail)
-    builder(work, name, out / "genai", "fp32")
-    if name == "mistral":
-        rewrites.set_window(out / "genai" / "model.onnx", checkpoint.shape["sliding_window"])
-    entries = [("genai", "genai")]
+    entries = [(layout, layout) for layout in checkpoint.layouts]
+    if "genai" in checkpoint.layouts:
+        by_builder(checkpoint, work, out / "genai")
     if separate:
         builder(work, name, out / "genai-separate", "fp32", "fuse_qkv=false")
         entries.append(("genai-separate", "genai"))
-    optimum(work, name, out / "optimum", [c.name for c in checkpoints.CHECKPOINTS])
-    entries.append(("optimum", "optimum"))
+    if "optimum" in checkpoint.layouts:
+        optimum(work, name, out / "optimum", [c.name for c in checkpoints.CHECKPOINTS if "optimum" in c.layouts])
     for folder, _ in entries:
         if f"{name}/{folder}" not in AS_EXPORTED:
             rewrites.shorten(out / folder / "model.onnx")
@@ -54,7 +69,20 @@ def family(checkpoint: Checkpoint, separate: bool, work: Workplace, fail: Fail) 
             without_tokenizer(out / folder)
     for folder, _ in entries:
         check(reference, out / folder / "model.onnx", fail)
-    return [entry(f"{name}/{folder}", layout, name, f"{name}/golden.json") for folder, layout in entries]
+    more = {"longer_angles_after": checkpoint.rope["original_max_position_embeddings"]} if name == "phi4-mini" else {}
+    return [entry(f"{name}/{folder}", layout, name, f"{name}/golden.json", **more) for folder, layout in entries]
 
 
-GROUPS = {c.name: partial(family, c, c.name == "qwen2") for c in checkpoints.CHECKPOINTS}
+def open_elm(work: Workplace, fail: Fail) -> list[dict[str, Any]]:
+    """The family that only torch's own exporter knows, as a folder like Optimum's."""
+    out = empty(work.out / "openelm")
+    model = openelm.random(openelm.Shape(), seed=1)
+    reference = golden.save(out, "golden", openelm.Torch(model), openelm.Shape().vocab, (1, 7, 128), 64)
+    golden.lively(reference, 8, 2e-4, fail)
+    openelm.export(model, out / "torch")
+    rewrites.shorten(out / "torch" / "model.onnx")
+    check(reference, out / "torch" / "model.onnx", fail)
+    return [entry("openelm/torch", "optimum", "openelm", "openelm/golden.json")]
+
+
+GROUPS = {c.name: partial(family, c, c.name == "qwen2") for c in checkpoints.CHECKPOINTS} | {"openelm": open_elm}

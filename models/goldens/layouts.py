@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import onnxruntime_genai
 
@@ -49,6 +50,19 @@ def empty(folder: Path) -> Path:
     return folder
 
 
+def read_older_rope(tool: Any) -> None:
+    """The builder reads Gemma 3's two rotary embeddings where transformers 4 had them: puts them there, before it does."""
+    original = tool.Gemma3Model
+
+    def with_older_rope(config: Any, *arguments: Any) -> Any:
+        if "sliding_attention" in config.rope_parameters:
+            config.rope_local_base_freq = config.rope_parameters["sliding_attention"]["rope_theta"]
+            config.rope_parameters = config.rope_parameters["full_attention"]
+        return original(config, *arguments)
+
+    tool.Gemma3Model = with_older_rope
+
+
 def builder(work: Workplace, checkpoint: str, folder: Path, precision: str, *options: str, provider: str = "cpu") -> Path:
     """A folder by the onnxruntime-genai builder, which runs in this process (its start takes longer than its work)."""
     cache = empty(work.scratch / "cache")
@@ -56,6 +70,7 @@ def builder(work: Workplace, checkpoint: str, folder: Path, precision: str, *opt
     if str(models) not in sys.path:
         sys.path.insert(0, str(models))  # its modules import one another by their bare names
     tool = importlib.import_module("onnxruntime_genai.models.builder")
+    read_older_rope(tool)
     place = (None, str(work.checkpoint(checkpoint)), str(empty(folder)), precision, provider, str(cache))
     log = work.scratch / "log" / f"builder-{folder.parent.name}-{folder.name}"
     log.parent.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ import text  # noqa: E402
 from layouts import Workplace  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
-LIMIT = 3 * 1000 * 1000
+LIMIT = 8 * 1000 * 1000
 GROUPS = {**families.GROUPS, **quantised.GROUPS, **community.GROUPS, **text.GROUPS, **kernels.GROUPS}
 
 

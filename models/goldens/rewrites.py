@@ -184,6 +184,16 @@ def set_window(graph: Path, window: int) -> None:
     graph.write_bytes(model.SerializeToString())
 
 
+def without_rotation(graph: Path, layers: list[int]) -> None:
+    """Leaves the keys and queries of these layers as they are; the builder fails where some layers rotate and some do not."""
+    model = onnx.load(str(graph), load_external_data=False)
+    for node in model.graph.node:
+        if node.op_type == "GroupQueryAttention" and int(node.input[3].split(".")[1]) in layers:
+            set_attribute(node, "do_rotary", 0)
+            del node.input[7:]
+    graph.write_bytes(model.SerializeToString())
+
+
 def save_parts(model: ModelProto, path: Path, parts: int) -> None:
     """Writes the graph and its tensors of 1 KiB and more beside it, in `parts` files called _data, _data_1, ..."""
     large = [t for t in model.graph.initializer if len(numpy_helper.to_array(t).tobytes()) >= 1024]

@@ -28,15 +28,17 @@ pub(crate) struct Caches {
     holders: Vec<u32>,
     free: Vec<u32>,
     next_id: u64,
+    long_angles: bool,
 }
 
 impl Caches {
     /// # Errors
     /// [`EngineError::Backend`] if the system refuses the memory.
-    pub(crate) fn new(layout: KvLayout, pages: usize) -> Result<Self, EngineError> {
+    /// `long_angles`: whether keys are turned by the angles of contexts beyond the one that a model was first made for.
+    pub(crate) fn new(layout: KvLayout, pages: usize, long_angles: bool) -> Result<Self, EngineError> {
         let arena = KvArena::new(layout, pages).map_err(|e| backend_error(None, e))?;
         let free = (0..pages as u32).rev().collect();
-        Ok(Self { arena, sequences: HashMap::new(), holders: vec![0; pages], free, next_id: 0 })
+        Ok(Self { arena, sequences: HashMap::new(), holders: vec![0; pages], free, next_id: 0, long_angles })
     }
 
     /// Bytes of one number of a key or value.
@@ -181,7 +183,8 @@ impl Caches {
         let numbers = |layer: &LayerKv| [layer.kv_heads, layer.head_dim, layer.value_dim].map(|number| number as u32);
         CacheFormat {
             engine: crate::failure::NAME,
-            version: KvLayout::ORDER,
+            // Keys that were turned otherwise are of another version.
+            version: KvLayout::ORDER * 2 + u32::from(self.long_angles),
             kv_type: match self.arena.layout().element() {
                 KvElement::Float32 => KvType::Float32,
                 KvElement::Float16 => KvType::Float16,
@@ -221,7 +224,7 @@ mod tests {
     use std::collections::HashSet;
 
     fn caches(pages: usize) -> Caches {
-        Caches::new(KvLayout::new(&[LayerKv::new(1, 16)], PAGE, KvElement::Float32).unwrap(), pages).unwrap()
+        Caches::new(KvLayout::new(&[LayerKv::new(1, 16)], PAGE, KvElement::Float32).unwrap(), pages, false).unwrap()
     }
 
     fn grow(c: &mut Caches, cache: CacheId, more: usize) -> Result<(), EngineError> {
@@ -302,7 +305,7 @@ mod tests {
         assert!(matches!(refused(99, &bytes[..bytes.len() - 1]), EngineError::SavedCache(SavedCacheError::Truncated)));
         assert!(matches!(refused(99, b"something else altogether"), EngineError::SavedCache(SavedCacheError::NoSavedCache)));
         for (dim, element) in [(32, KvElement::Float32), (16, KvElement::Float16)] {
-            let mut other = Caches::new(KvLayout::new(&[LayerKv::new(1, dim)], PAGE, element).unwrap(), 4).unwrap();
+            let mut other = Caches::new(KvLayout::new(&[LayerKv::new(1, dim)], PAGE, element).unwrap(), 4, false).unwrap();
             assert!(matches!(
                 other.restore(99, &mut bytes.as_slice()),
                 Err(EngineError::SavedCache(SavedCacheError::Differs { .. }))

@@ -18,7 +18,7 @@ fn scale_into_embedding(program: &mut Program) {
     for i in 0..program.steps.len() {
         let Op::Scale(factor) = program.steps[i].op else { continue };
         let input = program.steps[i].inputs[0];
-        let Some(e) = program.steps.iter().position(|s| s.outputs[0] == input) else { continue };
+        let Some(e) = program.steps.iter().position(|s| s.outputs.first() == Some(&input)) else { continue };
         if program.readers(input) == 1
             && let Op::Embed { scale, .. } = &mut program.steps[e].op
         {

@@ -42,10 +42,19 @@ pub(crate) struct Machine {
     picked: Vec<usize>,
     /// Cosines and sines of the step's rows, one buffer for each of the program's rotary embeddings.
     rotaries: Vec<RotaryBuffer>,
+    /// Positions that a sequence may have.
+    context: usize,
 }
 
 impl Machine {
-    pub(crate) fn new(program: Arc<Program>, pool: Pool, caches: Caches, activations: Activations) -> Self {
+    /// `context`: positions that a sequence may have.
+    pub(crate) fn new(
+        program: Arc<Program>,
+        pool: Pool,
+        caches: Caches,
+        activations: Activations,
+        context: usize,
+    ) -> Self {
         let rotaries = program.rotaries.iter().map(|_| RotaryBuffer::default()).collect();
         let (tokens, rows, picked) = (vec![], vec![], vec![]);
         let tied = program.embedding().and_then(|table| program.tied_to(table)).map(|part| part.number);
@@ -62,6 +71,7 @@ impl Machine {
             rows,
             picked,
             rotaries,
+            context,
         }
     }
 
@@ -98,7 +108,7 @@ impl Machine {
                 LogitsWanted::At(at) => self.picked.extend(at.iter().map(|i| first + i)),
             }
             for (rotary, buffer) in self.program.rotaries.iter().zip(&mut self.rotaries) {
-                rotary.append(past..past + count, buffer)?;
+                rotary.angles.append(past..past + count, self.context, buffer)?;
             }
         }
         Ok(())
@@ -226,7 +236,7 @@ impl Machine {
     fn attend(&mut self, a: &Attention, qkv: &[f32], y: &mut [f32]) -> Done {
         let rotary = a.rotary.map(|r| {
             let (rotary, buffer) = (&self.program.rotaries[r], &self.rotaries[r]);
-            RotaryRows { cos: &buffer.cos, sin: &buffer.sin, rotary_dim: rotary.half() * 2, interleaved: rotary.interleaved }
+            RotaryRows { cos: &buffer.cos, sin: &buffer.sin, rotary_dim: rotary.angles.half() * 2, interleaved: rotary.interleaved }
         });
         let shape = AttentionShape {
             layer: a.layer,

@@ -13,6 +13,13 @@ pub(crate) struct Source<'g> {
     constants: HashMap<&'g str, &'g Tensor>,
 }
 
+/// Two constants of which a graph reads one: up to and above a limit.
+pub(crate) struct Switched<'g> {
+    pub(crate) limit: usize,
+    pub(crate) below: &'g Tensor,
+    pub(crate) above: &'g Tensor,
+}
+
 impl<'g> Source<'g> {
     /// # Errors
     /// [`EngineError::BadModel`] unless every node comes after those it reads, as the ONNX specification asks: so no search
@@ -94,6 +101,24 @@ impl<'g> Source<'g> {
     /// The tensor behind a value that is an initializer or a `Constant`, through identities.
     pub(crate) fn constant(&self, value: &str) -> Option<&'g Tensor> {
         self.constants.get(self.plain(value)).copied()
+    }
+
+    /// The two constants behind an `If` that asks whether something, the length of a sequence, is greater than a number.
+    pub(crate) fn switched(&self, value: &str) -> Option<Switched<'g>> {
+        let value = self.plain(value);
+        let node = self.maker_of(value, &["If"])?;
+        let place = node.outputs.iter().position(|output| output == value)?;
+        let greater = self.maker_of(self.plain(node.input(0)?), &["Greater"])?;
+        let limit = self.scalar(greater.input(1)?).filter(|limit| *limit >= 0.0)? as usize;
+        let branch = |name: &str| match node.attribute(name)? {
+            AttributeValue::Graph(graph) => {
+                let output = &graph.outputs.get(place)?.name;
+                let made = graph.nodes.iter().find(|n| n.outputs.first() == Some(output));
+                made.and_then(|n| n.tensor("value")).or_else(|| graph.initializers.iter().find(|t| t.name == *output))
+            }
+            _ => None,
+        };
+        Some(Switched { limit, below: branch("else_branch")?, above: branch("then_branch")? })
     }
 
     /// The tensor at an input that a node may do without: none where it does.

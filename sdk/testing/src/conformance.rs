@@ -79,14 +79,29 @@ pub fn agreement(golden: &GoldenModel, model: &dyn Model, options: &RunnerOption
     let mut runner = model.runner(options).map_err(said)?;
     let mut worst = 0.0f32;
     for prompt in &golden.golden.prompts {
-        worst = worst.max(prompt_agreement(golden, &mut *runner, prompt)?);
+        let length = prompt.ids.len() + prompt.greedy.len();
+        let found = match golden.longer_angles_after {
+            Some(limit) if length <= limit => {
+                let mut short = model.runner(&RunnerOptions { context: limit, ..options.clone() }).map_err(said)?;
+                prompt_agreement(golden, &mut *short, prompt, &[prompt.ids.len(), 5])
+            }
+            // ONNX Runtime runs the graph as it stands, which leaves the keys of earlier chunks at the shorter angles.
+            Some(_) if model.info().engine == "ort" => prompt_agreement(golden, &mut *runner, prompt, &[prompt.ids.len()]),
+            _ => prompt_agreement(golden, &mut *runner, prompt, &[prompt.ids.len(), 5]),
+        };
+        worst = worst.max(found?);
     }
     Ok(worst)
 }
 
-fn prompt_agreement(golden: &GoldenModel, runner: &mut dyn Runner, prompt: &GoldenPrompt) -> Result<f32, String> {
+fn prompt_agreement(
+    golden: &GoldenModel,
+    runner: &mut dyn Runner,
+    prompt: &GoldenPrompt,
+    chunks: &[usize],
+) -> Result<f32, String> {
     let mut worst = 0.0f32;
-    for chunk in [prompt.ids.len(), 5] {
+    for &chunk in chunks {
         let got = logits(runner, &prompt.ids, &prompt.positions, chunk)?;
         let difference = compare(&got, &prompt.logits).relative();
         if difference > golden.max_relative {

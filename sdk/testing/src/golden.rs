@@ -41,6 +41,8 @@ pub struct GoldenModel {
     pub greedy_exact: bool,
     /// Largest difference of logits allowed, as a part of the reference's largest logit.
     pub max_relative: f32,
+    /// Sequences longer than this have other rotary angles (LongRoPE).
+    pub longer_angles_after: Option<usize>,
     /// What the reference says, multiplying with float activations.
     pub golden: Golden,
     /// What ONNX Runtime makes of the same graph as it runs by default, where it rounds more than the weights: how large that
@@ -109,6 +111,8 @@ struct IndexEntry {
     #[serde(default)]
     file: Option<String>,
     greedy_exact: bool,
+    #[serde(default)]
+    longer_angles_after: Option<usize>,
     tolerance: Tolerance,
 }
 
@@ -160,6 +164,7 @@ fn model(root: &Path, entry: IndexEntry) -> Result<GoldenModel, GoldenError> {
         layout: entry.layout,
         precision: entry.precision,
         greedy_exact: entry.greedy_exact,
+        longer_angles_after: entry.longer_angles_after,
         max_relative: entry.tolerance.max_relative,
         golden: golden(&root.join(&entry.golden))?,
         rounded: rounded.map(|(rounding, file)| Ok((rounding, golden(&root.join(file))?))).transpose()?,

@@ -65,8 +65,9 @@ impl<'g> Recogniser<'_, 'g> {
                 (vec![Want::Value(query)], None, None, width.map(|w| w * q_heads / (q_heads + 2 * kv_heads)))
             }
             Some((key, v)) => {
-                let (q, k) = (self.heads(query)?, self.heads(key)?);
-                let width = self.linear(q.projection)?.map(|(p, _)| p.weight.n());
+                let head_dim = self.source.input_width(past_key).or(self.facts.head_dim);
+                let (q, k) = (self.heads(query, head_dim)?, self.heads(key, head_dim)?);
+                let width = self.width_of(q.projection)?;
                 (vec![Want::Packed([q.projection, k.projection, v])], Some(q), Some(k), width)
             }
         };
@@ -87,7 +88,7 @@ impl<'g> Recogniser<'_, 'g> {
             k_norm: k.and_then(|k| k.norm),
             rotary: rotary.map(|r| self.register(r)),
         };
-        Ok(found_attention(attention, inputs, node.label()))
+        found_attention(attention, inputs, node)
     }
 
     /// onnxruntime-genai's builder leaves the window of a model whose layers are all alike to its runtime: the configuration
@@ -111,8 +112,17 @@ impl<'g> Recogniser<'_, 'g> {
         })
     }
 
-    /// Walks back from the heads of q or k to their projection, noting scale, rotary embedding and norm on the way.
-    pub(super) fn heads(&self, value: &'g str) -> Result<Heads<'g>, EngineError> {
+    /// Columns of a projection, or of the norm over all of its columns.
+    pub(super) fn width_of(&self, value: &'g str) -> Result<Option<usize>, EngineError> {
+        if let Some((part, _)) = self.linear(value)? {
+            return Ok(Some(part.weight.n()));
+        }
+        Ok(self.rms_norm(value)?.map(|(norm, _)| norm.weight.len()))
+    }
+
+    /// Walks back from the heads of q or k to their projection, noting scale, rotary embedding and norm on the way. A norm of
+    /// another width than a head's, over the heads together as in OLMo 2, is where the walk ends.
+    pub(super) fn heads(&self, value: &'g str, head_dim: Option<usize>) -> Result<Heads<'g>, EngineError> {
         let mut heads = Heads { projection: self.source.moved(value), norm: None, rotary: None, scale: 1.0 };
         loop {
             let value = heads.projection;
@@ -126,6 +136,9 @@ impl<'g> Recogniser<'_, 'g> {
                 heads.rotary = Some(rotary);
                 x
             } else if let Some((norm, x)) = self.rms_norm(value)? {
+                if head_dim.is_some_and(|head_dim| head_dim != norm.weight.len()) {
+                    return Ok(heads);
+                }
                 heads.norm = Some(norm);
                 x
             } else {
@@ -137,16 +150,33 @@ impl<'g> Recogniser<'_, 'g> {
 
     /// Cosine and sine tables, `[positions, half]` each, at two inputs of a node.
     pub(super) fn tables(&self, node: &Node, cos: usize, sin: usize, interleaved: bool) -> Result<Rotary, EngineError> {
-        let tensor = |i: usize| node.input(i).and_then(|v| self.source.constant(v)).filter(|t| t.dims.len() == 2);
-        let (Some(cos), Some(sin)) = (tensor(cos), tensor(sin)) else {
-            return Err(unsupported(node, "its cosine and sine tables are not constant matrices"));
+        let (Some(cos), Some(sin)) = (node.input(cos), node.input(sin)) else {
+            return Err(unsupported(node, "it has no cosine and sine tables"));
         };
-        if cos.dims != sin.dims {
-            return Err(unsupported(node, "its cosine and sine tables differ in shape"));
+        if let (Some(cos), Some(sin)) = (self.source.constant(cos), self.source.constant(sin)) {
+            return Ok(Rotary { angles: angles_of(node, cos, sin)?, interleaved });
         }
-        let half = cos.dims[1];
-        let of = |t: &Tensor| Vector::of(t);
-        Ok(Rotary { angles: Angles::Tables { cos: of(cos)?, sin: of(sin)?, half, stride: half }, interleaved })
+        match (self.source.switched(cos), self.source.switched(sin)) {
+            (Some(cos), Some(sin)) if cos.limit == sin.limit => {
+                let short = Box::new(angles_of(node, cos.below, sin.below)?);
+                let long = Box::new(angles_of(node, cos.above, sin.above)?);
+                if short.half() != long.half() {
+                    return Err(unsupported(node, "its cosine and sine tables differ in width"));
+                }
+                Ok(Rotary { angles: Angles::ByContext { original: cos.limit, short, long }, interleaved })
+            }
+            _ => Err(unsupported(node, "its cosine and sine tables are not constant matrices")),
+        }
+    }
+}
+
+fn angles_of(node: &Node, cos: &Tensor, sin: &Tensor) -> Result<Angles, EngineError> {
+    match (&cos.dims[..], &sin.dims[..]) {
+        ([_, half], other) if cos.dims == *other => {
+            let half = *half;
+            Ok(Angles::Tables { cos: Vector::of(cos)?, sin: Vector::of(sin)?, half, stride: half })
+        }
+        _ => Err(unsupported(node, "its cosine and sine tables are not matrices of one shape")),
     }
 }
 
@@ -154,7 +184,14 @@ fn window_of(node: &Node) -> Option<usize> {
     node.int("local_window_size").and_then(|w| usize::try_from(w).ok()).filter(|w| *w > 0)
 }
 
-pub(super) fn found_attention<'g>(attention: Attention, inputs: Vec<Want<'g>>, label: &'g str) -> Found<'g> {
-    let width = Some(attention.q_heads * attention.kv.head_dim);
-    Found { op: Op::Attention(Box::new(attention)), inputs, width, label }
+pub(super) fn found_attention<'g>(attention: Attention, inputs: Vec<Want<'g>>, node: &'g Node) -> Result<Found<'g>, EngineError> {
+    let (q_heads, kv_heads, head_dim) = (attention.q_heads, attention.kv.kv_heads, attention.kv.head_dim);
+    if q_heads == 0 || !q_heads.is_multiple_of(kv_heads) {
+        return Err(unsupported(node, format!("{q_heads} query heads over {kv_heads} of keys")));
+    }
+    if let Some(norm) = [&attention.q_norm, &attention.k_norm].into_iter().flatten().find(|norm| norm.weight.len() != head_dim) {
+        return Err(unsupported(node, format!("a norm of {} elements on heads of {head_dim}", norm.weight.len())));
+    }
+    let width = Some(q_heads * head_dim);
+    Ok(Found { op: Op::Attention(Box::new(attention)), inputs, width, label: node.label() })
 }

@@ -40,17 +40,16 @@ impl<'g> Recogniser<'_, 'g> {
         let (_, v) = self
             .cached(values)
             .ok_or_else(|| unsupported(softmax, "the values are not the past values with the step's behind them"))?;
-        let (q, k_heads) = (self.heads(scores.q)?, self.heads(k.value)?);
-        let v = self.source.moved(v.value);
-        let width = |value: &'g str| -> Result<usize, EngineError> {
-            let (part, _) = self.linear(value)?.ok_or_else(|| unsupported(softmax, format!("`{value}` is not a projection")))?;
-            Ok(part.weight.n())
-        };
         let head_dim = self
             .source
             .input_width(past_key)
             .or(self.facts.head_dim)
             .ok_or_else(|| unsupported(softmax, "the size of a head is not known"))?;
+        let (q, k_heads) = (self.heads(scores.q, Some(head_dim))?, self.heads(k.value, Some(head_dim))?);
+        let v = self.source.moved(v.value);
+        let width = |value: &'g str| -> Result<usize, EngineError> {
+            self.width_of(value)?.ok_or_else(|| unsupported(softmax, format!("`{value}` is not a projection")))
+        };
         let (q_width, kv_width) = (width(q.projection)?, width(k_heads.projection)?);
         if !q_width.is_multiple_of(head_dim) || !kv_width.is_multiple_of(head_dim) || width(v)? != kv_width {
             return Err(unsupported(
@@ -73,7 +72,7 @@ impl<'g> Recogniser<'_, 'g> {
             rotary: q.rotary.map(|r| self.register(r)),
         };
         let inputs = vec![Want::Packed([q.projection, k_heads.projection, v])];
-        Ok(Some(found_attention(attention, inputs, softmax.label())))
+        found_attention(attention, inputs, softmax).map(Some)
     }
 
     /// The softmax that makes attention weights, behind the guard against rows without a score.
