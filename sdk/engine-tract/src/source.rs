@@ -88,14 +88,24 @@ impl<'g> Source<'g> {
     {
         loop {
             value = self.plain(value);
-            match self
+            let movement = self
                 .maker_of(value, &["Reshape", "Transpose", "Unsqueeze", "Squeeze", "Expand", "Flatten"])
-                .and_then(|n| n.input(0))
-            {
+                .or_else(|| self.repeated(value));
+            match movement.and_then(|n| n.input(0)) {
                 Some(input) if self.constant(value).is_none() => value = input,
                 _ => return value,
             }
         }
+    }
+
+    /// The `Tile` that repeats each head of `[batch, heads, rows, head_dim]` before the next one: along an axis of its own behind
+    /// that of heads.
+    fn repeated(&self, value: &str) -> Option<&'g Node> {
+        let tile = self.maker_of(value, &["Tile"])?;
+        let unsqueeze = self.maker_of(self.plain(tile.input(0)?), &["Unsqueeze"])?;
+        let axes = self.ints(unsqueeze.input(1)?)?;
+        let repeats = self.ints(tile.input(1)?)?;
+        (axes == [2] && repeats.len() == 5 && [0, 1, 3, 4].iter().all(|&axis| repeats[axis] == 1)).then_some(tile)
     }
 
     /// The tensor behind a value that is an initializer or a `Constant`, through identities.

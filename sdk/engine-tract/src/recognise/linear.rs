@@ -7,6 +7,7 @@ use crate::weight::{BlockTensors, Vector, Weight};
 use kinglet_bundle::onnx::Node;
 use kinglet_engine::EngineError;
 use kinglet_kernels::Layout;
+use std::ops::Range;
 
 impl<'g> Recogniser<'_, 'g> {
     /// The product that makes `value`, and the value it reads: `MatMul` or `MatMulNBits` over a weight, a dynamically
@@ -100,32 +101,48 @@ impl<'g> Recogniser<'_, 'g> {
         made.eq([product.input(0), Some(x_scale), product.input(2)]).then_some((quantise.input(0)?, scales))
     }
 
-    /// `Split` or `Slice` of a product's columns: the same product over some rows of its weight.
+    /// `Split` or `Slice` of a product's columns, or of its heads: the same product over some rows of its weight.
     fn columns(&self, node: &'g Node, value: &str, depth: usize) -> Result<Option<(Part, &'g str)>, EngineError> {
-        let Some((part, input)) = node.input(0).map(|x| self.linear_to_depth(x, depth)).transpose()?.flatten() else {
+        let heads = self.split_heads(node);
+        let Some((part, input)) = heads.or(node.input(0)).map(|x| self.linear_to_depth(x, depth)).transpose()?.flatten() else {
             return Ok(None);
         };
         let n = part.weight.n();
-        let Some(range) = (if node.op_type == "Split" { self.split_range(node, value, n) } else { self.slice_range(node, n) })
-        else {
-            return Ok(None);
+        let range = match (heads, node.op_type.as_str()) {
+            (Some(_), _) => self.heads_range(node, value, n),
+            (None, "Split") => self.split_range(node, value, n),
+            (None, _) => self.slice_range(node, n),
         };
+        let Some(range) = range else { return Ok(None) };
         let bias = part.bias.map(|b| Vector::owned(b.floats()[range.clone()].to_vec()));
         Ok(Some((Part { weight: part.weight.slice(range), bias, number: 0 }, input)))
     }
 
-    fn split_range(&self, node: &Node, value: &str, n: usize) -> Option<std::ops::Range<usize>> {
-        let at = node.outputs.iter().position(|o| o == value)?;
+    fn split_range(&self, node: &Node, value: &str, n: usize) -> Option<Range<usize>> {
         let sizes = match node.input(1) {
             Some(sizes) => self.source.ints(sizes)?,
             None => node.ints("split").map_or_else(|| vec![(n / node.outputs.len()) as i64; node.outputs.len()], <[i64]>::to_vec),
         };
-        let start = sizes.get(..at)?.iter().sum::<i64>();
-        let range = usize::try_from(start).ok()?..usize::try_from(start + sizes.get(at)?).ok()?;
-        (is_last_axis(node.int("axis").unwrap_or(0)) && range.start < range.end && range.end <= n).then_some(range)
+        is_last_axis(node.int("axis").unwrap_or(0)).then(|| part_of(node, value, &sizes, 1, n)).flatten()
     }
 
-    fn slice_range(&self, node: &Node, n: usize) -> Option<std::ops::Range<usize>> {
+    /// The product whose heads, `[batch, heads, rows, head_dim]`, a `Split` shares out, as OpenELM's does.
+    fn split_heads(&self, node: &'g Node) -> Option<&'g str> {
+        if node.op_type != "Split" || node.int("axis") != Some(1) {
+            return None;
+        }
+        let transpose = self.source.maker_of(self.source.plain(node.input(0)?), &["Transpose"])?;
+        let reshape = self.source.maker_of(self.source.plain(transpose.input(0)?), &["Reshape"])?;
+        (transpose.ints("perm") == Some(&[0, 2, 1, 3])).then_some(reshape.input(0)?)
+    }
+
+    fn heads_range(&self, node: &Node, value: &str, n: usize) -> Option<Range<usize>> {
+        let sizes = node.input(1).and_then(|sizes| self.source.ints(sizes))?;
+        let heads = usize::try_from(sizes.iter().sum::<i64>()).ok().filter(|heads| *heads > 0 && n.is_multiple_of(*heads))?;
+        part_of(node, value, &sizes, n / heads, n)
+    }
+
+    fn slice_range(&self, node: &Node, n: usize) -> Option<Range<usize>> {
         let one = |i: usize| node.input(i).and_then(|v| self.source.ints(v)).filter(|v| v.len() == 1).map(|v| v[0]);
         let clamp = |v: i64| (if v < 0 { v.saturating_add(n as i64) } else { v }).clamp(0, n as i64) as usize;
         let bound = |i: usize| self.column(node.input(i)?, node.input(0)?, n, 8);
@@ -177,6 +194,14 @@ impl<'g> Recogniser<'_, 'g> {
             }
         }
     }
+}
+
+/// The columns, of `n`, that a `Split` into parts of so many units of `unit` columns gives to `value`.
+fn part_of(node: &Node, value: &str, sizes: &[i64], unit: usize, n: usize) -> Option<Range<usize>> {
+    let at = node.outputs.iter().position(|o| o == value)?;
+    let columns = |sizes: &[i64]| sizes.iter().try_fold(0usize, |sum, size| sum.checked_add(usize::try_from(*size).ok()?));
+    let range = columns(sizes.get(..at)?)?.checked_mul(unit)?..columns(sizes.get(..=at)?)?.checked_mul(unit)?;
+    (range.start < range.end && range.end <= n).then_some(range)
 }
 
 /// The last of the three axes `[batch, rows, width]`.
