@@ -6,6 +6,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import onnx
+import torch
+
 import checkpoints
 import golden
 import openelm
@@ -85,4 +88,19 @@ def open_elm(work: Workplace, fail: Fail) -> list[dict[str, Any]]:
     return [entry("openelm/torch", "optimum", "openelm", "openelm/golden.json")]
 
 
-GROUPS = {c.name: partial(family, c, c.name == "qwen2") for c in checkpoints.CHECKPOINTS} | {"openelm": open_elm}
+def bfloat16(work: Workplace, fail: Fail) -> list[dict[str, Any]]:
+    """The llama checkpoint with its matrices in bfloat16, as graphs keep them that were exported from such a checkpoint."""
+    out = empty(work.out / "bfloat16")
+    llama = next(c for c in checkpoints.CHECKPOINTS if c.name == "llama")
+    checkpoints.write(llama, empty(work.checkpoint("llama")))
+    rounded = golden.Transformers(work.checkpoint("llama"), torch.bfloat16)
+    reference = golden.save(out, "golden", rounded, llama.shape["vocab_size"], llama.prompts, 64)
+    golden.lively(reference, 8, 2e-4, fail)
+    folder = without_tokenizer(optimum(work, "llama", out / "optimum", ["llama"]))
+    model = rewrites.with_bfloat16_weights(rewrites.short_names(onnx.load(str(folder / "model.onnx"))))
+    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    check(reference, folder / "model.onnx", fail)
+    return [entry("bfloat16/optimum", "optimum", "llama", "bfloat16/golden.json", precision="bfloat16")]
+
+
+GROUPS = {c.name: partial(family, c, c.name == "qwen2") for c in checkpoints.CHECKPOINTS} | {"openelm": open_elm, "bfloat16": bfloat16}

@@ -29,9 +29,13 @@ class Transformers:
 
     source = "transformers 5.23 float32"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, weights: torch.dtype = torch.float32) -> None:
+        """`weights`: what matrices are rounded to before they are used."""
         torch.set_num_threads(1)
         self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+        with torch.no_grad():
+            for matrix in (p for p in self.model.parameters() if p.dim() == 2):
+                matrix.copy_(matrix.to(weights).float())
         self.ids: list[int] = []
 
     def start(self) -> None:

@@ -87,6 +87,19 @@ def with_whole_caches(graph: Path) -> bytes:
     return model.SerializeToString()
 
 
+def with_bfloat16_weights(model: ModelProto) -> ModelProto:
+    """Stores every matrix in bfloat16, put back to float32 by Cast."""
+    for tensor in [t for t in model.graph.initializer if t.data_type == TensorProto.FLOAT and len(t.dims) == 2]:
+        name = tensor.name
+        bits = numpy_helper.to_array(tensor).view(np.uint32)
+        halves = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)  # to the nearest, ties to even
+        stored = helper.make_tensor(f"{name}_bfloat16", TensorProto.BFLOAT16, tensor.dims, halves.tobytes(), raw=True)
+        tensor.CopyFrom(stored)
+        cast = helper.make_node("Cast", [tensor.name], [name], name=f"{name}_Cast", to=TensorProto.FLOAT)
+        model.graph.node.insert(0, cast)
+    return model
+
+
 def qdq_per_channel(model: ModelProto) -> ModelProto:
     """Stores every product's weight as int8 with a scale a column, put back to float by DequantizeLinear."""
     weights = {t.name: t for t in model.graph.initializer}
