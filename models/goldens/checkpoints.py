@@ -63,7 +63,7 @@ CHECKPOINTS = [
     Checkpoint("phi3", "Phi3Config", dict(SHORT, **TWO_HEADS, original_max_position_embeddings=192, sliding_window=None,
                tie_word_embeddings=True), seed=5, rope=dict(partial_rotary_factor=0.5)),
     Checkpoint("qwen3", "Qwen3Config", dict(SHORT, tie_word_embeddings=True, use_sliding_window=False), seed=11, theta=1e6),
-    Checkpoint("llama3", "LlamaConfig", dict(SHORT, tie_word_embeddings=True, rms_norm_eps=1e-5), seed=8, theta=5e5, rope=LLAMA3),
+    Checkpoint("llama3", "LlamaConfig", dict(SHORT, tie_word_embeddings=True, rms_norm_eps=1e-5), seed=9, theta=5e5, rope=LLAMA3),
     Checkpoint("gemma", "GemmaConfig", dict(SHORT, hidden_size=16, num_key_value_heads=1, num_hidden_layers=2), seed=2),
     Checkpoint("gemma3", "Gemma3TextConfig", dict(SHORT, hidden_size=16, num_hidden_layers=2, sliding_window=48, sliding_window_pattern=2,
                query_pre_attn_scalar=20, layer_types=["sliding_attention", "full_attention"]), seed=9, theta=1e6),
@@ -74,7 +74,7 @@ CHECKPOINTS = [
     Checkpoint("phi4", "Phi3Config", dict(SHORT, original_max_position_embeddings=192, sliding_window=None, tie_word_embeddings=False),
                seed=7, theta=250000.0),
     Checkpoint("phi4-mini", "Phi3Config", dict(SHORT, **TWO_HEADS, hidden_size=64, original_max_position_embeddings=96,
-               sliding_window=None, tie_word_embeddings=True), seed=9, rope=LONGROPE, layouts=("genai",)),
+               sliding_window=None, tie_word_embeddings=True), seed=10, rope=LONGROPE, layouts=("genai",)),
 ]  # fmt: skip
 
 NARROW = dict(hidden_size=64, intermediate_size=32, num_hidden_layers=1, max_position_embeddings=160, vocab_size=40, **HEADS)

@@ -15,9 +15,11 @@ import openelm
 import rewrites
 from checkpoints import Checkpoint
 from layouts import Workplace, builder, empty, optimum, without_tokenizer
+from quantised import measure
 
 Fail = Callable[[str], None]
 AS_EXPORTED = {"qwen2/genai", "gemma2/genai", "llama/genai", "llama/optimum"}  # these keep the exporters' long names
+IN_FOUR_BITS_ELSEWHERE = {"qwen2", "llama"}  # in `quantised`
 TOLERANCE = 1e-3  # largest logit difference, relative to the largest logit
 
 
@@ -35,15 +37,15 @@ def check(reference: Path, graph: Path, fail: Fail) -> None:
         fail(f"{where} is {far['max']:.2g} away from transformers, greedy equal {far['greedy_equal']:.3f}")
 
 
-def by_builder(checkpoint: Checkpoint, work: Workplace, folder: Path) -> None:
+def by_builder(checkpoint: Checkpoint, work: Workplace, folder: Path, precision: str) -> None:
     """A genai folder, with what the builder leaves out of the graph put in."""
     name = checkpoint.name
     if name != "smollm3":
-        builder(work, name, folder, "fp32")
+        builder(work, name, folder, precision)
     else:
         rotated = replace(checkpoint, name="smollm3-rotated", shape=checkpoint.shape | {"no_rope_layers": [1, 1]})
         checkpoints.write(rotated, empty(work.checkpoint(rotated.name)))
-        builder(work, rotated.name, folder, "fp32")
+        builder(work, rotated.name, folder, precision)
         rewrites.without_rotation(folder / "model.onnx", [i for i, rope in enumerate(checkpoint.shape["no_rope_layers"]) if not rope])
     if name == "mistral":
         rewrites.set_window(folder / "model.onnx", checkpoint.shape["sliding_window"])
@@ -59,7 +61,7 @@ def family(checkpoint: Checkpoint, separate: bool, work: Workplace, fail: Fail) 
     golden.lively(reference, 8, 2e-4, fail)
     entries = [(layout, layout) for layout in checkpoint.layouts]
     if "genai" in checkpoint.layouts:
-        by_builder(checkpoint, work, out / "genai")
+        by_builder(checkpoint, work, out / "genai", "fp32")
     if separate:
         builder(work, name, out / "genai-separate", "fp32", "fuse_qkv=false")
         entries.append(("genai-separate", "genai"))
@@ -72,8 +74,22 @@ def family(checkpoint: Checkpoint, separate: bool, work: Workplace, fail: Fail) 
             without_tokenizer(out / folder)
     for folder, _ in entries:
         check(reference, out / folder / "model.onnx", fail)
-    more = {"longer_angles_after": checkpoint.rope["original_max_position_embeddings"]} if name == "phi4-mini" else {}
-    return [entry(f"{name}/{folder}", layout, name, f"{name}/golden.json", **more) for folder, layout in entries]
+    described = [entry(f"{name}/{folder}", layout, name, f"{name}/golden.json") for folder, layout in entries]
+    if name not in IN_FOUR_BITS_ELSEWHERE and "genai" in checkpoint.layouts:
+        described.append(four_bits(checkpoint, work, out, fail))
+    if "original_max_position_embeddings" in checkpoint.rope and checkpoint.rope["rope_type"] == "longrope":
+        described = [about | {"longer_angles_after": checkpoint.rope["original_max_position_embeddings"]} for about in described]
+    return described
+
+
+def four_bits(checkpoint: Checkpoint, work: Workplace, out: Path, fail: Fail) -> dict[str, Any]:
+    """The builder's folder with int4 weights, held against ONNX Runtime on the same graph."""
+    folder = out / "genai-int4"
+    by_builder(checkpoint, work, folder, "int4")
+    graph = without_tokenizer(folder) / "model.onnx"
+    rewrites.shorten(graph)
+    about = {"path": f"{checkpoint.name}/genai-int4", "layout": "genai", "precision": "int4", "checkpoint": checkpoint.name}
+    return about | measure(out, "int4", graph, checkpoint.shape["vocab_size"], "int8 blocks", fail)
 
 
 def open_elm(work: Workplace, fail: Fail) -> list[dict[str, Any]]:
