@@ -48,13 +48,7 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// `context`: positions that a sequence may have.
-    pub(crate) fn new(
-        program: Arc<Program>,
-        pool: Pool,
-        caches: Caches,
-        activations: Activations,
-        context: usize,
-    ) -> Self {
+    pub(crate) fn new(program: Arc<Program>, pool: Pool, caches: Caches, activations: Activations, context: usize) -> Self {
         let rotaries = program.rotaries.iter().map(|_| RotaryBuffer::default()).collect();
         let (tokens, rows, picked) = (vec![], vec![], vec![]);
         let tied = program.embedding().and_then(|table| program.tied_to(table)).map(|part| part.number);
@@ -236,7 +230,12 @@ impl Machine {
     fn attend(&mut self, a: &Attention, qkv: &[f32], y: &mut [f32]) -> Done {
         let rotary = a.rotary.map(|r| {
             let (rotary, buffer) = (&self.program.rotaries[r], &self.rotaries[r]);
-            RotaryRows { cos: &buffer.cos, sin: &buffer.sin, rotary_dim: rotary.angles.half() * 2, interleaved: rotary.interleaved }
+            RotaryRows {
+                cos: &buffer.cos,
+                sin: &buffer.sin,
+                rotary_dim: rotary.angles.half() * 2,
+                interleaved: rotary.interleaved,
+            }
         });
         let shape = AttentionShape {
             layer: a.layer,

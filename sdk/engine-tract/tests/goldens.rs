@@ -113,5 +113,5 @@ fn the_goldens_cover_every_layout_and_length() {
     assert_eq!(layouts, ["community", "genai", "optimum"].into());
     assert!(lengths.contains(&700), "prompts of {lengths:?} tokens");
     let precisions: BTreeSet<&str> = models.iter().map(|g| g.precision.as_str()).collect();
-    assert_eq!(precisions, ["float16", "float32", "int4", "int8"].into());
+    assert_eq!(precisions, ["bfloat16", "float16", "float32", "int4", "int8"].into());
 }
