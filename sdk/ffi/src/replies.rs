@@ -1,0 +1,120 @@
+//! Suggested replies, as plain data.
+
+use kinglet::{CandidateScore, Conversation, SmartReply, SmartReplyOptions, Speaker, Turn};
+
+/// One message of a conversation between two sides.
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
+pub struct TalkTurn {
+    /// Whether the side that serves said it, not the one that is served. Between friends the one who begins is served.
+    pub by_agent: bool,
+    /// What was said.
+    pub text: String,
+}
+
+/// Messages in the order they were said.
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
+pub struct Talk {
+    /// The messages, oldest first; the reply is for the side that did not speak last.
+    pub turns: Vec<TalkTurn>,
+    /// What the replying side was told to be, for models that were trained to read that.
+    #[uniffi(default = None)]
+    pub instructions: Option<String>,
+}
+
+impl From<Talk> for Conversation {
+    fn from(talk: Talk) -> Conversation {
+        let turn = |turn: TalkTurn| Turn::new(if turn.by_agent { Speaker::Agent } else { Speaker::Customer }, turn.text);
+        Conversation { turns: talk.turns.into_iter().map(turn).collect(), instructions: talk.instructions }
+    }
+}
+
+/// How replies are made and chosen; what is left out has the default of the task.
+#[derive(Clone, Debug, Default, PartialEq, uniffi::Record)]
+pub struct ReplyOptions {
+    /// Replies to show at most, 1 to 20; none for 3.
+    #[uniffi(default = None)]
+    pub count: Option<u32>,
+    /// Candidates that the model writes, 1 to 64; none for 8.
+    #[uniffi(default = None)]
+    pub candidates: Option<u32>,
+    /// Characters that a reply may have; none for 160.
+    #[uniffi(default = None)]
+    pub max_chars: Option<u32>,
+    /// Temperature of sampling, 0 to 2; none for 0.3.
+    #[uniffi(default = None)]
+    pub temperature: Option<f32>,
+    /// The same seed gives the same replies; none for 0.
+    #[uniffi(default = None)]
+    pub seed: Option<u64>,
+    /// Replies to choose from; none has the model write them.
+    #[uniffi(default = None)]
+    pub bank: Option<Vec<String>>,
+    /// Languages to answer in, as ISO 639-1 codes; none for those that the model speaks.
+    #[uniffi(default = None)]
+    pub languages: Option<Vec<String>>,
+}
+
+impl From<ReplyOptions> for SmartReplyOptions {
+    fn from(options: ReplyOptions) -> SmartReplyOptions {
+        let mut all = SmartReplyOptions { bank: options.bank, languages: options.languages, ..SmartReplyOptions::default() };
+        all.count = options.count.map_or(all.count, |n| n as usize);
+        all.candidates = options.candidates.map_or(all.candidates, |n| n as usize);
+        all.max_chars = options.max_chars.map_or(all.max_chars, |n| n as usize);
+        all.temperature = options.temperature.unwrap_or(all.temperature);
+        all.seed = options.seed.unwrap_or(all.seed);
+        all
+    }
+}
+
+/// One suggested reply.
+#[derive(Clone, Debug, PartialEq, uniffi::Record)]
+pub struct SuggestedReply {
+    /// One line.
+    pub text: String,
+    /// How well it fits, higher is better; comparable within one answer.
+    pub score: f32,
+}
+
+/// The replies, or why there are none.
+#[derive(Clone, Debug, PartialEq, uniffi::Record)]
+pub struct SmartReplies {
+    /// `ok`, `no_reply`, `unsafe` or `unsupported_language`.
+    pub status: String,
+    /// Why there is no reply, as a word; none with `ok`.
+    pub reason: Option<String>,
+    /// The same as a sentence.
+    pub explanation: Option<String>,
+    /// The replies, best first.
+    pub replies: Vec<SuggestedReply>,
+    /// Milliseconds it took.
+    pub total_ms: f64,
+}
+
+impl From<SmartReply> for SmartReplies {
+    fn from(answer: SmartReply) -> SmartReplies {
+        SmartReplies {
+            status: answer.status.as_str().to_owned(),
+            reason: answer.reason.map(|reason| reason.code().to_owned()),
+            explanation: answer.reason.map(|reason| reason.to_string()),
+            replies: answer.replies.into_iter().map(|r| SuggestedReply { text: r.text, score: r.score }).collect(),
+            total_ms: answer.timing.total.as_secs_f64() * 1e3,
+        }
+    }
+}
+
+/// How well a reply fits.
+#[derive(Clone, Debug, PartialEq, uniffi::Record)]
+pub struct ReplyScore {
+    /// What replies are sorted by, higher is better. Comparable between candidates of one model only.
+    pub score: f32,
+    /// The natural logarithm of its probability after the conversation.
+    pub logprob: f64,
+    /// Its tokens.
+    pub tokens: u64,
+}
+
+impl From<CandidateScore> for ReplyScore {
+    fn from(score: CandidateScore) -> ReplyScore {
+        ReplyScore { score: score.score, logprob: score.logprob, tokens: score.tokens as u64 }
+    }
+}
