@@ -216,7 +216,7 @@ impl Builder {
     /// use kinglet::{Kinglet, SystemModel, SystemPolicy};
     /// use std::sync::Arc;
     ///
-    /// # fn of_the_app() -> Arc<dyn SystemModel> { Arc::new(kinglet::FakeSystemModel::saying(["Hello", "!"])) }
+    /// # fn of_the_app() -> Arc<dyn SystemModel> { Arc::new(kinglet::fake_system::FakeSystemModel::saying(["Hello", "!"])) }
     /// let system: Arc<dyn SystemModel> = of_the_app();
     /// let model = Kinglet::builder().system_model(system, SystemPolicy::Prefer).build()?.open("goldcrest")?;
     /// let answer = model.session(Default::default())?.respond("Hi!")?.finish()?;
@@ -282,7 +282,9 @@ impl Kinglet {
     /// [`Error::NotFound`], [`Error::BadModel`], [`Error::Unsupported`], [`Error::OutOfMemory`], and
     /// [`Error::InvalidRequest`] for a variant that the folder does not have.
     pub fn open(&self, path_or_name: impl AsRef<Path>) -> Result<Model, Error> {
-        let Some(system) = self.settings.system.clone() else { return Ok(Model::new(self.open_own(path_or_name.as_ref())?, None)) };
+        let Some(system) = self.settings.system.clone() else {
+            return Ok(Model::new(self.open_own(path_or_name.as_ref())?, None));
+        };
         if system.policy == SystemPolicy::Only {
             return Ok(Model::of_system(system, None));
         }

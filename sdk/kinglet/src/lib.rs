@@ -60,10 +60,10 @@ pub use engines::{EngineRefusal, EngineState, EngineStatus};
 pub use error::{Cause, Error};
 pub use find::DEFAULT_MODEL;
 pub use kinglet_engine::{Threads, WeightStorage};
-pub use kinglet_system::fake::FakeSystemModel;
+pub use kinglet_system::fake as fake_system;
 pub use kinglet_system::{
-    Availability, DownloadProgress, DownloadSink, SystemFailure, SystemFinish, SystemMessage, SystemModel, SystemRequest, SystemRole,
-    SystemSampling, TextSink, UnavailableReason,
+    Availability, DownloadProgress, DownloadSink, SystemFailure, SystemFinish, SystemMessage, SystemModel, SystemRequest,
+    SystemRole, SystemSampling, TextSink, UnavailableReason,
 };
 pub use logits::{Likelihood, Logits, Positions};
 pub use machine::Machine;

@@ -49,20 +49,7 @@ impl Own {
         let prefixes = settings.prefix_cache.as_ref().map(|cache| Prefixes::new(cache, &bundle, &engine, &options));
         let (sampling, settings) = (recommended_sampling(&bundle), settings.clone());
         let (text, replier) = (Lazy::new(), Lazy::new());
-        Ok(Own {
-            bundle,
-            engine,
-            settings,
-            fit,
-            generator,
-            sampling,
-            extras,
-            prefixes,
-            prepared,
-            text,
-            process,
-            replier,
-        })
+        Ok(Own { bundle, engine, settings, fit, generator, sampling, extras, prefixes, prepared, text, process, replier })
     }
 
     /// The engine's name.

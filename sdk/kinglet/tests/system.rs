@@ -9,9 +9,9 @@ mod hosts;
 #[path = "system/replies.rs"]
 mod replies;
 
+use kinglet::fake_system::FakeSystemModel;
 use kinglet::{
-    Answer, Builder, Error, FakeSystemModel, GenerationOptions, Kinglet, Model, SamplingOptions, Session, SessionOptions,
-    SystemPolicy, Threads,
+    Answer, Builder, Error, GenerationOptions, Kinglet, Model, SamplingOptions, Session, SessionOptions, SystemPolicy, Threads,
 };
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 
 use crate::line::{Said, line};
 use crate::{Availability, DownloadProgress, DownloadSink, SystemAnswer, SystemFailure, SystemModel, SystemRequest};
-use crate::{UnavailableReason, answer};
+use crate::UnavailableReason;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ impl Host {
 
     /// Answers `request` as it is pulled, and ends it soon after `cancelled` says so, whatever the host does.
     pub fn ask(&self, request: SystemRequest, cancelled: impl Fn() -> bool + Send + 'static) -> SystemAnswer {
-        answer::SystemAnswer::new(self.clone(), request, Box::new(cancelled))
+        SystemAnswer::new(self.clone(), request, Box::new(cancelled))
     }
 
     /// Has it load what the first answer would have to load.

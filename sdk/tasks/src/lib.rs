@@ -32,6 +32,6 @@ pub use ranking::{CandidateScore, ReplyRanker};
 pub use reply::Intent;
 pub use safety::CrisisKind;
 pub use smart_reply::{
-    Reason, Reply, ReplyPrompt, ReplyScores, ReplyTiming, ReplyUsage, SmartReplier, SmartReply, SmartReplyOptions, SmartReplyRequest,
-    Status, ValidSmartReply, WrittenReplies, replies_in_text,
+    Reason, Reply, ReplyPrompt, ReplyScores, ReplyTiming, ReplyUsage, SmartReplier, SmartReply, SmartReplyOptions,
+    SmartReplyRequest, Status, ValidSmartReply, WrittenReplies, replies_in_text,
 };

@@ -31,7 +31,8 @@ impl OwnSession {
         if self.begun.is_none() {
             let text = self.own.text()?;
             let request = PromptRequest { messages: messages.to_vec(), ..self.frame.clone() };
-            let session = TextSession::new(&self.own.generator, text.tokenizer.clone(), text.template()?.clone(), request.into())?;
+            let session =
+                TextSession::new(&self.own.generator, text.tokenizer.clone(), text.template()?.clone(), request.into())?;
             let session = session.cancelled_by(self.cancel.clone());
             let fixed = FixedBeginning::new(&self.own, || session.fixed_tokens());
             self.begun = Some((session, fixed));

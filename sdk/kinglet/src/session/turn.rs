@@ -82,7 +82,7 @@ impl<'a> Turn<'a> {
         refused: Vec<EngineRefusal>,
     ) -> Result<Turn<'a>, Error> {
         let (engine, gives_way) = (first.engine(), first.gives_way());
-        let steps = match first.answer(conversation, &asked) {
+        let steps: Steps<'a> = match first.answer(conversation, &asked) {
             Err(error) if spare.is_some() && gives_way(&error) => Box::new(std::iter::once(Err(error))),
             steps => steps?,
         };

@@ -8,7 +8,11 @@ use kinglet_system::{SystemAnswer, SystemEnd, SystemEvent, SystemRequest};
 use std::time::{Duration, Instant};
 
 /// The steps of an answer to `request`; the model is asked at the first pull, and only prewarmed for an answer without tokens.
-pub(crate) fn answer(system: &System, request: SystemRequest, cancel: CancelToken) -> impl Iterator<Item = Result<Step, Error>> + use<> {
+pub(crate) fn answer(
+    system: &System,
+    request: SystemRequest,
+    cancel: CancelToken,
+) -> impl Iterator<Item = Result<Step, Error>> + use<> {
     let seed = request.sampling.and_then(|sampling| sampling.seed).unwrap_or(0);
     let work = match request.max_new_tokens {
         0 => Work::Prewarm(system.clone(), request.instructions),

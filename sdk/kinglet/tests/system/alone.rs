@@ -1,11 +1,11 @@
 //! A host that behaves, without a folder.
 
 use super::*;
+use kinglet::fake_system::{Act, said as saying};
 use kinglet::{
-    Availability, CancelHandle, Conversation, DownloadProgress, Event, FinishReason, Message, Positions, SystemRole, SystemSampling,
-    UnavailableReason,
+    Availability, CancelHandle, Conversation, DownloadProgress, Event, FinishReason, Message, Positions, SystemRole,
+    SystemSampling, UnavailableReason,
 };
-use kinglet_system::fake::{Act, said as saying};
 use std::time::Duration;
 
 #[test]
@@ -23,8 +23,7 @@ fn a_session_streams_and_remembers() {
     let requests = host.requests();
     assert_eq!(requests[1].instructions.as_deref(), Some("Be brief."));
     let heard: Vec<_> = requests[1].messages.iter().map(|message| (message.role, message.text.as_str())).collect();
-    let expected =
-        [(SystemRole::User, "When?"), (SystemRole::Assistant, "We open at nine."), (SystemRole::User, "Also today?")];
+    let expected = [(SystemRole::User, "When?"), (SystemRole::Assistant, "We open at nine."), (SystemRole::User, "Also today?")];
     assert_eq!(heard, expected);
     assert_eq!(session.messages().len(), 5);
     session.reset().unwrap();
@@ -55,7 +54,8 @@ fn options_reach_the_host() {
     let expected = SystemSampling { temperature: 0.5, top_k: Some(40), top_p: Some(0.9), seed: Some(7) };
     assert_eq!((first.sampling, first.max_new_tokens, first.stop.len()), (Some(expected), 9, 1));
     assert_eq!((second.sampling, second.max_new_tokens), (None, 256), "the system chooses by itself");
-    let hot = GenerationOptions { sampling: Some(SamplingOptions { temperature: -1.0, ..Default::default() }), ..options.clone() };
+    let hot =
+        GenerationOptions { sampling: Some(SamplingOptions { temperature: -1.0, ..Default::default() }), ..options.clone() };
     let empty = GenerationOptions { stop: vec![String::new()], ..options };
     for wrong in [hot, empty] {
         assert!(matches!(session.respond_with("a", &wrong).err(), Some(Error::InvalidRequest(_))), "{wrong:?}");

@@ -1,8 +1,8 @@
 //! From one model to the other, and never in the middle of an answer.
 
 use super::*;
+use kinglet::fake_system::{Act, said as saying};
 use kinglet::{Availability, CancelHandle, Event, FinishReason, SystemFailure, UnavailableReason};
-use kinglet_system::fake::{Act, said as saying};
 use std::time::Duration;
 
 fn busy() -> Act {
@@ -123,7 +123,8 @@ fn as_a_fallback_the_system_waits() {
 #[test]
 fn without_memory_the_system_answers() {
     let host = FakeSystemModel::saying(["Hello."]);
-    let builder = builder().context(128).parallel(1).system_model(Arc::new(host.clone()), SystemPolicy::Fallback);
+    let builder =
+        builder().context(128).parallel(1).end_tokens(false).system_model(Arc::new(host.clone()), SystemPolicy::Fallback);
     let model = builder.build().unwrap().open(tiny_folder()).unwrap();
     let mut full = session(&model, 500);
     let first = answer(&mut full, "Hi").unwrap();

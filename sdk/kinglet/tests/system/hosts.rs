@@ -1,8 +1,8 @@
 //! Hosts that fail, hang, panic, and do not listen.
 
 use super::*;
+use kinglet::fake_system::{Act, said as saying};
 use kinglet::{Availability, Event, FinishReason, SystemFailure, SystemFinish};
-use kinglet_system::fake::{Act, said as saying};
 use std::time::{Duration, Instant};
 
 fn say(text: &str) -> Act {
@@ -11,6 +11,15 @@ fn say(text: &str) -> Act {
 
 fn busy() -> SystemFailure {
     SystemFailure::Busy { message: "quota".into() }
+}
+
+/// Waits for what a host does on its own thread.
+fn wait_until(done: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !done() {
+        assert!(started.elapsed() < Duration::from_secs(60), "the host does something else");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 #[test]
@@ -81,8 +90,8 @@ fn cancelling_ends_the_answer_of_a_host_that_does_not_listen() {
     assert_eq!(answer(&mut session, "Hi").unwrap().text, "Fine.", "the handle is lowered, the host still at the first");
     assert!(started.elapsed() < deaf, "nobody waits for the host");
     assert_eq!(said(&session), [("user".into(), "Hi".into()), ("assistant".into(), "Fine.".into())]);
-    std::thread::sleep(deaf);
-    assert_eq!((host.unheard(), session.messages().len()), (2, 2), "what came afterwards was not heard");
+    wait_until(|| host.unheard() == 2);
+    assert_eq!(session.messages().len(), 2, "what came afterwards was not heard");
 }
 
 #[test]
@@ -90,11 +99,7 @@ fn an_answer_that_is_dropped_hangs_up() {
     let host = FakeSystemModel::answering([Act::Repeat("on and ".into())]);
     let mut session = session(&alone(&host), usize::MAX);
     session.respond("Hi").unwrap().next().unwrap().unwrap();
-    let started = Instant::now();
-    while host.unheard() == 0 {
-        assert!(started.elapsed() < Duration::from_secs(20), "the host goes on");
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    wait_until(|| host.unheard() == 1);
     assert!(session.messages().is_empty());
 }
 

@@ -1,10 +1,11 @@
 //! Smart replies of the system's model.
 
 use super::*;
+use kinglet::fake_system::Act;
 use kinglet::{
-    Availability, CancelHandle, Conversation, ReplyScores, SmartReply, SmartReplyOptions, Status, SystemFailure, UnavailableReason,
+    Availability, CancelHandle, Conversation, ReplyScores, SmartReply, SmartReplyOptions, Status, SystemFailure,
+    UnavailableReason,
 };
-use kinglet_system::fake::Act;
 use std::time::Duration;
 
 const LINES: [&str; 4] = ["1. Yes, until six.\n", "2. Which day", " do you mean?\n3. You idiot.\n", "4. We are closed today."];

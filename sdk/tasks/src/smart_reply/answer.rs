@@ -175,7 +175,14 @@ mod tests {
     fn the_json_is_the_contract() {
         let timing = ReplyTiming { generate: Duration::from_micros(1500), rank: Duration::ZERO, total: Duration::from_millis(2) };
         let replies = vec![Reply { text: "Yes.".into(), score: -0.5 }];
-        let ok = SmartReply { status: Status::Ok, reason: None, scores: ReplyScores::Likelihoods, replies, usage: ReplyUsage::default(), timing };
+        let ok = SmartReply {
+            status: Status::Ok,
+            reason: None,
+            scores: ReplyScores::Likelihoods,
+            replies,
+            usage: ReplyUsage::default(),
+            timing,
+        };
         let json = serde_json::to_value(&ok).unwrap();
         let expected = serde_json::json!({
             "status": "ok",

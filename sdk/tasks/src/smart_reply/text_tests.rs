@@ -24,7 +24,10 @@ fn replies_are_the_lines_without_what_frames_them() {
     let cases = [
         Case { text: "We open at nine.\nWhich day?\n", replies: &["We open at nine.", "Which day?"] },
         Case { text: "1. We open at nine.\n2) Which day?", replies: &["We open at nine.", "Which day?"] },
-        Case { text: "Here are two replies:\n\n1. We open at nine.\n2. Which day?", replies: &["We open at nine.", "Which day?"] },
+        Case {
+            text: "Here are two replies:\n\n1. We open at nine.\n2. Which day?",
+            replies: &["We open at nine.", "Which day?"],
+        },
         Case { text: "- \"We open at nine.\"\n* **Which day?**", replies: &["We open at nine.", "Which day?"] },
         Case { text: "Agent: We open at nine.", replies: &["We open at nine."] },
         Case { text: "9. May is fine.", replies: &["9. May is fine."] },
