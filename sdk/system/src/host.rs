@@ -1,8 +1,8 @@
 //! A host at arm's length: what it does wrong comes back as a failure.
 
+use crate::UnavailableReason;
 use crate::line::{Said, line};
 use crate::{Availability, DownloadProgress, DownloadSink, SystemAnswer, SystemFailure, SystemModel, SystemRequest};
-use crate::UnavailableReason;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 

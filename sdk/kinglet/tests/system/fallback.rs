@@ -129,11 +129,19 @@ fn without_memory_the_system_answers() {
     let mut full = session(&model, 500);
     let first = answer(&mut full, "Hi").unwrap();
     assert_eq!((first.usage.engine.as_str(), &first.usage.finish), ("tract", &FinishReason::ContextFull), "{first:?}");
-    let second = answer(&mut session(&model, 500), "Something else").unwrap();
+    // There is room for the beginning of a short conversation: memory runs out in the middle of the answer.
+    let mut short = session(&model, 500);
+    let events: Vec<_> = short.respond("Hi").unwrap().collect();
+    assert!(matches!(events.first(), Some(Ok(Event::Text(_)))) && matches!(events.last(), Some(Err(Error::OutOfMemory { .. }))));
+    assert!(short.messages().is_empty() && host.requests().is_empty());
+    drop(short);
+    // Of a long one not even the prompt fits.
+    let long = "word ".repeat(25);
+    let second = answer(&mut session(&model, 500), &long).unwrap();
     assert_eq!((second.text.as_str(), second.usage.engine.as_str()), ("Hello.", "system:fake"));
     assert_eq!(second.usage.refused[0].engine, "tract");
     host.become_state(Availability::Unavailable { reason: UnavailableReason::NotEligible });
-    let error = answer(&mut session(&model, 500), "Something else").unwrap_err();
+    let error = answer(&mut session(&model, 500), &long).unwrap_err();
     assert!(matches!(error, Error::OutOfMemory { .. }), "{error:?}");
 }
 
