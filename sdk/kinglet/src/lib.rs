@@ -2,7 +2,7 @@
 //!
 //! This is the facade: the one place where engines, budgets and defaults are put together. No type of an engine or of the
 //! generator crosses it; what does are plain data with defaults, and a few handles. There is no runtime, no network, and
-//! nothing is downloaded.
+//! nothing is downloaded, unless an application asks its system for the system's own model ([`SystemModel`]).
 //!
 //! ```
 //! use kinglet::{Bytes, Conversation, Event, Kinglet, SessionOptions, SmartReplyOptions};

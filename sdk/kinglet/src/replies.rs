@@ -36,7 +36,8 @@ impl Model {
     /// [`Status`]. The same options give the same replies, unless the system's model gives them, of which that cannot be known.
     ///
     /// The system's model is asked for several replies as text. They pass the same rules of language and safety, and
-    /// [`SmartReply::scores`] says that they are in the order in which it wrote them, as there are no likelihoods to rank them.
+    /// [`SmartReply::scores`] says that they are in the order in which it wrote them, as there are no likelihoods to rank them. It is
+    /// taken to speak every language, unless the options name some.
     ///
     /// ```
     /// use kinglet::{Conversation, Kinglet, SmartReplyOptions, Status};

@@ -13,7 +13,13 @@ pub(super) struct OwnSession {
     /// Tools, template and variables of the conversation; its messages are the session's.
     frame: PromptRequest,
     cancel: CancelToken,
-    begun: Option<(TextSession, Option<FixedBeginning>)>,
+    begun: Option<Begun>,
+}
+
+/// A conversation that has begun.
+pub(super) struct Begun {
+    session: TextSession,
+    fixed: Option<FixedBeginning>,
 }
 
 impl OwnSession {
@@ -27,17 +33,22 @@ impl OwnSession {
     }
 
     /// Begins the conversation with what was said, unless it has begun.
-    pub(super) fn begin(&mut self, messages: &[Message]) -> Result<(), Error> {
-        if self.begun.is_none() {
-            let text = self.own.text()?;
-            let request = PromptRequest { messages: messages.to_vec(), ..self.frame.clone() };
-            let session =
-                TextSession::new(&self.own.generator, text.tokenizer.clone(), text.template()?.clone(), request.into())?;
-            let session = session.cancelled_by(self.cancel.clone());
-            let fixed = FixedBeginning::new(&self.own, || session.fixed_tokens());
-            self.begun = Some((session, fixed));
-        }
-        Ok(())
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] without a chat template, [`Error::BadModel`] for text files that cannot be used.
+    pub(super) fn begin(&mut self, messages: &[Message]) -> Result<&mut Begun, Error> {
+        let begun = match self.begun.take() {
+            Some(begun) => begun,
+            None => {
+                let text = self.own.text()?;
+                let request = PromptRequest { messages: messages.to_vec(), ..self.frame.clone() };
+                let (tokenizer, template) = (text.tokenizer.clone(), text.template()?.clone());
+                let session = TextSession::new(&self.own.generator, tokenizer, template, request.into())?;
+                let fixed = FixedBeginning::new(&self.own, || session.fixed_tokens());
+                Begun { session: session.cancelled_by(self.cancel.clone()), fixed }
+            }
+        };
+        Ok(self.begun.insert(begun))
     }
 
     /// The steps of an answer to `asked` after `messages`. The cancel flag is left as it is.
@@ -47,10 +58,9 @@ impl OwnSession {
         asked: &Message,
         options: &GenerationOptions,
     ) -> Result<Box<dyn Iterator<Item = Result<Step, Error>> + '_>, Error> {
-        self.begin(messages)?;
         let request = RequestOptions { lower_cancel: false, ..options.to_request(&self.own.sampling) };
         let engine = self.own.engine_name();
-        let Some((session, fixed)) = &mut self.begun else { return Ok(Box::new(std::iter::empty())) };
+        let Begun { session, fixed } = self.begin(messages)?;
         // Turns that another engine answered are read like any others.
         session.conversation_mut().messages = messages.to_vec();
         let before = fixed.as_ref().map(|fixed| fixed.recall(session.session())).unwrap_or_default();
@@ -61,14 +71,15 @@ impl OwnSession {
 
     /// The same conversation, ended by another flag.
     pub(super) fn fork(&self, cancel: CancelToken) -> Result<OwnSession, Error> {
-        let begun = self.begun.as_ref();
-        let begun = begun.map(|(session, fixed)| Ok((session.fork()?.cancelled_by(cancel.clone()), fixed.clone())));
-        let begun = begun.transpose().map_err(|error: kinglet_generate::GenerateError| Error::from(error))?;
+        let fork = |Begun { session, fixed }: &Begun| -> Result<Begun, Error> {
+            Ok(Begun { session: session.fork()?.cancelled_by(cancel.clone()), fixed: fixed.clone() })
+        };
+        let begun = self.begun.as_ref().map(fork).transpose()?;
         Ok(OwnSession { own: self.own.clone(), frame: self.frame.clone(), cancel, begun })
     }
 
     /// Empties the cache.
     pub(super) fn reset(&mut self) -> Result<(), Error> {
-        Ok(self.begun.as_mut().map_or(Ok(()), |(session, _)| session.reset_cache())?)
+        Ok(self.begun.as_mut().map_or(Ok(()), |begun| begun.session.reset_cache())?)
     }
 }

@@ -98,16 +98,16 @@ impl<'a> Turn<'a> {
         }
         let next = if (self.gives_way)(&error) { self.spare.take() } else { None };
         let Some(next) = next else {
-            // That the system's model is not there either says less than why the first one failed.
-            let unavailable = matches!(error, Error::Unavailable(_));
-            return Err(self.failure.take().filter(|_| unavailable).unwrap_or(error));
+            // That the second one could not have answered anything says less than why the first one failed.
+            let cannot = matches!(error, Error::Unavailable(_) | Error::Unsupported(_) | Error::BadModel(_));
+            return Err(self.failure.take().filter(|_| cannot).unwrap_or(error));
         };
         log::info!("{} answers instead of {}: {error}", next.engine(), self.engine);
         let engine = std::mem::replace(&mut self.engine, next.engine());
         self.refused.push(EngineRefusal { engine, reason: error.to_string() });
         self.failure = Some(error);
         self.gives_way = next.gives_way();
-        self.steps = next.answer(self.conversation, &self.asked)?;
+        self.steps = next.answer(self.conversation, &self.asked).unwrap_or_else(|error| Box::new(std::iter::once(Err(error))));
         Ok(())
     }
 }

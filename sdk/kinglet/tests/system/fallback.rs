@@ -163,6 +163,39 @@ fn without_a_folder_the_system_stands_in() {
     assert!(matches!(nobody, Err(Error::NotFound { .. })));
 }
 
+/// The tiny model's folder without its chat template: it opens, and cannot hold a conversation.
+fn without_template() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(tiny_folder()).unwrap().map(Result::unwrap) {
+        let (name, to) = (entry.file_name(), folder.path().join(entry.file_name()));
+        if name == "tokenizer_config.json" {
+            let mut config: serde_json::Value = serde_json::from_slice(&std::fs::read(entry.path()).unwrap()).unwrap();
+            config.as_object_mut().unwrap().remove("chat_template");
+            std::fs::write(to, config.to_string()).unwrap();
+        } else if name != "chat_template.jinja" && entry.path().is_file() {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
+    folder
+}
+
+#[test]
+fn a_folder_that_cannot_hold_a_conversation_is_stood_in_for() {
+    let folder = without_template();
+    let plain = builder().build().unwrap().open(folder.path()).unwrap();
+    assert!(matches!(plain.session(SessionOptions::default()), Err(Error::Unsupported(_))));
+    let host = FakeSystemModel::saying(["Hello."]).then([busy()]);
+    let model = kinglet(&host, SystemPolicy::Fallback).open(folder.path()).unwrap();
+    let first = answer(&mut session(&model, 6), "Hi").unwrap();
+    assert_eq!((first.text.as_str(), first.usage.refused.len()), ("Hello.", 1));
+    assert!(first.usage.refused[0].reason.contains("chat template"), "{first:?}");
+    let preferring = kinglet(&host, SystemPolicy::Prefer).open(folder.path()).unwrap();
+    let error = answer(&mut session(&preferring, 6), "Hi").unwrap_err();
+    assert!(matches!(error, Error::Busy(_)), "what the caller can do something about: {error:?}");
+    host.become_state(Availability::Unavailable { reason: UnavailableReason::NotEligible });
+    assert!(matches!(model.session(SessionOptions::default()), Err(Error::Unsupported(_))));
+}
+
 #[test]
 fn never_is_never() {
     let host = FakeSystemModel::saying(["Hello."]);

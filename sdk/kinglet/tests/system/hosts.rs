@@ -2,7 +2,8 @@
 
 use super::*;
 use kinglet::fake_system::{Act, said as saying};
-use kinglet::{Availability, Event, FinishReason, SystemFailure, SystemFinish};
+use kinglet::{Availability, Event, FinishReason, SystemFailure, SystemFinish, SystemModel, SystemRequest, TextSink};
+use kinglet_system::Host;
 use std::time::{Duration, Instant};
 
 fn say(text: &str) -> Act {
@@ -156,6 +157,40 @@ fn the_first_end_counts() {
     let ends = [say("One"), Act::Finish(SystemFinish::Length), Act::Fail(busy()), Act::Insist("two".into()), Act::Panic];
     let answer = answer(&mut session(&alone(&FakeSystemModel::answering(ends)), 20), "Hi").unwrap();
     assert_eq!((answer.text.as_str(), answer.usage.finish), ("One", FinishReason::Length));
+}
+
+/// A host that starts a task and returns, and knows neither downloads nor prewarming.
+struct Later(Availability);
+
+impl SystemModel for Later {
+    fn name(&self) -> String {
+        "later".into()
+    }
+    fn availability(&self) -> Availability {
+        self.0.clone()
+    }
+    fn respond(&self, request: SystemRequest, answer: Arc<TextSink>) {
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(30));
+            assert!(answer.push("Later".into()) && !answer.is_cancelled());
+            if request.messages.len() == 1 {
+                answer.finish(SystemFinish::Complete);
+                assert!(answer.is_cancelled() && !answer.push("too late".into()));
+            }
+        });
+    }
+}
+
+#[test]
+fn a_host_may_return_before_it_answers() {
+    let host = Host::new(Arc::new(Later(Availability::Downloadable)));
+    assert!(matches!(host.download(|| false, |_| {}), Err(SystemFailure::Unsupported { .. })));
+    host.prewarm(None).unwrap();
+    let kinglet = builder().system_model(Arc::new(Later(Availability::Available)), SystemPolicy::Only).build().unwrap();
+    let mut session = session(&kinglet.open_system().unwrap(), 20);
+    assert_eq!(answer(&mut session, "Hi").unwrap().text, "Later");
+    let error = answer(&mut session, "And now it lets go without a word").unwrap_err();
+    assert!(matches!(error, Error::Failed(_)) && session.messages().len() == 2, "{error}");
 }
 
 #[test]

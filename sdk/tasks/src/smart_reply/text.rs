@@ -9,8 +9,6 @@ use crate::reply::{select, tidy};
 use crate::safety::Origin;
 use std::time::Duration;
 
-/// Replies asked for, as a multiple of those to be shown: some are dropped or alike.
-const SPARE: usize = 2;
 /// Characters of a conversation that count, its end: with a token a character, as in Chinese, they fit a context of 4,096.
 const MOST_CHARS: usize = 3000;
 
@@ -77,7 +75,7 @@ pub fn replies_in_text<E: From<TaskError>>(
 
 fn prompt(request: &ValidSmartReply) -> ReplyPrompt {
     let (conversation, options) = (request.conversation(), request.options());
-    let (next, wanted) = (conversation.next_speaker(), options.count * SPARE);
+    let (next, wanted) = (conversation.next_speaker(), options.candidates);
     let told = conversation.instructions.as_deref().map(|told| format!("{told}\n\n")).unwrap_or_default();
     let task = format!(
         "Suggest {wanted} different replies that the {next} could send next, in the language of the conversation. \
