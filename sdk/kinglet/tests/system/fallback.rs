@@ -113,6 +113,21 @@ fn what_was_said_goes_along_from_one_model_to_the_other() {
 }
 
 #[test]
+fn a_conversation_that_has_begun_reads_what_the_other_one_said() {
+    let host = FakeSystemModel::answering([busy()]).then(saying(["Hello."])).then([busy()]);
+    let mut session = session(&beside(&host, SystemPolicy::Prefer), 6);
+    let engines = ["One", "Two", "Three"].map(|text| answer(&mut session, text).unwrap().usage.engine);
+    assert_eq!(engines, ["tract", "system:fake", "tract"]);
+    let messages = session.messages()[..4].to_vec();
+    let plain = builder().build().unwrap().open(tiny_folder()).unwrap();
+    let mut alike = plain.session(SessionOptions { messages, generation: greedy(6), ..Default::default() }).unwrap();
+    let expected = answer(&mut alike, "Three").unwrap();
+    assert_eq!(said(&session)[5].1, expected.text);
+    let next = answer(&mut session, "Four").unwrap().usage.prompt_tokens;
+    assert_eq!(answer(&mut alike, "Four").unwrap().usage.prompt_tokens, next, "the prompts are as long");
+}
+
+#[test]
 fn as_a_fallback_the_system_waits() {
     let host = FakeSystemModel::saying(["Hello."]);
     let answer = answer(&mut session(&beside(&host, SystemPolicy::Fallback), 6), "Hi").unwrap();

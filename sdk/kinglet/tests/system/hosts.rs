@@ -4,6 +4,7 @@ use super::*;
 use kinglet::fake_system::{Act, said as saying};
 use kinglet::{Availability, Event, FinishReason, SystemFailure, SystemFinish, SystemModel, SystemRequest, TextSink};
 use kinglet_system::Host;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 fn say(text: &str) -> Act {
@@ -191,6 +192,36 @@ fn a_host_may_return_before_it_answers() {
     assert_eq!(answer(&mut session, "Hi").unwrap().text, "Later");
     let error = answer(&mut session, "And now it lets go without a word").unwrap_err();
     assert!(matches!(error, Error::Failed(_)) && session.messages().len() == 2, "{error}");
+}
+
+/// A host that pushes one piece, and then looks whether anybody listens.
+#[derive(Clone, Default)]
+struct Watching(Arc<AtomicBool>);
+
+impl SystemModel for Watching {
+    fn name(&self) -> String {
+        "watching".into()
+    }
+    fn availability(&self) -> Availability {
+        Availability::Available
+    }
+    fn respond(&self, _: SystemRequest, answer: Arc<TextSink>) {
+        answer.push("One".into());
+        wait_until(|| answer.is_cancelled());
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+#[test]
+fn a_host_that_pushes_nothing_sees_that_nobody_listens() {
+    let host = Watching::default();
+    let kinglet = builder().system_model(Arc::new(host.clone()), SystemPolicy::Only).build().unwrap();
+    let mut session = session(&kinglet.open_system().unwrap(), 20);
+    let mut response = session.respond("Hi").unwrap();
+    response.next().unwrap().unwrap();
+    assert!(!host.0.load(Ordering::Acquire));
+    drop(response);
+    wait_until(|| host.0.load(Ordering::Acquire));
 }
 
 #[test]
