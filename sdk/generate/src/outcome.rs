@@ -54,6 +54,8 @@ pub enum FinishReason {
     },
     /// The model sampled this end token.
     EndOfTurn(TokenId),
+    /// The model ended its turn, and does not tell by which token.
+    Ended,
     /// As many tokens as were asked for.
     Length,
     /// The context holds no further token.
@@ -67,7 +69,7 @@ impl FinishReason {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Stop { .. } => "stop",
-            Self::EndOfTurn(_) => "end_of_turn",
+            Self::EndOfTurn(_) | Self::Ended => "end_of_turn",
             Self::Length => "length",
             Self::ContextFull => "context_full",
             Self::Cancelled => "cancelled",

@@ -20,7 +20,7 @@ pub enum ContextOverflow {
 /// let options = RequestOptions::default();
 /// assert_eq!((options.max_new_tokens, options.sampling), (256, SamplingOptions::default()));
 /// assert!(options.stop.is_empty() && !options.ignore_eos);
-/// assert_eq!(options.overflow, ContextOverflow::EndReply);
+/// assert_eq!((options.overflow, options.lower_cancel), (ContextOverflow::EndReply, true));
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct RequestOptions {
@@ -34,6 +34,8 @@ pub struct RequestOptions {
     pub ignore_eos: bool,
     /// What to do when prompt and reply may not fit the context.
     pub overflow: ContextOverflow,
+    /// Whether the cancel flag is lowered first, as for work that begins here and not for work that is taken over.
+    pub lower_cancel: bool,
 }
 
 impl Default for RequestOptions {
@@ -44,6 +46,7 @@ impl Default for RequestOptions {
             stop: vec![],
             ignore_eos: false,
             overflow: ContextOverflow::default(),
+            lower_cancel: true,
         }
     }
 }

@@ -71,6 +71,12 @@ impl Session {
         Ok(Self { tokenizer: Some(tokenizer), ..Self::new(generator)? })
     }
 
+    /// The same session, whose work is ended by `cancel`: a flag that it shares with others.
+    #[must_use]
+    pub fn cancelled_by(self, cancel: CancelToken) -> Self {
+        Self { cancel, ..self }
+    }
+
     /// The generator that it shares with others.
     pub fn generator(&self) -> &Generator {
         self.cache.generator()
@@ -87,7 +93,8 @@ impl Session {
     }
 
     /// A flag that ends the request in progress within one token, while reading the prompt as well. It can be raised from
-    /// any thread without waiting. Each request lowers it when it starts, so raising it between requests has no effect.
+    /// any thread without waiting. Each request lowers it when it starts, so raising it between requests has no effect, unless
+    /// its options say otherwise.
     pub fn cancel_handle(&self) -> CancelToken {
         self.cancel.clone()
     }
@@ -102,7 +109,9 @@ impl Session {
             return Err(GenerateError::SessionFailed);
         }
         options.check(tokens.len(), self.generator().context(), self.tokenizer.is_some())?;
-        self.cancel.reset();
+        if options.lower_cancel {
+            self.cancel.reset();
+        }
         self.keep_beginning_of(tokens)?;
         Generation::new(self, tokens, options)
     }

@@ -34,6 +34,12 @@ impl TextSession {
         Ok(Self { session, tokenizer, template, conversation })
     }
 
+    /// See [`Session::cancelled_by`].
+    #[must_use]
+    pub fn cancelled_by(self, cancel: CancelToken) -> Self {
+        Self { session: self.session.cancelled_by(cancel), ..self }
+    }
+
     /// The conversation so far: finished turns only.
     pub fn conversation(&self) -> &TemplateInput {
         &self.conversation

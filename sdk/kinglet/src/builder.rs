@@ -1,10 +1,13 @@
 //! The one place where engines, budgets and defaults are put together.
 
 use crate::find::Places;
+use crate::own::Own;
 use crate::probe::Candidate;
-use crate::{Bytes, Error, Model, ModelReport, PrefixCache, Provider};
+use crate::system::{System, SystemPolicy};
+use crate::{Bytes, EngineRefusal, Error, Model, ModelReport, PrefixCache, Provider};
 use kinglet_bundle::{Bundle, OpenOptions};
 use kinglet_engine::{Threads, WeightStorage};
+use kinglet_system::{Host, SystemModel};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -49,6 +52,8 @@ pub(crate) struct Settings {
     pub(crate) end_tokens: bool,
     pub(crate) prefix_cache: Option<PrefixCache>,
     pub(crate) prepared_weights: Option<PathBuf>,
+    /// The system's model, where it may be used.
+    pub(crate) system: Option<System>,
 }
 
 impl Settings {
@@ -97,6 +102,7 @@ impl Default for Builder {
             end_tokens: true,
             prefix_cache: None,
             prepared_weights: None,
+            system: None,
         };
         Builder { settings }
     }
@@ -203,6 +209,25 @@ impl Builder {
         self
     }
 
+    /// A model that the operating system brings, as the host app gives it, and when it is asked; see [`SystemModel`]. By default
+    /// there is none.
+    ///
+    /// ```
+    /// use kinglet::{Kinglet, SystemModel, SystemPolicy};
+    /// use std::sync::Arc;
+    ///
+    /// # fn of_the_app() -> Arc<dyn SystemModel> { Arc::new(kinglet::fake_system::FakeSystemModel::saying(["Hello", "!"])) }
+    /// let system: Arc<dyn SystemModel> = of_the_app();
+    /// let model = Kinglet::builder().system_model(system, SystemPolicy::Prefer).build()?.open("goldcrest")?;
+    /// let answer = model.session(Default::default())?.respond("Hi!")?.finish()?;
+    /// assert_eq!((answer.text.as_str(), answer.usage.engine.as_str()), ("Hello!", "system:fake"));
+    /// # Ok::<(), kinglet::Error>(())
+    /// ```
+    pub fn system_model(mut self, model: Arc<dyn SystemModel>, policy: SystemPolicy) -> Builder {
+        self.settings.system = (policy != SystemPolicy::Never).then(|| System::new(Host::new(model), policy));
+        self
+    }
+
     /// Checks the settings.
     ///
     /// # Errors
@@ -250,12 +275,41 @@ impl Kinglet {
     ///
     /// Weights are mapped, not read. The tokenizer is read when it is first needed.
     ///
+    /// With [`SystemPolicy::Only`] no folder is looked at. With another policy and a system's model that is there or to come, that
+    /// stands in for a folder that cannot be opened, unless the request itself makes no sense.
+    ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::BadModel`], [`Error::Unsupported`], [`Error::OutOfMemory`], and
     /// [`Error::InvalidRequest`] for a variant that the folder does not have.
     pub fn open(&self, path_or_name: impl AsRef<Path>) -> Result<Model, Error> {
-        let bundle = self.bundle(path_or_name.as_ref())?;
-        Model::open(bundle, &self.settings)
+        let Some(system) = self.settings.system.clone() else {
+            return Ok(Model::new(self.open_own(path_or_name.as_ref())?, None));
+        };
+        if system.policy == SystemPolicy::Only {
+            return Ok(Model::of_system(system, None));
+        }
+        match self.open_own(path_or_name.as_ref()) {
+            Ok(own) => Ok(Model::new(own, Some(system))),
+            Err(error) if system.may_stand_in(&error) => {
+                log::info!("the system's model stands in for a folder that cannot be opened: {error}");
+                Ok(Model::of_system(system, Some(EngineRefusal { engine: "folder".into(), reason: error.to_string() })))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Opens the system's model alone, without a folder.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where the settings name none, or say that it is never asked.
+    pub fn open_system(&self) -> Result<Model, Error> {
+        let message = "no system's model may be asked; name one by `Builder::system_model`, with a policy other than `Never`";
+        let system = self.settings.system.clone().ok_or_else(|| Error::unsupported(message))?;
+        Ok(Model::of_system(system, None))
+    }
+
+    fn open_own(&self, path_or_name: &Path) -> Result<Own, Error> {
+        Own::open(self.bundle(path_or_name)?, &self.settings)
     }
 
     /// What is known of a model, also of one that this build does not run: the report then says why.
@@ -282,8 +336,9 @@ impl Kinglet {
 
     /// The same, but models run in one way alone, and end tokens do not end an answer: for measurements.
     pub(crate) fn in_one_way(&self, candidate: Candidate) -> Kinglet {
-        let (engine, provider, probe_records, end_tokens) = (candidate.engine(), candidate.provider(), None, false);
-        let settings = Settings { engine, provider, probe_records, end_tokens, ..(*self.settings).clone() };
+        let (engine, provider) = (candidate.engine(), candidate.provider());
+        let (probe_records, end_tokens, system) = (None, false, None);
+        let settings = Settings { engine, provider, probe_records, end_tokens, system, ..(*self.settings).clone() };
         Kinglet { settings: Arc::new(settings) }
     }
 

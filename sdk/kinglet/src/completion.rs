@@ -1,6 +1,7 @@
 //! Prompts as they stand, without a chat template: one answer, or several at once.
 
 use crate::prefix::{FixedBeginning, Remembering};
+use crate::request::steps;
 use crate::{CancelHandle, Error, GenerationOptions, Model, Prompt, Response, SamplingOptions};
 use kinglet_generate::{CandidateOptions, Generation, Session, Timing, candidates};
 
@@ -19,7 +20,7 @@ impl Model {
     /// # Errors
     /// [`Error::BadModel`] for a tokenizer that is missing or unusable.
     pub fn completer(&self) -> Result<Completer, Error> {
-        let session = Session::with_tokenizer(&self.0.generator, self.text()?.tokenizer.clone())?;
+        let session = Session::with_tokenizer(&self.own()?.generator, self.text()?.tokenizer.clone())?;
         Ok(Completer { model: self.clone(), session, save: false, prompt: None })
     }
 
@@ -28,7 +29,7 @@ impl Model {
     /// # Errors
     /// [`Error::Failed`] where the engine cannot make a cache.
     pub fn token_completer(&self) -> Result<Completer, Error> {
-        Ok(Completer { model: self.clone(), session: Session::new(&self.0.generator)?, save: false, prompt: None })
+        Ok(Completer { model: self.clone(), session: Session::new(&self.own()?.generator)?, save: false, prompt: None })
     }
 }
 
@@ -48,11 +49,12 @@ impl Completer {
     pub fn complete(&mut self, prompt: impl Into<Prompt>, options: &GenerationOptions) -> Result<Response<'_>, Error> {
         let tokens = self.model.prompt_tokens(prompt.into())?;
         let request = options.to_request(self.model.recommended_sampling());
-        self.prompt = if self.save { FixedBeginning::new(&self.model, || tokens.clone()) } else { None };
+        self.prompt = if self.save { FixedBeginning::new(self.model.own()?, || tokens.clone()) } else { None };
         let before = self.prompt.as_ref().map(|prompt| prompt.recall(&self.session)).unwrap_or_default();
         let events = self.session.complete(&tokens, &request)?;
         let session = Generation::session;
-        Ok(Response::new(Remembering { events, session, fixed: self.prompt.as_mut() }, before))
+        let engine = self.model.own()?.engine_name();
+        Ok(Response::new(steps(Remembering { events, session, fixed: self.prompt.as_mut() }, before, engine)))
     }
 
     /// Ends the answer in progress from another thread, within one token. Each answer lowers it when it begins.
@@ -124,7 +126,7 @@ impl Model {
         let prompt = self.prompt_tokens(prompt.into())?;
         let ContinuationOptions { count, max_new_tokens, sampling } = options.clone();
         let options = CandidateOptions { count, max_new_tokens, sampling, ..CandidateOptions::default() };
-        let set = candidates(&self.0.generator, &prompt, &options, &cancel.0)?;
+        let set = candidates(&self.own()?.generator, &prompt, &options, &cancel.0)?;
         let continuations = set.candidates.into_iter().map(|c| Continuation { tokens: c.tokens, logprob: c.logprob }).collect();
         Ok(Continuations { continuations, new_tokens: set.usage.new_tokens, timing: set.timing })
     }

@@ -110,8 +110,11 @@ impl Conformance {
 
 impl Model {
     /// Where the vectors of this model are or would be.
-    pub fn conformance_file(&self) -> PathBuf {
-        self.0.bundle.folder().join(CONFORMANCE_FILE)
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a model without a folder.
+    pub fn conformance_file(&self) -> Result<PathBuf, Error> {
+        Ok(self.own()?.bundle.folder().join(CONFORMANCE_FILE))
     }
 
     /// The vectors that the model's folder carries; `None` where it carries none.
@@ -119,7 +122,7 @@ impl Model {
     /// # Errors
     /// As [`Conformance::read`].
     pub fn conformance(&self) -> Result<Option<Conformance>, Error> {
-        self.0.bundle.extra_file(CONFORMANCE_FILE).map(|file| Conformance::read(&file)).transpose()
+        self.own()?.bundle.extra_file(CONFORMANCE_FILE).map(|file| Conformance::read(&file)).transpose()
     }
 }
 

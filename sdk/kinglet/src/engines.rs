@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 /// An engine that does not run a model, where another does or none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct EngineRefusal {
-    /// The engine's name.
-    pub engine: &'static str,
+    /// The engine's name; `system:` and a name for the system's model.
+    pub engine: String,
     /// Why, in one sentence.
     pub reason: String,
 }
@@ -88,7 +88,7 @@ pub(crate) fn open(bundle: &Bundle, settings: &Settings, all: bool) -> Result<Ch
                 return Ok(Chosen { model, arithmetic, provider: candidate.provider(), decision, refused });
             }
             Err(error) if candidates.len() > 1 && may_run_elsewhere(&error) => {
-                refused.push(EngineRefusal { engine: candidate.engine().name(), reason: error.to_string() });
+                refused.push(EngineRefusal { engine: candidate.engine().name().to_owned(), reason: error.to_string() });
             }
             Err(error) => return Err(error.into()),
         }

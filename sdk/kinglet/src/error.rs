@@ -4,6 +4,7 @@ use crate::Bytes;
 use kinglet_bundle::BundleError;
 use kinglet_engine::EngineError;
 use kinglet_generate::GenerateError;
+use kinglet_system::SystemFailure;
 use kinglet_tasks::TaskError;
 use kinglet_text::TextError;
 use std::path::PathBuf;
@@ -47,7 +48,18 @@ pub enum Error {
     /// without it.
     #[error(transparent)]
     Storage(Cause),
-    /// A [`CancelHandle`](crate::CancelHandle) was raised. Nothing is wrong.
+    /// The system's model is not there: download it, ask the user to switch it on, or answer without it; its
+    /// [`Availability`](crate::Availability) says which.
+    #[error(transparent)]
+    Unavailable(Cause),
+    /// The system's model takes no request now, for a quota or since the app is in the background: ask again later.
+    #[error(transparent)]
+    Busy(Cause),
+    /// The guardrails of the system's model refuse the request or its answer: ask for something else. No other model is asked
+    /// instead.
+    #[error(transparent)]
+    Refused(Cause),
+    /// A [`CancelHandle`](crate::CancelHandle) was raised, or the system cancelled the request. Nothing is wrong.
     #[error("cancelled")]
     Cancelled,
     /// The engine or the operating system failed: try again; if it fails again, report it.
@@ -146,6 +158,21 @@ impl From<TaskError> for Error {
     }
 }
 
+impl From<SystemFailure> for Error {
+    fn from(failure: SystemFailure) -> Error {
+        use SystemFailure as F;
+        match failure {
+            F::Refused { .. } => Error::Refused(failure.into()),
+            F::ContextTooLong { .. } => Error::InvalidRequest(failure.into()),
+            F::Busy { .. } => Error::Busy(failure.into()),
+            F::Unavailable { .. } => Error::Unavailable(failure.into()),
+            F::Unsupported { .. } => Error::Unsupported(failure.into()),
+            F::Cancelled => Error::Cancelled,
+            F::Failed { .. } => Error::Failed(failure.into()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,6 +190,9 @@ mod tests {
             Error::InvalidRequest(_) => "invalid request",
             Error::OutOfMemory { .. } => "out of memory",
             Error::Storage(_) => "storage",
+            Error::Unavailable(_) => "unavailable",
+            Error::Busy(_) => "busy",
+            Error::Refused(_) => "refused",
             Error::Cancelled => "cancelled",
             Error::Failed(_) => "failed",
         };
@@ -187,6 +217,13 @@ mod tests {
             Case(TaskError::Cancelled.into(), "cancelled"),
             Case(TaskError::Extras(ExtrasError::UnknownToken("a".into())).into(), "bad model"),
             Case(TaskError::ContextTooSmall { context: 1, reply: 2 }.into(), "invalid request"),
+            Case(SystemFailure::Refused { message: "m".into() }.into(), "refused"),
+            Case(SystemFailure::ContextTooLong { message: "m".into() }.into(), "invalid request"),
+            Case(SystemFailure::Busy { message: "m".into() }.into(), "busy"),
+            Case(SystemFailure::Unavailable { message: "m".into() }.into(), "unavailable"),
+            Case(SystemFailure::Unsupported { message: "m".into() }.into(), "unsupported"),
+            Case(SystemFailure::Cancelled.into(), "cancelled"),
+            Case(SystemFailure::Failed { message: "m".into() }.into(), "failed"),
             Case(TextError::NotText { path: "a".into(), offset: 0 }.into(), "bad model"),
             Case(TextError::TemplateEndless { template: "a".into(), line: 1 }.into(), "bad model"),
             Case(TextError::NoStack { mebibytes: 1, source: io::ErrorKind::OutOfMemory.into() }.into(), "failed"),

@@ -2,7 +2,7 @@
 //!
 //! This is the facade: the one place where engines, budgets and defaults are put together. No type of an engine or of the
 //! generator crosses it; what does are plain data with defaults, and a few handles. There is no runtime, no network, and
-//! nothing is downloaded.
+//! nothing is downloaded, unless an application asks its system for the system's own model ([`SystemModel`]).
 //!
 //! ```
 //! use kinglet::{Bytes, Conversation, Event, Kinglet, SessionOptions, SmartReplyOptions};
@@ -36,6 +36,7 @@ mod lazy;
 mod logits;
 mod machine;
 mod model;
+mod own;
 mod parameters;
 mod prefix;
 mod prepared;
@@ -48,6 +49,7 @@ mod report;
 mod request;
 mod saved;
 mod session;
+mod system;
 mod text;
 
 pub use builder::{Builder, Engine, Kinglet};
@@ -58,6 +60,11 @@ pub use engines::{EngineRefusal, EngineState, EngineStatus};
 pub use error::{Cause, Error};
 pub use find::DEFAULT_MODEL;
 pub use kinglet_engine::{Threads, WeightStorage};
+pub use kinglet_system::fake as fake_system;
+pub use kinglet_system::{
+    Availability, DownloadProgress, DownloadSink, SystemFailure, SystemFinish, SystemMessage, SystemModel, SystemRequest,
+    SystemRole, SystemSampling, TextSink, UnavailableReason,
+};
 pub use logits::{Likelihood, Logits, Positions};
 pub use machine::Machine;
 pub use model::Model;
@@ -66,10 +73,11 @@ pub use process::ProcessMemory;
 pub use profile::{MachineLimits, OperatorProfile};
 pub use provider::Provider;
 pub use replies::{
-    CandidateScore, Conversation, ConversationError, CrisisKind, Place, Reason, Reply, ReplyTiming, ReplyUsage, SmartReply,
-    SmartReplyOptions, Speaker, Status, Turn,
+    CandidateScore, Conversation, ConversationError, CrisisKind, Place, Reason, Reply, ReplyScores, ReplyTiming, ReplyUsage,
+    SmartReply, SmartReplyOptions, Speaker, Status, Turn,
 };
 pub use report::{ArchitectureReport, EngineReport, MemoryReport, ModelReport, RepliesReport, TextReport, VariantReport};
 pub use request::{Answer, CancelHandle, Event, FinishReason, GenerationOptions, Response, SamplingOptions, Timing, Usage};
 pub use session::{Session, SessionOptions};
+pub use system::{SystemPolicy, SystemReport};
 pub use text::{DateTime, Message, Prompt, PromptRequest};

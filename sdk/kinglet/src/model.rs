@@ -1,188 +1,114 @@
 //! An opened model: what everything else is asked of.
 
-use crate::budget::{Fit, Room, fit};
-use crate::builder::Settings;
-use crate::engines::{self, Chosen};
-use crate::lazy::Lazy;
-use crate::prefix::Prefixes;
-use crate::prepared::PreparedWeights;
-use crate::replies::read_extras;
+use crate::own::Own;
+use crate::system::{System, SystemPolicy};
 use crate::text::Text;
-use crate::{Bytes, CancelHandle, Error, ProcessMemory};
-use kinglet_bundle::Bundle;
-use kinglet_engine::{MemoryEstimate, RunnerOptions, Threads, WeightStorage};
-use kinglet_generate::{Generator, GeneratorOptions, SamplingOptions};
-use kinglet_tasks::{ModelExtras, SmartReplier};
-use std::sync::Arc;
+use crate::{Bytes, CancelHandle, EngineRefusal, Error};
+use kinglet_generate::SamplingOptions;
+use std::sync::{Arc, LazyLock};
 
-/// An opened model. Clones are the same one, and it may be used from several threads: they take turns step by step.
+/// An opened model: that of a folder, the system's, or both. Clones are the same one, and it may be used from several threads:
+/// they take turns step by step.
+///
+/// What has to do with tokens (prompts as they stand, likelihoods, logits, prefixes, tokenizer and template) is of the folder's
+/// model alone; where there is none, it is [`Error::Unsupported`].
 #[derive(Clone)]
-pub struct Model(pub(crate) Arc<Opened>);
+pub struct Model(Arc<Voices>);
 
-/// What the clones share.
-pub(crate) struct Opened {
-    pub(crate) bundle: Bundle,
-    pub(crate) engine: Chosen,
-    pub(crate) settings: Settings,
-    pub(crate) fit: Fit,
-    pub(crate) generator: Generator,
-    pub(crate) sampling: SamplingOptions,
-    pub(crate) extras: ModelExtras,
-    pub(crate) prefixes: Option<Prefixes>,
-    /// Where weights are saved once they are prepared.
-    prepared: Option<PreparedWeights>,
-    text: Lazy<Text>,
-    /// Memory of the process when the model had been opened.
-    pub(crate) process: Option<Bytes>,
-    pub(crate) replier: Lazy<SmartReplier>,
+/// What the clones share: who there is to answer.
+struct Voices {
+    own: Option<Arc<Own>>,
+    system: Option<System>,
+    /// Why there is no model of a folder, where one was asked for.
+    absent: Option<EngineRefusal>,
 }
 
 impl Model {
-    pub(crate) fn open(bundle: Bundle, settings: &Settings) -> Result<Model, Error> {
-        let engine = engines::open(&bundle, settings, false)?;
-        let prepared = prepared_weights(&bundle, &engine, settings);
-        let process = ProcessMemory::look().map(|memory| memory.resident);
-        let fit = fit_of(&*engine.model, settings)?;
-        if let Some(reduced) = &fit.reduced {
-            log::info!("{reduced}");
-        }
-        let extras = read_extras(&bundle)?;
-        let options = RunnerOptions { threads: Threads::Exactly(settings.thread_count()), ..runner_options(fit.room, settings) };
-        let runner = engine.model.runner(&options)?;
-        let generator = Generator::new(runner, generator_options(&bundle, &extras, settings)?)?;
-        let prefixes = settings.prefix_cache.as_ref().map(|cache| Prefixes::new(cache, &bundle, &engine, &options));
-        let (sampling, settings) = (recommended_sampling(&bundle), settings.clone());
-        let (text, replier) = (Lazy::new(), Lazy::new());
-        Ok(Model(Arc::new(Opened {
-            bundle,
-            engine,
-            settings,
-            fit,
-            generator,
-            sampling,
-            extras,
-            prefixes,
-            prepared,
-            text,
-            process,
-            replier,
-        })))
+    /// The model of a folder, and the system's beside it.
+    pub(crate) fn new(own: Own, system: Option<System>) -> Model {
+        Model(Arc::new(Voices { own: Some(Arc::new(own)), system, absent: None }))
+    }
+
+    /// The system's model alone.
+    pub(crate) fn of_system(system: System, absent: Option<EngineRefusal>) -> Model {
+        Model(Arc::new(Voices { own: None, system: Some(system), absent }))
+    }
+
+    /// The model of a folder.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where there is none.
+    pub(crate) fn own(&self) -> Result<&Arc<Own>, Error> {
+        self.0.own.as_ref().ok_or_else(|| {
+            let why = self.0.absent.as_ref().map(|absent| format!(", and the folder could not be opened ({})", absent.reason));
+            let message = "the system's model takes and gives text alone, no tokens, likelihoods or prefixes";
+            Error::unsupported(format!("{message}{}; open a model folder for that", why.unwrap_or_default()))
+        })
+    }
+
+    /// The system's model, where one may be used.
+    pub(crate) fn system(&self) -> Option<&System> {
+        self.0.system.as_ref()
+    }
+
+    /// Whether the system's model is asked first.
+    pub(crate) fn system_first(&self) -> bool {
+        self.system().is_some_and(|system| self.0.own.is_none() || system.policy != SystemPolicy::Fallback)
+    }
+
+    /// Why there is no model of a folder, where one was asked for.
+    pub(crate) fn absent(&self) -> Option<&EngineRefusal> {
+        self.0.absent.as_ref()
     }
 
     /// Does now what the first answer would have to do first, such as rearranging weights: a moment for small models, a second
-    /// or two for large ones. `progress` hears how much is done, from 0 to 1. Nothing happens where it is done already.
+    /// or two for large ones. `progress` hears how much is done, from 0 to 1. Nothing happens where it is done already. A system's
+    /// model that is asked first and available is prewarmed instead.
     ///
     /// # Errors
     /// [`Error::Cancelled`] soon after `cancel` is raised, [`Error::OutOfMemory`] or another where the engine fails;
     /// [`Error::Storage`] where the weights are prepared but [could not be saved](crate::Builder::prepared_weights).
     pub fn prepare(&self, cancel: &CancelHandle, mut progress: impl FnMut(f32)) -> Result<(), Error> {
-        self.0.generator.prepare(&cancel.0, &mut progress)?;
-        self.0.prepared.as_ref().map_or(Ok(()), |prepared| prepared.save(&*self.0.engine.model))
+        if let Some(system) = self.system().filter(|system| self.system_first() && system.host.availability().is_available()) {
+            return Ok(system.host.prewarm(None)?);
+        }
+        // Where the system's model comes first but is not there, nothing else may be there to be prepared.
+        let Some(own) = &self.0.own else { return Ok(()) };
+        own.generator.prepare(&cancel.0, &mut progress)?;
+        own.prepared.as_ref().map_or(Ok(()), |prepared| prepared.save(&*own.engine.model))
     }
 
-    /// Positions that one conversation may hold.
+    /// Positions that one conversation may hold; 0 where the system's model alone answers, which counts no positions.
     pub fn context(&self) -> usize {
-        self.0.generator.context()
+        self.0.own.as_ref().map_or(0, |own| own.generator.context())
     }
 
-    /// Number of logits that a position has.
+    /// Number of logits that a position has; 0 where the system's model alone answers, which gives none.
     pub fn vocabulary(&self) -> usize {
-        self.0.generator.info().vocab
+        self.0.own.as_ref().map_or(0, |own| own.generator.info().vocab)
     }
 
-    /// Bytes that keys and values of all sessions and kept prefixes take now.
+    /// Bytes that keys and values of all sessions and kept prefixes take now, without those of the system's model.
     pub fn kv_bytes(&self) -> Bytes {
-        Bytes(self.0.generator.kv_bytes() as u64)
+        Bytes(self.0.own.as_ref().map_or(0, |own| own.generator.kv_bytes() as u64))
     }
 
-    /// How the model's makers would have tokens chosen; greedy where its files say nothing usable.
+    /// How the model's makers would have tokens chosen; greedy where its files say nothing usable, and where the system's model
+    /// alone answers, which chooses by itself unless it is told.
     pub fn recommended_sampling(&self) -> &SamplingOptions {
-        &self.0.sampling
+        static GREEDY: LazyLock<SamplingOptions> = LazyLock::new(SamplingOptions::default);
+        self.0.own.as_ref().map_or(&*GREEDY, |own| &own.sampling)
     }
 
     /// Tokenizer and template, read from the folder at the first call.
     pub(crate) fn text(&self) -> Result<Arc<Text>, Error> {
-        self.0.text.get_or_read(|| Text::read(&self.0.bundle))
+        self.own()?.text()
     }
 }
 
 impl std::fmt::Debug for Model {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Model").field("folder", &self.0.bundle.folder()).field("fit", &self.0.fit).finish_non_exhaustive()
-    }
-}
-
-/// The place of prepared weights, if the settings name one that they can be used from; those that are there are used.
-fn prepared_weights(bundle: &Bundle, engine: &Chosen, settings: &Settings) -> Option<PreparedWeights> {
-    let folder = settings.prepared_weights.as_ref().filter(|_| settings.weights == WeightStorage::Auto && !settings.exact)?;
-    let prepared = PreparedWeights::new(folder, bundle, engine);
-    prepared.recall(&*engine.model);
-    Some(prepared)
-}
-
-pub(crate) fn runner_options(room: Room, settings: &Settings) -> RunnerOptions {
-    RunnerOptions {
-        context: room.context,
-        sequences: room.sequences,
-        threads: settings.threads,
-        exact_activations: settings.exact,
-        weights: settings.weights,
-        ..RunnerOptions::default()
-    }
-}
-
-/// The room that a model gets under `settings`.
-pub(crate) fn fit_of(engine: &dyn kinglet_engine::Model, settings: &Settings) -> Result<Fit, Error> {
-    let asked = settings.context.unwrap_or(RunnerOptions::default().context);
-    let wanted = Room { context: asked.min(engine.info().max_context), sequences: settings.parallel };
-    let estimate = |room: Room| -> MemoryEstimate { engine.memory_estimate(&runner_options(room, settings)) };
-    let mut fit = fit(wanted, settings.memory_budget, estimate)?;
-    if fit.reduced.is_none() && settings.context.is_some_and(|asked| asked > wanted.context) {
-        fit.reduced =
-            Some(format!("the model was made for {} positions, which is less than the {asked} asked for", wanted.context));
-    }
-    Ok(fit)
-}
-
-/// What the generator has to know of the model. Without end tokens, nothing is kept from being sampled either.
-fn generator_options(bundle: &Bundle, extras: &ModelExtras, settings: &Settings) -> Result<GeneratorOptions, Error> {
-    let text_vocab = extras.reply_ranking.as_ref().map(|ranking| ranking.columns().start);
-    let options = GeneratorOptions { text_vocab, ..GeneratorOptions::default() };
-    if !settings.end_tokens {
-        return Ok(options);
-    }
-    Ok(GeneratorOptions { suppress: bundle.generation().suppress_ids.clone(), eos: end_tokens(bundle)?, ..options })
-}
-
-/// The tokens that end an answer: those that the model's files name, else the one that the tokenizer names.
-fn end_tokens(bundle: &Bundle) -> Result<Vec<u32>, Error> {
-    let named = &bundle.architecture().eos_ids;
-    if !named.is_empty() || bundle.text_files().tokenizer.is_none() {
-        return Ok(named.clone());
-    }
-    Ok(Text::read(bundle)?.tokenizer.eos().into_iter().collect())
-}
-
-/// The sampling of `generation_config.json`; greedy, with a warning, where that says something out of range.
-fn recommended_sampling(bundle: &Bundle) -> SamplingOptions {
-    let makers = bundle.generation();
-    let greedy = SamplingOptions::default();
-    if makers.do_sample != Some(true) {
-        return greedy;
-    }
-    let sampling = SamplingOptions {
-        temperature: makers.temperature.unwrap_or(1.0),
-        top_k: makers.top_k.unwrap_or(greedy.top_k),
-        top_p: makers.top_p.unwrap_or(greedy.top_p),
-        min_p: makers.min_p.unwrap_or(greedy.min_p),
-        repetition_penalty: makers.repetition_penalty.unwrap_or(greedy.repetition_penalty),
-        ..greedy
-    };
-    match sampling.validate() {
-        Ok(()) => sampling,
-        Err(error) => {
-            log::warn!("the sampling that the model recommends is not used: {error}");
-            SamplingOptions::default()
-        }
+        let own = self.0.own.as_ref().map(|own| (own.bundle.folder(), &own.fit));
+        f.debug_struct("Model").field("own", &own).field("system", &self.0.system).finish_non_exhaustive()
     }
 }

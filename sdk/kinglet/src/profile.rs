@@ -44,17 +44,18 @@ impl MachineLimits {
 
 impl Model {
     /// Calls `work` and tells where its time went: the operators, the longest first, and all that `work` took. Other threads that
-    /// use the model meanwhile are timed with it.
+    /// use the model meanwhile are timed with it. A system's model tells of
+    /// no operators.
     ///
     /// # Errors
     /// What `work` fails with.
     pub fn profile<E>(&self, work: impl FnOnce() -> Result<(), E>) -> Result<(Vec<OperatorProfile>, Duration), E> {
-        self.0.generator.start_profile();
         let began = std::time::Instant::now();
+        let Ok(own) = self.own() else { return work().map(|()| (vec![], began.elapsed())) };
+        own.generator.start_profile();
         let result = work();
         let took = began.elapsed();
-        let mut operators: Vec<OperatorProfile> = self
-            .0
+        let mut operators: Vec<OperatorProfile> = own
             .generator
             .take_profile()
             .into_iter()

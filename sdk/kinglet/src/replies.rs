@@ -1,15 +1,20 @@
 //! Replies: suggested ones, and how well given ones fit.
 
-use crate::{CancelHandle, Error, Model, PromptRequest};
+use crate::{CancelHandle, Error, Model, PromptRequest, system};
 use kinglet_bundle::Bundle;
 use kinglet_tasks::{ModelExtras, ReplyModel, SmartReplier, SmartReplyRequest};
 use kinglet_text::{ChatTemplate, Message};
 use std::sync::Arc;
 
 pub use kinglet_tasks::{
-    CandidateScore, Conversation, ConversationError, CrisisKind, Place, Reason, Reply, ReplyTiming, ReplyUsage, SmartReply,
-    SmartReplyOptions, Speaker, Status, Turn,
+    CandidateScore, Conversation, ConversationError, CrisisKind, Place, Reason, Reply, ReplyScores, ReplyTiming, ReplyUsage,
+    SmartReply, SmartReplyOptions, Speaker, Status, Turn,
 };
+
+/// Why the first one failed, unless the other has more to say than that it is not there.
+fn first_unless_told(first: Error, other: Error) -> Error {
+    if matches!(other, Error::Unavailable(_)) { first } else { other }
+}
 
 /// The file in which a model folder says what other runtimes do not know.
 const EXTRAS: &str = "kinglet.json";
@@ -28,7 +33,11 @@ pub(crate) fn read_extras(bundle: &Bundle) -> Result<ModelExtras, Error> {
 
 impl Model {
     /// Replies for the side whose turn it is in `conversation`. That there is no good one is an answer, not an error: see
-    /// [`Status`]. The same options give the same replies.
+    /// [`Status`]. The same options give the same replies, unless the system's model gives them, of which that cannot be known.
+    ///
+    /// The system's model is asked for several replies as text. They pass the same rules of language and safety, and
+    /// [`SmartReply::scores`] says that they are in the order in which it wrote them, as there are no likelihoods to rank them. It is
+    /// taken to speak every language, unless the options name some.
     ///
     /// ```
     /// use kinglet::{Conversation, Kinglet, SmartReplyOptions, Status};
@@ -55,10 +64,31 @@ impl Model {
         options: SmartReplyOptions,
         cancel: &CancelHandle,
     ) -> Result<SmartReply, Error> {
+        let request = SmartReplyRequest { conversation: conversation.clone(), options };
+        // Only likelihoods rank a bank.
+        let ranked = request.options.bank.is_some() && self.own().is_ok();
+        let Some(system) = self.system().filter(|_| !ranked) else { return self.own_reply(request, cancel) };
+        let (own, of_system) = (|request| self.own_reply(request, cancel), |request| system::reply(system, request, cancel));
+        if !self.system_first() {
+            return match own(request.clone()) {
+                Err(error @ Error::OutOfMemory { .. }) => of_system(request).map_err(|other| first_unless_told(error, other)),
+                answer => answer,
+            };
+        }
+        match of_system(request.clone()) {
+            Err(error) if self.own().is_ok() && !matches!(error, Error::Cancelled | Error::Refused(_)) => {
+                log::info!("the folder's model suggests replies instead of {}: {error}", system.engine);
+                own(request)
+            }
+            answer => answer,
+        }
+    }
+
+    /// Replies of the folder's model.
+    fn own_reply(&self, request: SmartReplyRequest, cancel: &CancelHandle) -> Result<SmartReply, Error> {
         self.text()?.template()?;
         let replier = self.replier()?;
-        self.keep_fixed(|| replier.ranker().model().fixed_tokens(conversation), cancel)?;
-        let request = SmartReplyRequest { conversation: conversation.clone(), options };
+        self.keep_fixed(|| replier.ranker().model().fixed_tokens(&request.conversation), cancel)?;
         Ok(replier.reply(request, &cancel.0)?)
     }
 
@@ -112,13 +142,14 @@ impl Model {
 
     /// What suggests and ranks replies, made at the first call.
     fn replier(&self) -> Result<Arc<SmartReplier>, Error> {
-        self.0.replier.get_or_read(|| {
-            let text = self.text()?;
+        let own = self.own()?;
+        own.replier.get_or_read(|| {
+            let text = own.text()?;
             let template = match text.template() {
                 Ok(template) => (**template).clone(),
                 Err(_) => ChatTemplate::from_sources(vec![("default".into(), NO_TEMPLATE.into())], vec![])?,
             };
-            let model = ReplyModel::new(self.0.generator.clone(), text.tokenizer.clone(), template, self.0.extras.clone())?;
+            let model = ReplyModel::new(own.generator.clone(), text.tokenizer.clone(), template, own.extras.clone())?;
             Ok(SmartReplier::new(Arc::new(model.at(jiff::ZonedDateTime::now().datetime()))))
         })
     }

@@ -3,10 +3,11 @@
 use crate::budget::Fit;
 use crate::builder::Settings;
 use crate::engines::{self, Chosen, EngineRefusal};
-use crate::model::fit_of;
+use crate::own::fit_of;
 use crate::parameters::parameters;
 use crate::probe::Decision;
 use crate::replies::read_extras;
+use crate::system::SystemReport;
 use crate::text::Text;
 use crate::{Bytes, Error, Model, ProcessMemory, Provider};
 use kinglet_bundle::{Architecture, Bundle, Variant};
@@ -46,6 +47,9 @@ pub struct ModelReport {
     pub text: TextReport,
     /// What its `kinglet.json` says of replies.
     pub replies: RepliesReport,
+    /// The system's model beside it, where one may be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system: Option<SystemReport>,
 }
 
 /// One graph of a folder.
@@ -179,12 +183,15 @@ impl Model {
     /// What is known of this model, and the room that it got.
     ///
     /// # Errors
-    /// [`Error::BadModel`] where its files have changed since it was opened.
+    /// [`Error::BadModel`] where its files have changed since it was opened; [`Error::Unsupported`] for a model without a folder,
+    /// of which [`system_report`](Self::system_report) tells.
     pub fn report(&self) -> Result<ModelReport, Error> {
-        let text = self.text();
-        let memory = MemoryReport::new(self.0.fit.estimate, self.0.process, text.as_deref().ok());
-        let engine = EngineReport::new(&self.0.engine, &self.0.fit, &self.0.settings, memory);
-        report(&self.0.bundle, Ok(engine), TextReport::new(text.as_deref()), &self.0.extras)
+        let own = self.own()?;
+        let text = own.text();
+        let memory = MemoryReport::new(own.fit.estimate, own.process, text.as_deref().ok());
+        let engine = EngineReport::new(&own.engine, &own.fit, &own.settings, memory);
+        let report = report(&own.bundle, Ok(engine), TextReport::new(text.as_deref()), &own.extras)?;
+        Ok(ModelReport { system: self.system_report(), ..report })
     }
 }
 
@@ -198,7 +205,8 @@ pub(crate) fn inspect(bundle: Bundle, settings: &Settings) -> Result<ModelReport
         let memory = MemoryReport::new(fit.estimate, opened, text.as_ref().ok());
         Ok(EngineReport::new(&engine, &fit, settings, memory))
     });
-    report(&bundle, engine, TextReport::new(text.as_ref()), &read_extras(&bundle)?)
+    let report = report(&bundle, engine, TextReport::new(text.as_ref()), &read_extras(&bundle)?)?;
+    Ok(ModelReport { system: settings.system.as_ref().map(SystemReport::of), ..report })
 }
 
 fn report(
@@ -228,6 +236,7 @@ fn report(
         unsupported,
         text,
         replies: RepliesReport::of(extras),
+        system: None,
     })
 }
 

@@ -1,6 +1,6 @@
 //! What a caller asks of one answer, and what comes back.
 
-use crate::Error;
+use crate::{EngineRefusal, Error};
 use kinglet_generate::{CancelToken, GenerateError, RequestOptions};
 use std::time::Duration;
 
@@ -73,6 +73,11 @@ pub enum Event {
 /// What an answer took.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Usage {
+    /// Which engine answered: its name, or `system:` and the name of the system's model, which counts no tokens and names no seed:
+    /// those are 0 then.
+    pub engine: String,
+    /// The engines that were asked before, and why they did not answer.
+    pub refused: Vec<EngineRefusal>,
     /// Tokens of the prompt.
     pub prompt_tokens: usize,
     /// Those of them that were in the cache already.
@@ -112,30 +117,61 @@ impl Usage {
 pub struct Answer {
     /// The text.
     pub text: String,
-    /// The tokens, without an end token.
+    /// The tokens, without an end token; none of a system's model.
     pub tokens: Vec<u32>,
     /// What it took.
     pub usage: Usage,
 }
 
+/// What an answer in progress gives at each pull.
+pub(crate) enum Step {
+    /// Tokens, and text that is certain: either may be empty.
+    Piece { ids: Vec<u32>, text: String },
+    /// The answer is complete.
+    Done(Usage),
+}
+
+/// The steps of an engine's answer; `before` is time that went by before the first pull and counts as reading the prompt.
+pub(crate) fn steps<'a>(
+    events: impl Iterator<Item = Result<kinglet_generate::Event, GenerateError>> + 'a,
+    before: Duration,
+    engine: &'static str,
+) -> impl Iterator<Item = Result<Step, Error>> + 'a {
+    use kinglet_generate::Event as E;
+    events.filter_map(move |event| match event {
+        Ok(E::Token { ids, text }) => Some(Ok(Step::Piece { ids, text })),
+        Ok(E::Done(outcome)) => {
+            let Timing { first_token, prefill, decode } = outcome.timing;
+            let first_token = first_token.map(|time| time + before);
+            Some(Ok(Step::Done(Usage {
+                engine: engine.to_owned(),
+                refused: vec![],
+                prompt_tokens: outcome.usage.prompt_tokens,
+                cached_tokens: outcome.usage.cached_tokens,
+                new_tokens: outcome.usage.new_tokens,
+                finish: outcome.finish,
+                timing: Timing { first_token, prefill: prefill + before, decode },
+                seed: outcome.seed,
+            })))
+        }
+        Ok(_) => None,
+        Err(error) => Some(Err(error.into())),
+    })
+}
+
 /// An answer in progress: each pull computes as much as the next piece of text needs. Dropping it gives up the rest.
 #[must_use = "nothing is computed before the first pull"]
 pub struct Response<'a> {
-    events: Box<dyn Iterator<Item = Result<kinglet_generate::Event, GenerateError>> + 'a>,
+    steps: Box<dyn Iterator<Item = Result<Step, Error>> + 'a>,
     tokens: Vec<u32>,
-    /// Time that went by before the first pull and counts as reading the prompt.
-    before: Duration,
 }
 
 impl<'a> Response<'a> {
-    pub(crate) fn new(
-        events: impl Iterator<Item = Result<kinglet_generate::Event, GenerateError>> + 'a,
-        before: Duration,
-    ) -> Response<'a> {
-        Response { events: Box::new(events), tokens: vec![], before }
+    pub(crate) fn new(steps: impl Iterator<Item = Result<Step, Error>> + 'a) -> Response<'a> {
+        Response { steps: Box::new(steps), tokens: vec![] }
     }
 
-    /// The tokens so far.
+    /// The tokens so far; none of a system's model.
     pub fn tokens(&self) -> &[u32] {
         &self.tokens
     }
@@ -161,27 +197,15 @@ impl Iterator for Response<'_> {
 
     fn next(&mut self) -> Option<Result<Event, Error>> {
         loop {
-            match self.events.next()? {
-                Ok(kinglet_generate::Event::Token { ids, text }) => {
+            match self.steps.next()? {
+                Ok(Step::Piece { ids, text }) => {
                     self.tokens.extend(ids);
                     if !text.is_empty() {
                         return Some(Ok(Event::Text(text)));
                     }
                 }
-                Ok(kinglet_generate::Event::Done(outcome)) => {
-                    let Timing { first_token, prefill, decode } = outcome.timing;
-                    let first_token = first_token.map(|time| time + self.before);
-                    return Some(Ok(Event::Done(Usage {
-                        prompt_tokens: outcome.usage.prompt_tokens,
-                        cached_tokens: outcome.usage.cached_tokens,
-                        new_tokens: outcome.usage.new_tokens,
-                        finish: outcome.finish,
-                        timing: Timing { first_token, prefill: prefill + self.before, decode },
-                        seed: outcome.seed,
-                    })));
-                }
-                Ok(_) => {}
-                Err(error) => return Some(Err(error.into())),
+                Ok(Step::Done(usage)) => return Some(Ok(Event::Done(usage))),
+                Err(error) => return Some(Err(error)),
             }
         }
     }

@@ -1,9 +1,14 @@
 //! A conversation with a model.
 
-use crate::prefix::{FixedBeginning, Remembering};
-use crate::{CancelHandle, Error, GenerationOptions, Message, Model, PromptRequest, Response, SamplingOptions};
-use kinglet_generate::TextSession;
+mod own;
+mod turn;
+
+use crate::system::System;
+use crate::{CancelHandle, EngineRefusal, Error, GenerationOptions, Message, Model, PromptRequest, Response};
+use kinglet_generate::{GenerateError, OptionError};
+use own::OwnSession;
 use serde_json::{Map, Value};
+use turn::{Asked, Turn, Voice};
 
 /// Options of a [`Session`].
 ///
@@ -19,7 +24,7 @@ pub struct SessionOptions {
     pub instructions: Option<String>,
     /// What was said before, oldest first.
     pub messages: Vec<Message>,
-    /// Tools that the model may call, as JSON schemas.
+    /// Tools that the model may call, as JSON schemas. The system's model takes none.
     pub tools: Option<Vec<Value>>,
     /// Name of the chat template; `None` takes the model's default.
     pub template: Option<String>,
@@ -30,31 +35,63 @@ pub struct SessionOptions {
 }
 
 /// A conversation: each turn reads only what is new. After a failed, cancelled or dropped answer it is as before that turn.
+///
+/// Where the system's model and a folder's may both answer, each turn is answered by one of them, as the
+/// [policy](crate::SystemPolicy) says, with all that was said before, whoever said it.
 pub struct Session {
-    inner: TextSession,
-    fixed: Option<FixedBeginning>,
+    /// What was said: finished turns only.
+    messages: Vec<Message>,
+    own: Option<OwnSession>,
+    system: Option<System>,
+    system_first: bool,
+    /// Why the folder's model is not there, where it was asked for.
+    absent: Option<EngineRefusal>,
+    tools: bool,
     generation: GenerationOptions,
-    recommended: SamplingOptions,
+    cancel: CancelHandle,
 }
 
 impl Model {
     /// Begins a conversation.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for a model without a chat template, [`Error::BadModel`] for text files that cannot be used.
+    /// [`Error::Unsupported`] for a model without a chat template, [`Error::BadModel`] for text files that cannot be used. Where
+    /// the system's model may answer, it does so instead.
     pub fn session(&self, options: SessionOptions) -> Result<Session, Error> {
-        let text = self.text()?;
         let SessionOptions { instructions, messages, tools, template, variables, generation } = options;
         let system = instructions.map(|told| Message::new("system", told));
-        let messages = system.into_iter().chain(messages).collect();
-        let request = PromptRequest { messages, tools, template, variables, ..PromptRequest::default() };
-        let inner = TextSession::new(&self.0.generator, text.tokenizer.clone(), text.template()?.clone(), request.into())?;
-        let fixed = FixedBeginning::new(self, || inner.fixed_tokens());
-        Ok(Session { inner, fixed, generation, recommended: self.recommended_sampling().clone() })
+        let messages: Vec<Message> = system.into_iter().chain(messages).collect();
+        let (with_tools, cancel) = (tools.is_some(), CancelHandle::default());
+        let frame = PromptRequest { tools, template, variables, ..PromptRequest::default() };
+        let own = self.own().ok().map(|own| OwnSession::new(own.clone(), frame, cancel.0.clone()));
+        let mut session = Session {
+            messages,
+            own,
+            system: self.system().cloned(),
+            system_first: self.system_first(),
+            absent: self.absent().cloned(),
+            tools: with_tools,
+            generation,
+            cancel,
+        };
+        session.begin_own()?;
+        Ok(session)
     }
 }
 
 impl Session {
+    /// Begins the conversation of the folder's model where that is asked first. Where it cannot hold one, the system's stands in.
+    fn begin_own(&mut self) -> Result<(), Error> {
+        let Some(own) = self.own.as_mut().filter(|_| !self.system_first) else { return Ok(()) };
+        let Err(error) = own.begin(&self.messages) else { return Ok(()) };
+        if !self.system.as_ref().is_some_and(|system| system.may_stand_in(&error)) {
+            return Err(error);
+        }
+        self.absent = Some(EngineRefusal { engine: own.engine().to_owned(), reason: error.to_string() });
+        self.own = None;
+        Ok(())
+    }
+
     /// Answers what the user says, with the session's own options. Nothing is computed before the first pull.
     ///
     /// # Errors
@@ -70,21 +107,26 @@ impl Session {
     /// # Errors
     /// As [`respond`](Self::respond).
     pub fn respond_with(&mut self, text: impl Into<String>, options: &GenerationOptions) -> Result<Response<'_>, Error> {
-        let request = options.to_request(&self.recommended);
-        let before = self.fixed.as_ref().map(|fixed| fixed.recall(self.inner.session())).unwrap_or_default();
-        let events = self.inner.respond(text, &request)?;
-        let session = kinglet_generate::Response::session;
-        Ok(Response::new(Remembering { events, session, fixed: self.fixed.as_mut() }, before))
+        check(options)?;
+        self.cancel.reset();
+        let (message, cancel) = (Message::new("user", text), self.cancel.0.clone());
+        let asked = Asked { message, options: options.clone(), tools: self.tools, cancel };
+        let (own, system) = (self.own.as_mut().map(Voice::Own), self.system.as_ref().map(Voice::System));
+        let voices = if self.system_first { [system, own] } else { [own, system] };
+        let mut voices = voices.into_iter().flatten();
+        let Some(first) = voices.next() else { return Err(Error::unsupported("there is no model to answer; open one")) };
+        let refused = self.absent.iter().cloned().collect();
+        Ok(Response::new(Turn::new(first, voices.next(), asked, &mut self.messages, refused)?))
     }
 
     /// What was said so far: finished turns only.
     pub fn messages(&self) -> &[Message] {
-        &self.inner.conversation().messages
+        &self.messages
     }
 
-    /// Ends the answer in progress from another thread, within one token. Each answer lowers it when it begins.
+    /// Ends the answer in progress from another thread, within one token or piece. Each answer lowers it when it begins.
     pub fn cancel_handle(&self) -> CancelHandle {
-        CancelHandle(self.inner.cancel_handle())
+        self.cancel.clone()
     }
 
     /// A session with the same conversation, which shares memory with this one.
@@ -92,9 +134,17 @@ impl Session {
     /// # Errors
     /// [`Error::OutOfMemory`] where there is no room for it.
     pub fn fork(&self) -> Result<Session, Error> {
-        let inner = self.inner.fork()?;
-        let Session { fixed, generation, recommended, .. } = self;
-        Ok(Session { inner, fixed: fixed.clone(), generation: generation.clone(), recommended: recommended.clone() })
+        let cancel = CancelHandle::default();
+        Ok(Session {
+            messages: self.messages.clone(),
+            own: self.own.as_ref().map(|own| own.fork(cancel.0.clone())).transpose()?,
+            system: self.system.clone(),
+            system_first: self.system_first,
+            absent: self.absent.clone(),
+            tools: self.tools,
+            generation: self.generation.clone(),
+            cancel,
+        })
     }
 
     /// Forgets what was said, and keeps the instructions.
@@ -102,10 +152,20 @@ impl Session {
     /// # Errors
     /// [`Error::Failed`] where the engine cannot make an empty cache.
     pub fn reset(&mut self) -> Result<(), Error> {
-        let messages = &mut self.inner.conversation_mut().messages;
-        messages.truncate(messages.iter().take_while(|message| message.role() == Some("system")).count());
-        Ok(self.inner.reset_cache()?)
+        let told = self.messages.iter().take_while(|message| message.role() == Some("system")).count();
+        self.messages.truncate(told);
+        self.own.as_mut().map_or(Ok(()), OwnSession::reset)
     }
+}
+
+/// Options in range, whoever answers.
+fn check(options: &GenerationOptions) -> Result<(), Error> {
+    options.sampling.iter().try_for_each(|sampling| sampling.validate()).map_err(GenerateError::from)?;
+    if options.stop.iter().any(String::is_empty) {
+        let expected = "text of at least one character";
+        return Err(GenerateError::from(OptionError { field: "stop", value: "\"\"".into(), expected }).into());
+    }
+    Ok(())
 }
 
 impl std::fmt::Debug for Session {

@@ -1,7 +1,8 @@
 //! Smart reply and reply ranking: a conversation in, ranked replies out.
 //!
 //! Knows: what a conversation is ([`Conversation`]), when it may be answered and in which languages, what a reply must not
-//! hold, how replies are ranked ([`ReplyRanker`]) and chosen ([`SmartReplier`]), and what a model folder says of itself in
+//! hold, how replies are ranked ([`ReplyRanker`]) and chosen ([`SmartReplier`]), how a model of text
+//! alone is asked for them ([`replies_in_text`]), and what a model folder says of itself in
 //! `kinglet.json` ([`ModelExtras`]).
 //! Must not know: engines, files, the foreign-function interface.
 //!
@@ -31,6 +32,6 @@ pub use ranking::{CandidateScore, ReplyRanker};
 pub use reply::Intent;
 pub use safety::CrisisKind;
 pub use smart_reply::{
-    Reason, Reply, ReplyTiming, ReplyUsage, SmartReplier, SmartReply, SmartReplyOptions, SmartReplyRequest, Status,
-    ValidSmartReply,
+    Reason, Reply, ReplyPrompt, ReplyScores, ReplyTiming, ReplyUsage, SmartReplier, SmartReply, SmartReplyOptions,
+    SmartReplyRequest, Status, ValidSmartReply, WrittenReplies, replies_in_text,
 };

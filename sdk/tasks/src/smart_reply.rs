@@ -7,9 +7,11 @@
 mod answer;
 mod request;
 mod screening;
+mod text;
 
-pub use answer::{Reason, Reply, ReplyTiming, ReplyUsage, SmartReply, Status};
+pub use answer::{Reason, Reply, ReplyScores, ReplyTiming, ReplyUsage, SmartReply, Status};
 pub use request::{SmartReplyOptions, SmartReplyRequest, ValidSmartReply};
+pub use text::{ReplyPrompt, WrittenReplies, replies_in_text};
 
 use crate::conversation::Conversation;
 use crate::error::TaskError;
@@ -90,7 +92,7 @@ impl SmartReplier {
         log::debug!("{} of {} candidate replies chosen", replies.len(), usage.candidates);
         Ok(match replies.is_empty() {
             true => SmartReply::without_replies(Reason::NoGoodCandidate, usage, timing),
-            false => SmartReply { status: Status::Ok, reason: None, replies, usage, timing },
+            false => SmartReply { status: Status::Ok, reason: None, scores: ReplyScores::Likelihoods, replies, usage, timing },
         })
     }
 

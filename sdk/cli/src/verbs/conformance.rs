@@ -96,7 +96,7 @@ fn make(common: &Common, arguments: &Make, out: &mut Output) -> Result<(), Failu
             model.make_conformance(&CancelHandle::default(), |share| progress.set((share * 100.0) as u64))?
         }
     };
-    let file = arguments.output.clone().unwrap_or_else(|| model.conformance_file());
+    let file = arguments.output.clone().map_or_else(|| model.conformance_file(), Ok)?;
     vectors.write(&file)?;
     let (texts, chats, greedy) = (vectors.texts.len(), vectors.chats.len(), vectors.greedy.len());
     if common.json {

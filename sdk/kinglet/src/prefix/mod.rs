@@ -11,6 +11,7 @@ mod session;
 pub(crate) use session::{FixedBeginning, Remembering};
 
 use crate::engines::Chosen;
+use crate::own::Own;
 use crate::saved::{self, ModelKey};
 use crate::{Bytes, CancelHandle, Error, Model, Prompt};
 use file::Unread;
@@ -166,8 +167,9 @@ impl Model {
     /// Those of [`tokenize`](Self::tokenize) for a prompt of text.
     pub fn recall_prefix(&self, prompt: impl Into<Prompt>) -> Result<usize, Error> {
         let tokens = self.prompt_tokens(prompt.into())?;
-        self.recall(&tokens);
-        Ok(self.0.generator.kept_tokens(&tokens))
+        let own = self.own()?;
+        own.recall(&tokens);
+        Ok(own.generator.kept_tokens(&tokens))
     }
 
     /// Has `prompt` in memory, so that every request whose prompt begins with it goes on from there, and saves it where there
@@ -186,15 +188,16 @@ impl Model {
     /// empty or does not fit the context, [`Error::OutOfMemory`], [`Error::Cancelled`].
     pub fn keep_prefix(&self, prompt: impl Into<Prompt>, cancel: &CancelHandle) -> Result<KeptPrefix, Error> {
         let tokens = self.prompt_tokens(prompt.into())?;
-        let generator = &self.0.generator;
+        let own = self.own()?;
+        let generator = &own.generator;
         let in_memory = || !tokens.is_empty() && generator.kept_tokens(&tokens) == tokens.len();
         let source = if in_memory() {
             PrefixSource::Memory
         } else {
-            self.recall(&tokens);
+            own.recall(&tokens);
             if in_memory() { PrefixSource::Disk } else { PrefixSource::Computed }
         };
-        let prefixes = self.0.prefixes.as_ref().filter(|_| tokens.len() >= LEAST_TOKENS);
+        let prefixes = own.prefixes.as_ref().filter(|_| tokens.len() >= LEAST_TOKENS);
         let saved = prefixes.and_then(|prefixes| prefixes.folder.saved_bytes(&tokens)).map(Bytes);
         let done = KeptPrefix { tokens: tokens.len(), source, file: saved };
         if source != PrefixSource::Computed && saved.is_some() == prefixes.is_some() {
@@ -212,11 +215,12 @@ impl Model {
     /// # Errors
     /// [`Error::Cancelled`]; whatever else is wrong, the request itself will tell.
     pub(crate) fn keep_fixed(&self, tokens: impl FnOnce() -> Vec<u32>, cancel: &CancelHandle) -> Result<(), Error> {
-        if self.0.prefixes.is_none() {
+        let own = self.own()?;
+        if own.prefixes.is_none() {
             return Ok(());
         }
         let tokens = tokens();
-        if tokens.len() < LEAST_TOKENS || self.0.generator.kept_tokens(&tokens) == tokens.len() {
+        if tokens.len() < LEAST_TOKENS || own.generator.kept_tokens(&tokens) == tokens.len() {
             return Ok(());
         }
         match self.keep_prefix(tokens, cancel) {
@@ -227,11 +231,13 @@ impl Model {
         }
         Ok(())
     }
+}
 
-    /// As [`recall_prefix`](Self::recall_prefix), for tokens that are worth it.
+impl Own {
+    /// As [`Model::recall_prefix`], for tokens that are worth it.
     pub(crate) fn recall(&self, tokens: &[u32]) {
-        if let Some(prefixes) = self.0.prefixes.as_ref().filter(|_| tokens.len() >= LEAST_TOKENS) {
-            prefixes.recall(&self.0.generator, tokens);
+        if let Some(prefixes) = self.prefixes.as_ref().filter(|_| tokens.len() >= LEAST_TOKENS) {
+            prefixes.recall(&self.generator, tokens);
         }
     }
 }

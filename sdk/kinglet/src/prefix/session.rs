@@ -1,14 +1,15 @@
 //! Sessions and the prefix cache: restored before an answer, saved after the first.
 
 use super::LEAST_TOKENS;
-use crate::Model;
+use crate::own::Own;
 use kinglet_generate::{Event, GenerateError, Session};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What all prompts of a session begin with.
 #[derive(Clone)]
 pub(crate) struct FixedBeginning {
-    model: Model,
+    own: Arc<Own>,
     tokens: Vec<u32>,
     /// Nothing is left to be saved.
     settled: bool,
@@ -16,17 +17,17 @@ pub(crate) struct FixedBeginning {
 
 impl FixedBeginning {
     /// `None` where there is no prefix cache, or too little to be worth it.
-    pub(crate) fn new(model: &Model, tokens: impl FnOnce() -> Vec<u32>) -> Option<FixedBeginning> {
-        model.0.prefixes.as_ref()?;
+    pub(crate) fn new(own: &Arc<Own>, tokens: impl FnOnce() -> Vec<u32>) -> Option<FixedBeginning> {
+        own.prefixes.as_ref()?;
         let tokens = tokens();
-        (tokens.len() >= LEAST_TOKENS).then(|| FixedBeginning { model: model.clone(), tokens, settled: false })
+        (tokens.len() >= LEAST_TOKENS).then(|| FixedBeginning { own: own.clone(), tokens, settled: false })
     }
 
     /// Restores what is saved, unless the session holds it, and gives the time that took.
     pub(crate) fn recall(&self, session: &Session) -> Duration {
         let started = Instant::now();
         if self.held(session) < self.tokens.len() {
-            self.model.recall(&self.tokens);
+            self.own.recall(&self.tokens);
         }
         started.elapsed()
     }
@@ -44,7 +45,7 @@ impl FixedBeginning {
             return;
         }
         self.settled = true;
-        let (generator, Some(prefixes)) = (&self.model.0.generator, &self.model.0.prefixes) else { return };
+        let (generator, Some(prefixes)) = (&self.own.generator, &self.own.prefixes) else { return };
         if held < LEAST_TOKENS {
             return;
         }

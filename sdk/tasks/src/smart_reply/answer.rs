@@ -13,12 +13,33 @@ pub struct SmartReply {
     /// Why there is no reply; `None` with [`Status::Ok`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
+    /// What their scores are.
+    #[serde(skip_serializing_if = "ReplyScores::are_likelihoods")]
+    pub scores: ReplyScores,
     /// The replies, best first; at least one with [`Status::Ok`], otherwise none.
     pub replies: Vec<Reply>,
     /// What it took.
     pub usage: ReplyUsage,
     /// How long it took.
     pub timing: ReplyTiming,
+}
+
+/// What the scores of replies are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplyScores {
+    /// How likely they are, by a ranking that was trained or by their tokens.
+    #[default]
+    Likelihoods,
+    /// Their places in the order in which a model of text alone wrote them: 0, -1, -2 and so on. `min_token_logprob`, `min_score`
+    /// and `max_gap` have no meaning for these.
+    AsWritten,
+}
+
+impl ReplyScores {
+    fn are_likelihoods(&self) -> bool {
+        *self == Self::Likelihoods
+    }
 }
 
 /// What came of a request.
@@ -141,7 +162,8 @@ fn milliseconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, 
 
 impl SmartReply {
     pub(super) fn without_replies(reason: Reason, usage: ReplyUsage, timing: ReplyTiming) -> Self {
-        Self { status: reason.status(), reason: Some(reason), replies: vec![], usage, timing }
+        let scores = ReplyScores::Likelihoods;
+        Self { status: reason.status(), reason: Some(reason), scores, replies: vec![], usage, timing }
     }
 }
 
@@ -153,7 +175,14 @@ mod tests {
     fn the_json_is_the_contract() {
         let timing = ReplyTiming { generate: Duration::from_micros(1500), rank: Duration::ZERO, total: Duration::from_millis(2) };
         let replies = vec![Reply { text: "Yes.".into(), score: -0.5 }];
-        let ok = SmartReply { status: Status::Ok, reason: None, replies, usage: ReplyUsage::default(), timing };
+        let ok = SmartReply {
+            status: Status::Ok,
+            reason: None,
+            scores: ReplyScores::Likelihoods,
+            replies,
+            usage: ReplyUsage::default(),
+            timing,
+        };
         let json = serde_json::to_value(&ok).unwrap();
         let expected = serde_json::json!({
             "status": "ok",

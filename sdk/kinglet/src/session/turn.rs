@@ -1,0 +1,142 @@
+//! One turn of a conversation: who answers, and who does where that one fails.
+
+use super::own::OwnSession;
+use crate::request::Step;
+use crate::system::{System, answer, system_request};
+use crate::{EngineRefusal, Error, FinishReason, GenerationOptions, Message};
+use kinglet_generate::CancelToken;
+
+type Steps<'a> = Box<dyn Iterator<Item = Result<Step, Error>> + 'a>;
+
+/// Who may answer.
+pub(super) enum Voice<'a> {
+    Own(&'a mut OwnSession),
+    System(&'a System),
+}
+
+/// What is asked in a turn.
+pub(super) struct Asked {
+    pub(super) message: Message,
+    pub(super) options: GenerationOptions,
+    /// Whether the conversation has tools, which the system's model does not take.
+    pub(super) tools: bool,
+    pub(super) cancel: CancelToken,
+}
+
+/// An answer in progress. The conversation grows when it is complete.
+pub(super) struct Turn<'a> {
+    steps: Steps<'a>,
+    engine: String,
+    /// Whether the one who answers gives way after a failure, as long as there is nothing of an answer.
+    gives_way: fn(&Error) -> bool,
+    /// Who answers then.
+    spare: Option<Voice<'a>>,
+    asked: Asked,
+    conversation: &'a mut Vec<Message>,
+    text: String,
+    begun: bool,
+    /// Why the one before did not answer.
+    failure: Option<Error>,
+    refused: Vec<EngineRefusal>,
+}
+
+impl<'a> Voice<'a> {
+    fn engine(&self) -> String {
+        match self {
+            Voice::Own(own) => own.engine().to_owned(),
+            Voice::System(system) => system.engine.clone(),
+        }
+    }
+
+    fn gives_way(&self) -> fn(&Error) -> bool {
+        match self {
+            Voice::Own(_) => |error| matches!(error, Error::OutOfMemory { .. }),
+            Voice::System(_) => |error| !matches!(error, Error::Cancelled | Error::Refused(_)),
+        }
+    }
+
+    fn answer(self, conversation: &[Message], asked: &Asked) -> Result<Steps<'a>, Error> {
+        match self {
+            Voice::Own(own) => own.respond(conversation, &asked.message, &asked.options),
+            Voice::System(_) if asked.tools => {
+                Err(Error::unsupported("the system's model takes no tools; leave them out, or ask a folder's model"))
+            }
+            Voice::System(system) => {
+                let messages: Vec<Message> = conversation.iter().chain([&asked.message]).cloned().collect();
+                Ok(Box::new(answer(system, system_request(&messages, &asked.options)?, asked.cancel.clone())))
+            }
+        }
+    }
+}
+
+impl<'a> Turn<'a> {
+    /// `refused` are those who would have come before `first` and are not there.
+    ///
+    /// # Errors
+    /// What `first` refuses before it begins, unless `spare` may answer instead.
+    pub(super) fn new(
+        first: Voice<'a>,
+        spare: Option<Voice<'a>>,
+        asked: Asked,
+        conversation: &'a mut Vec<Message>,
+        refused: Vec<EngineRefusal>,
+    ) -> Result<Turn<'a>, Error> {
+        let (engine, gives_way) = (first.engine(), first.gives_way());
+        let steps: Steps<'a> = match first.answer(conversation, &asked) {
+            Err(error) if spare.is_some() && gives_way(&error) => Box::new(std::iter::once(Err(error))),
+            steps => steps?,
+        };
+        let (text, begun, failure) = (String::new(), false, None);
+        Ok(Turn { steps, engine, gives_way, spare, asked, conversation, text, begun, failure, refused })
+    }
+
+    /// Has the other one answer after `error`, or gives the error that the caller is told.
+    fn give_way(&mut self, error: Error) -> Result<(), Error> {
+        self.steps = Box::new(std::iter::empty());
+        if self.begun {
+            return Err(error);
+        }
+        let next = if (self.gives_way)(&error) { self.spare.take() } else { None };
+        let Some(next) = next else {
+            // That the second one could not have answered anything says less than why the first one failed.
+            let cannot = matches!(error, Error::Unavailable(_) | Error::Unsupported(_) | Error::BadModel(_));
+            return Err(self.failure.take().filter(|_| cannot).unwrap_or(error));
+        };
+        log::info!("{} answers instead of {}: {error}", next.engine(), self.engine);
+        let engine = std::mem::replace(&mut self.engine, next.engine());
+        self.refused.push(EngineRefusal { engine, reason: error.to_string() });
+        self.failure = Some(error);
+        self.gives_way = next.gives_way();
+        self.steps = next.answer(self.conversation, &self.asked).unwrap_or_else(|error| Box::new(std::iter::once(Err(error))));
+        Ok(())
+    }
+}
+
+impl Iterator for Turn<'_> {
+    type Item = Result<Step, Error>;
+
+    fn next(&mut self) -> Option<Result<Step, Error>> {
+        loop {
+            match self.steps.next()? {
+                Ok(Step::Piece { ids, text }) => {
+                    self.begun |= !ids.is_empty() || !text.is_empty();
+                    self.text.push_str(&text);
+                    return Some(Ok(Step::Piece { ids, text }));
+                }
+                Ok(Step::Done(mut usage)) => {
+                    usage.refused.append(&mut self.refused);
+                    if usage.finish != FinishReason::Cancelled {
+                        self.conversation.push(self.asked.message.clone());
+                        self.conversation.push(Message::new("assistant", self.text.as_str()));
+                    }
+                    return Some(Ok(Step::Done(usage)));
+                }
+                Err(error) => {
+                    if let Err(error) = self.give_way(error) {
+                        return Some(Err(error));
+                    }
+                }
+            }
+        }
+    }
+}
