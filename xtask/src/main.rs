@@ -13,6 +13,7 @@ mod date;
 mod deny;
 mod goldens;
 mod growth;
+mod kotlin;
 mod machine;
 mod matrix;
 mod onnxruntime;
@@ -42,6 +43,8 @@ enum Verb {
     Rust,
     /// Lint and test the kernels for 64-bit ARM under emulation, or count their instructions; needs Debian
     Arm64(arm64::Arguments),
+    /// Compile the Kotlin module and run its tests on the JVM; needs a JDK 17 and Maven
+    Kotlin,
     /// Check licences, banned crates and sources of the dependencies; installs cargo-deny outside the repository
     Deny(deny::Arguments),
     /// Fetch the ONNX Runtime library that the tests use, into the user's cache, and print its path
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         }
         Verb::Rust => rust::run(&mut report),
         Verb::Arm64(arguments) => arm64::run(&arguments, &mut report),
+        Verb::Kotlin => kotlin::run(&mut report),
         Verb::Deny(arguments) => deny::run(&arguments, &mut report),
         Verb::Onnxruntime => onnxruntime::run(&mut report),
         Verb::Matrix => matrix::run(&mut report),

@@ -109,7 +109,7 @@ impl Generation {
     }
 
     /// Ends the answer, and drops what was not pulled of it.
-    pub fn close(&self) {
+    pub fn end(&self) {
         self.shared.cancel();
         self.shared.pieces.clear();
     }
@@ -117,6 +117,6 @@ impl Generation {
 
 impl Drop for Generation {
     fn drop(&mut self) {
-        self.close();
+        self.end();
     }
 }

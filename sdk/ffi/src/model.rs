@@ -1,11 +1,11 @@
 //! Models: opened, prepared, asked.
 
+use crate::KingletError;
 use crate::cancel::Cancellation;
 use crate::error::closed;
 use crate::options::{OpenOptions, SessionSetup};
 use crate::replies::{ReplyOptions, ReplyScore, SmartReplies, Talk};
 use crate::session::{Place, Session};
-use crate::KingletError;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// What is known of a model.
@@ -141,7 +141,11 @@ impl Model {
     ///
     /// # Errors
     /// [`KingletError::Closed`], [`KingletError::Cancelled`], [`KingletError::OutOfMemory`], [`KingletError::Storage`].
-    pub fn prepare(&self, progress: Option<Arc<dyn PrepareProgress>>, cancellation: Arc<Cancellation>) -> Result<(), KingletError> {
+    pub fn prepare(
+        &self,
+        progress: Option<Arc<dyn PrepareProgress>>,
+        cancellation: Arc<Cancellation>,
+    ) -> Result<(), KingletError> {
         let hear = |done: f32| {
             if let Some(progress) = &progress {
                 progress.on_progress(done);
@@ -194,9 +198,9 @@ impl Model {
         self.opened().map_or(0, |model| model.kv_bytes().0)
     }
 
-    /// Closes the model and its sessions, whose answers end within a token. Closing twice does nothing more. What another call
+    /// Closes the model and its sessions, whose answers end within a token. Ending it twice does nothing more. What another call
     /// is computing with it ends by its own cancellation, and keeps the memory until then.
-    pub fn close(&self) {
+    pub fn end(&self) {
         let sessions = std::mem::take(&mut *self.sessions.lock().unwrap_or_else(PoisonError::into_inner));
         sessions.iter().filter_map(Weak::upgrade).for_each(|place| place.close());
         *self.model.lock().unwrap_or_else(PoisonError::into_inner) = None;

@@ -1,9 +1,9 @@
 //! A conversation.
 
+use crate::KingletError;
 use crate::error::closed;
 use crate::generation::{Generation, Piece, Shared};
 use crate::options::{ChatMessage, ResponseOptions};
-use crate::KingletError;
 use kinglet::{CancelHandle, Event};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -136,8 +136,8 @@ impl Session {
         self.with_idle(|session| Ok(Arc::new(Session::new(session.fork()?))))
     }
 
-    /// Ends the answer in progress within a token, and frees the conversation's memory. Closing twice does nothing more.
-    pub fn close(&self) {
+    /// Closes it: ends the answer in progress within a token, and frees the conversation's memory. Ending it twice does nothing more.
+    pub fn end(&self) {
         self.place.close();
     }
 }

@@ -99,8 +99,8 @@ fn an_answer_that_nobody_reads_ends() {
     drop(session.respond("hello".into(), response(100)).unwrap());
     idle(&session);
     let closed = session.respond("hello".into(), response(100)).unwrap();
-    closed.close();
-    closed.close();
+    closed.end();
+    closed.end();
     assert!(closed.next_blocking().unwrap().is_none());
     idle(&session);
     read(&session.respond("hello".into(), response(2)).unwrap()).unwrap();
@@ -111,12 +111,12 @@ fn what_is_closed_says_so() {
     let model = open(TINY);
     let session = model.session(SessionSetup::default()).unwrap();
     let other = model.session(SessionSetup::default()).unwrap();
-    session.close();
-    session.close();
+    session.end();
+    session.end();
     assert!(matches!(session.respond("a".into(), response(1)), Err(KingletError::Closed(_))));
     let generation = other.respond("hello".into(), response(100)).unwrap();
-    model.close();
-    model.close();
+    model.end();
+    model.end();
     while generation.next_blocking().is_ok_and(|piece| piece.is_some()) {}
     assert!(matches!(other.messages(), Err(KingletError::Closed(_))));
     assert!(matches!(model.session(SessionSetup::default()), Err(KingletError::Closed(_))));

@@ -187,7 +187,12 @@ fn in_this_process_a_provider_has_a_mark_while_it_is_tried() {
     let mut here = InProcess::new(&probe, CancelHandle::default());
     let record = probe.run(&mut here, &ProbeOptions::default(), |candidate| heard.push(candidate)).unwrap();
     assert_eq!(heard, probe.candidates());
-    assert_eq!((record.fastest, record.candidates.len()), (Some(Candidate::Tract), 3));
+    // Which one is fastest is the machine's to say.
+    assert!(
+        record.fastest.is_some_and(|fastest| heard.contains(&fastest)) && record.candidates.len() == 3,
+        "{:?}",
+        record.fastest
+    );
     let figures = record.candidates[0].figures.unwrap();
     assert!(figures.decode_tokens_per_second > 0.0 && figures.prefill_tokens_per_second > 0.0 && figures.open_ms > 0.0);
     assert_eq!(figures.positions, 16);

@@ -1,0 +1,148 @@
+package dev.kinglet
+
+import dev.kinglet.ffi.Usage as NativeUsage
+
+/** What comes of an answer as it grows. */
+public sealed interface Event {
+    /**
+     * More of the text.
+     *
+     * @property text never half a character.
+     */
+    public data class Text(val text: String) : Event
+
+    /**
+     * The answer is complete; nothing follows.
+     *
+     * @property usage what it took.
+     */
+    public data class Done(val usage: Usage) : Event
+}
+
+/** Why an answer ended. */
+public enum class Finish {
+    /** A stop string appeared; the text ends before it. */
+    STOP,
+
+    /** The model ended its turn. */
+    END_OF_TURN,
+
+    /** It has as many tokens as were asked for. */
+    LENGTH,
+
+    /** The context holds no further token. */
+    CONTEXT_FULL,
+
+    /** It was cancelled; the text so far is valid. */
+    CANCELLED,
+    ;
+
+    internal companion object {
+        fun of(word: String): Finish = entries.firstOrNull { it.name.equals(word, ignoreCase = true) } ?: END_OF_TURN
+    }
+}
+
+/**
+ * What an answer took.
+ *
+ * @property promptTokens tokens of the prompt.
+ * @property cachedTokens those of them that were in the cache already.
+ * @property newTokens tokens of the answer, an end token included.
+ * @property finish why it ended.
+ * @property firstTokenMillis milliseconds to the first token; `null` if there is none.
+ * @property tokensPerSecond tokens a second after the first; `null` if there was no second one.
+ */
+public data class Usage(
+    val promptTokens: Int,
+    val cachedTokens: Int,
+    val newTokens: Int,
+    val finish: Finish,
+    val firstTokenMillis: Double?,
+    val tokensPerSecond: Double?,
+) {
+    internal companion object {
+        fun of(usage: NativeUsage) =
+            Usage(
+                usage.promptTokens.toInt(),
+                usage.cachedTokens.toInt(),
+                usage.newTokens.toInt(),
+                Finish.of(usage.finish),
+                usage.firstTokenMs,
+                usage.tokensPerSecond,
+            )
+    }
+}
+
+/** A side of a conversation. */
+public enum class Speaker {
+    /** The side that is served; between friends the one who begins. */
+    CUSTOMER,
+
+    /** The side that serves. */
+    AGENT,
+}
+
+/**
+ * A message between two sides.
+ *
+ * @property speaker who said it.
+ * @property text what was said.
+ */
+public data class Turn(val speaker: Speaker, val text: String)
+
+/**
+ * A message of a session.
+ *
+ * @property role `system`, `user` or `assistant`.
+ * @property content what was said.
+ */
+public data class Message(val role: String, val content: String)
+
+/**
+ * A suggested reply.
+ *
+ * @property text one line.
+ * @property score how well it fits, higher is better; comparable within one answer.
+ */
+public data class Reply(val text: String, val score: Float)
+
+/**
+ * How well a given reply fits.
+ *
+ * @property score what replies are sorted by, higher is better; comparable between candidates of one model only.
+ * @property logprob the natural logarithm of its probability after the conversation.
+ */
+public data class ReplyScore(val score: Float, val logprob: Double)
+
+/** Suggested replies, or why there are none. */
+public sealed interface SmartReplies {
+    /**
+     * There are replies.
+     *
+     * @property replies best first; at least one.
+     */
+    public data class Suggested(val replies: List<Reply>) : SmartReplies
+
+    /**
+     * There is nothing to answer, or nothing good enough to say.
+     *
+     * @property explanation why, in a sentence.
+     */
+    public data class None(val explanation: String) : SmartReplies
+
+    /**
+     * The conversation speaks of a crisis: a person should answer.
+     *
+     * @property kind a word for it.
+     * @property explanation the same in a sentence.
+     */
+    public data class Unsafe(val kind: String, val explanation: String) : SmartReplies
+
+    /**
+     * The conversation is in a language that the model does not speak.
+     *
+     * @property language its ISO 639-1 code.
+     * @property explanation the same in a sentence.
+     */
+    public data class UnsupportedLanguage(val language: String, val explanation: String) : SmartReplies
+}

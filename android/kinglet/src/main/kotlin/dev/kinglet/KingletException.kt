@@ -1,0 +1,63 @@
+package dev.kinglet
+
+import dev.kinglet.ffi.KingletException as Native
+
+/**
+ * Why something was not done. Each subclass is another thing for the caller to do; the message is one sentence that says what.
+ * A cancelled coroutine ends with [kotlin.coroutines.cancellation.CancellationException], as any other, and not with this.
+ */
+public sealed class KingletException(message: String, cause: Throwable?) : Exception(message, cause) {
+    /** There is no model where it was looked for: correct the path, or put the model there. */
+    public class NotFound internal constructor(message: String, cause: Throwable?) : KingletException(message, cause)
+
+    /** The model's files are damaged or incomplete: get them again. */
+    public class BadModel internal constructor(message: String, cause: Throwable?) : KingletException(message, cause)
+
+    /** This build does not run the model, or the model cannot do what was asked: take another one. */
+    public class Unsupported internal constructor(message: String, cause: Throwable?) : KingletException(message, cause)
+
+    /** The request makes no sense for this model: correct it. */
+    public class InvalidRequest internal constructor(message: String, cause: Throwable?) : KingletException(message, cause)
+
+    /** It does not fit the memory allowed: raise the budget, ask for less, or take a smaller model. */
+    public class OutOfMemory internal constructor(message: String, cause: Throwable?) : KingletException(message, cause)
+
+    /** A folder takes nothing: make room there or name another one. */
+    public class Storage internal constructor(message: String, cause: Throwable?) : KingletException(message, cause)
+
+    /** The session is still answering: wait until its answer is complete, or cancel it. */
+    public class Busy internal constructor(message: String, cause: Throwable?) : KingletException(message, cause)
+
+    /** The model or session was closed: open another one. */
+    public class Closed internal constructor(message: String, cause: Throwable?) : KingletException(message, cause)
+
+    /** The engine or the operating system failed: try again; if it fails again, report it. */
+    public class Failed internal constructor(message: String, cause: Throwable?) : KingletException(message, cause)
+}
+
+/** Runs native code, and says its errors in this module's own words. */
+internal inline fun <T> native(call: () -> T): T =
+    try {
+        call()
+    } catch (error: Native) {
+        throw error.translated()
+    } catch (error: IllegalStateException) {
+        // What uniffi says of an object that was destroyed.
+        throw KingletException.Closed("it is closed; open another one", error)
+    }
+
+internal fun Native.translated(): Exception {
+    val said = message ?: toString()
+    return when (this) {
+        is Native.NotFound -> KingletException.NotFound(said, this)
+        is Native.BadModel -> KingletException.BadModel(said, this)
+        is Native.Unsupported -> KingletException.Unsupported(said, this)
+        is Native.InvalidRequest -> KingletException.InvalidRequest(said, this)
+        is Native.OutOfMemory -> KingletException.OutOfMemory(said, this)
+        is Native.Storage -> KingletException.Storage(said, this)
+        is Native.Busy -> KingletException.Busy(said, this)
+        is Native.Closed -> KingletException.Closed(said, this)
+        is Native.Cancelled -> kotlin.coroutines.cancellation.CancellationException(said)
+        is Native.Failed -> KingletException.Failed(said, this)
+    }
+}

@@ -1,0 +1,178 @@
+package dev.kinglet
+
+import dev.kinglet.ffi.Cancellation
+import dev.kinglet.ffi.ChatMessage
+import dev.kinglet.ffi.Kinglet as NativeKinglet
+import dev.kinglet.ffi.Model as NativeModel
+import dev.kinglet.ffi.PrepareProgress
+import dev.kinglet.ffi.SessionSetup
+import dev.kinglet.ffi.Talk
+import dev.kinglet.ffi.TalkTurn
+import java.io.File
+import kotlinx.coroutines.CoroutineDispatcher
+import kotlinx.coroutines.CoroutineStart
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.NonCancellable
+import kotlinx.coroutines.awaitCancellation
+import kotlinx.coroutines.cancelAndJoin
+import kotlinx.coroutines.coroutineScope
+import kotlinx.coroutines.launch
+import kotlinx.coroutines.withContext
+
+/**
+ * An opened model. It may be used from several coroutines: they take turns step by step.
+ *
+ * ```kotlin
+ * KingletModel.open(File(filesDir, "goldcrest")).use { model ->
+ *     val replies = model.smartReply(listOf(Turn(Speaker.CUSTOMER, "Are you open today?")))
+ * }
+ * ```
+ */
+public class KingletModel private constructor(
+    private val native: NativeModel,
+    private val dispatcher: CoroutineDispatcher,
+) : AutoCloseable {
+    /**
+     * What is known of the model, and the room that it got.
+     *
+     * @throws KingletException.Closed
+     */
+    public suspend fun info(): ModelInfo = work { ModelInfo.of(native.info()) }
+
+    /**
+     * Does now what the first answer would have to do first: a moment for small models, a second or two for large ones.
+     * [onProgress] hears how much is done, from 0 to 1, on a thread of the model's dispatcher.
+     *
+     * @throws KingletException.Closed
+     * @throws KingletException.OutOfMemory
+     * @throws KingletException.Storage where [OpenOptions.preparedWeights] takes nothing
+     */
+    public suspend fun prepare(onProgress: (Float) -> Unit = {}) {
+        val progress =
+            object : PrepareProgress {
+                override fun onProgress(done: Float) = onProgress(done)
+            }
+        cancellable { native.prepare(progress, it) }
+    }
+
+    /**
+     * Begins a conversation.
+     *
+     * @param instructions what the model is told to be.
+     * @param messages what was said before, oldest first.
+     * @throws KingletException.Closed
+     * @throws KingletException.Unsupported for a model without a chat template
+     */
+    public suspend fun session(instructions: String? = null, messages: List<Message> = emptyList()): KingletSession = work {
+        val before = messages.map { ChatMessage(it.role, it.content) }
+        KingletSession(native.session(SessionSetup(instructions, before, null)), dispatcher)
+    }
+
+    /**
+     * Replies for the side whose turn it is in [conversation], oldest message first. That there is no good one is an answer, not an
+     * error. The same options give the same replies.
+     *
+     * @param instructions what the replying side was told to be, for models that were trained to read that.
+     * @throws KingletException.Closed
+     * @throws KingletException.Unsupported for a model without a chat template
+     * @throws KingletException.InvalidRequest for options out of range
+     */
+    public suspend fun smartReply(
+        conversation: List<Turn>,
+        options: ReplyOptions = ReplyOptions(),
+        instructions: String? = null,
+    ): SmartReplies {
+        val answer = cancellable { native.smartReply(talk(conversation, instructions), options.native(), it) }
+        val (reason, explanation) = answer.reason.orEmpty() to answer.explanation.orEmpty()
+        return when (answer.status) {
+            "ok" -> SmartReplies.Suggested(answer.replies.map { Reply(it.text, it.score) })
+            "unsafe" -> SmartReplies.Unsafe(reason, explanation)
+            "unsupported_language" -> SmartReplies.UnsupportedLanguage(reason, explanation)
+            else -> SmartReplies.None(explanation)
+        }
+    }
+
+    /**
+     * How well each of [candidates] fits as the next message of [conversation], in the order of the candidates.
+     *
+     * @throws KingletException.Closed
+     * @throws KingletException.Unsupported for a model without a chat template
+     * @throws KingletException.InvalidRequest for a conversation without text, or a candidate that is too long
+     */
+    public suspend fun scoreReplies(
+        conversation: List<Turn>,
+        candidates: List<String>,
+        instructions: String? = null,
+    ): List<ReplyScore> =
+        cancellable { native.scoreReplies(talk(conversation, instructions), candidates, it) }.map { ReplyScore(it.score, it.logprob) }
+
+    /** Bytes that keys and values of all sessions take now; 0 once it is closed. */
+    public val kvBytes: Long
+        get() = try {
+            native.kvBytes().toLong()
+        } catch (_: IllegalStateException) {
+            0
+        }
+
+    /** Closes the model and its sessions, whose answers end within a token. Closing twice does nothing more. */
+    override fun close() {
+        try {
+            native.end()
+        } catch (_: IllegalStateException) {
+            return
+        }
+        native.destroy()
+    }
+
+    private suspend fun <T> work(call: () -> T): T = withContext(dispatcher) { native { call() } }
+
+    /** Runs blocking work that the coroutine's cancellation ends in the middle. */
+    private suspend fun <T> cancellable(call: (Cancellation) -> T): T = coroutineScope {
+        Cancellation().use { cancellation ->
+            val watch = launch(start = CoroutineStart.UNDISPATCHED) {
+                try {
+                    awaitCancellation()
+                } finally {
+                    cancellation.cancel()
+                }
+            }
+            try {
+                withContext(dispatcher + NonCancellable) { native { call(cancellation) } }
+            } finally {
+                watch.cancelAndJoin()
+            }
+        }
+    }
+
+    public companion object {
+        /**
+         * Opens the model in [folder]. Weights are mapped, not read: it is a matter of milliseconds.
+         *
+         * @param dispatcher where blocking work runs.
+         * @throws KingletException.NotFound
+         * @throws KingletException.BadModel
+         * @throws KingletException.Unsupported
+         * @throws KingletException.OutOfMemory where it does not fit [OpenOptions.memoryBudget]
+         */
+        public suspend fun open(
+            folder: File,
+            options: OpenOptions = OpenOptions(),
+            dispatcher: CoroutineDispatcher = Dispatchers.IO,
+        ): KingletModel = withContext(dispatcher) {
+            native { NativeKinglet(options.native()).use { KingletModel(it.open(folder.path), dispatcher) } }
+        }
+
+        /**
+         * What is known of the model in [folder], also of one that does not run here: [ModelInfo.unsupported] then says why.
+         *
+         * @throws KingletException.NotFound
+         * @throws KingletException.BadModel
+         */
+        public suspend fun inspect(folder: File, options: OpenOptions = OpenOptions()): ModelInfo = withContext(Dispatchers.IO) {
+            native { NativeKinglet(options.native()).use { ModelInfo.of(it.inspect(folder.path)) } }
+        }
+
+        private fun talk(conversation: List<Turn>, instructions: String?) =
+            Talk(conversation.map { TalkTurn(it.speaker == Speaker.AGENT, it.text) }, instructions)
+    }
+}

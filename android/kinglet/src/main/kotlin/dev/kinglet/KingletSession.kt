@@ -1,0 +1,76 @@
+package dev.kinglet
+
+import dev.kinglet.ffi.Generation
+import dev.kinglet.ffi.Piece
+import dev.kinglet.ffi.Session as NativeSession
+import kotlinx.coroutines.CoroutineDispatcher
+import kotlinx.coroutines.flow.Flow
+import kotlinx.coroutines.flow.flow
+import kotlinx.coroutines.withContext
+
+/** A conversation: each turn reads only what is new. After a failed or cancelled answer it is as before that turn. */
+public class KingletSession internal constructor(
+    private val native: NativeSession,
+    private val dispatcher: CoroutineDispatcher,
+) : AutoCloseable {
+    /**
+     * Answers what the user says. Nothing happens before the flow is collected; each collection is a turn of its own. When the
+     * collector is cancelled or stops early, the native work ends within a token, and the session is as before that turn.
+     *
+     * The flow fails with [KingletException.Busy] while another answer is in progress, [KingletException.Closed] and
+     * [KingletException.InvalidRequest].
+     */
+    public fun respond(text: String, options: ResponseOptions = ResponseOptions()): Flow<Event> = flow {
+        val generation = native { native.respond(text, options.native()) }
+        try {
+            while (true) {
+                when (val piece = pull(generation) ?: break) {
+                    is Piece.Text -> emit(Event.Text(piece.text))
+                    is Piece.Done -> emit(Event.Done(Usage.of(piece.usage)))
+                }
+            }
+        } finally {
+            generation.end()
+            generation.destroy()
+        }
+    }
+
+    private suspend fun pull(generation: Generation): Piece? = native { generation.next() }
+
+    /**
+     * What was said so far: finished turns only.
+     *
+     * @throws KingletException.Busy
+     * @throws KingletException.Closed
+     */
+    public suspend fun messages(): List<Message> = work { native.messages().map { Message(it.role, it.content) } }
+
+    /**
+     * Forgets what was said, and keeps the instructions.
+     *
+     * @throws KingletException.Busy
+     * @throws KingletException.Closed
+     */
+    public suspend fun reset(): Unit = work { native.reset() }
+
+    /**
+     * A session with the same conversation, which shares memory with this one.
+     *
+     * @throws KingletException.Busy
+     * @throws KingletException.Closed
+     * @throws KingletException.OutOfMemory
+     */
+    public suspend fun fork(): KingletSession = work { KingletSession(native.fork(), dispatcher) }
+
+    /** Ends the answer in progress within a token, and frees the conversation's memory. Closing twice does nothing more. */
+    override fun close() {
+        try {
+            native.end()
+        } catch (_: IllegalStateException) {
+            return
+        }
+        native.destroy()
+    }
+
+    private suspend fun <T> work(call: () -> T): T = withContext(dispatcher) { native { call() } }
+}
