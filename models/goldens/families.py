@@ -77,7 +77,7 @@ def family(checkpoint: Checkpoint, separate: bool, work: Workplace, fail: Fail) 
     described = [entry(f"{name}/{folder}", layout, name, f"{name}/golden.json") for folder, layout in entries]
     if name not in IN_FOUR_BITS_ELSEWHERE and "genai" in checkpoint.layouts:
         described.append(four_bits(checkpoint, work, out, fail))
-    if "original_max_position_embeddings" in checkpoint.rope and checkpoint.rope["rope_type"] == "longrope":
+    if checkpoint.rope.get("rope_type") == "longrope":
         described = [about | {"longer_angles_after": checkpoint.rope["original_max_position_embeddings"]} for about in described]
     return described
 

@@ -24,19 +24,16 @@ class Runner(Protocol):
     def feed(self, ids: list[int]) -> Floats: ...
 
 
-class Transformers:
-    """float32, eager attention, no cache: the whole sequence is computed anew at each step."""
+class WholeSequence:
+    """A torch model in float32 without a cache: the whole sequence is computed anew at each step."""
 
-    source = "transformers 5.23 float32"
-
-    def __init__(self, folder: Path, weights: torch.dtype = torch.float32) -> None:
-        """`weights`: what matrices are rounded to before they are used."""
+    def __init__(self) -> None:
         torch.set_num_threads(1)
-        self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
-        with torch.no_grad():
-            for matrix in (p for p in self.model.parameters() if p.dim() == 2):
-                matrix.copy_(matrix.to(weights).float())
         self.ids: list[int] = []
+
+    def logits(self, ids: torch.Tensor) -> torch.Tensor:
+        """ids: [1, rows] -> [1, rows, vocab]."""
+        raise NotImplementedError
 
     def start(self) -> None:
         self.ids = []
@@ -44,7 +41,24 @@ class Transformers:
     def feed(self, ids: list[int]) -> Floats:
         self.ids += ids
         with torch.no_grad():
-            return self.model(torch.tensor([self.ids]), use_cache=False).logits[0, -len(ids) :].numpy()
+            return self.logits(torch.tensor([self.ids]))[0, -len(ids) :].numpy()
+
+
+class Transformers(WholeSequence):
+    """Eager attention."""
+
+    source = "transformers 5.23 float32"
+
+    def __init__(self, folder: Path, weights: torch.dtype = torch.float32) -> None:
+        """`weights`: what matrices are rounded to before they are used."""
+        super().__init__()
+        self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+        with torch.no_grad():
+            for matrix in (p for p in self.model.parameters() if p.dim() == 2):
+                matrix.copy_(matrix.to(weights).float())
+
+    def logits(self, ids: torch.Tensor) -> torch.Tensor:
+        return self.model(ids, use_cache=False).logits
 
 
 class OnnxRuntime:

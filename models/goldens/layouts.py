@@ -1,6 +1,7 @@
 """The tools that turn a checkpoint into an ONNX folder, and what is done to their output to keep it small."""
 
 import contextlib
+import functools
 import hashlib
 import importlib
 import json
@@ -50,8 +51,12 @@ def empty(folder: Path) -> Path:
     return folder
 
 
-def read_older_rope(tool: Any) -> None:
-    """The builder reads Gemma 3's two rotary embeddings where transformers 4 had them: puts them there, before it does."""
+@functools.cache
+def builder_tool() -> Any:
+    """onnxruntime-genai's builder. It reads Gemma 3's two rotary embeddings where transformers 4 had them: they are put there."""
+    models = Path(onnxruntime_genai.__file__).parent / "models"
+    sys.path.insert(0, str(models))  # its modules import one another by their bare names
+    tool = importlib.import_module("onnxruntime_genai.models.builder")
     original = tool.Gemma3Model
 
     def with_older_rope(config: Any, *arguments: Any) -> Any:
@@ -61,16 +66,13 @@ def read_older_rope(tool: Any) -> None:
         return original(config, *arguments)
 
     tool.Gemma3Model = with_older_rope
+    return tool
 
 
 def builder(work: Workplace, checkpoint: str, folder: Path, precision: str, *options: str, provider: str = "cpu") -> Path:
     """A folder by the onnxruntime-genai builder, which runs in this process (its start takes longer than its work)."""
     cache = empty(work.scratch / "cache")
-    models = Path(onnxruntime_genai.__file__).parent / "models"
-    if str(models) not in sys.path:
-        sys.path.insert(0, str(models))  # its modules import one another by their bare names
-    tool = importlib.import_module("onnxruntime_genai.models.builder")
-    read_older_rope(tool)
+    tool = builder_tool()
     place = (None, str(work.checkpoint(checkpoint)), str(empty(folder)), precision, provider, str(cache))
     log = work.scratch / "log" / f"builder-{folder.parent.name}-{folder.name}"
     log.parent.mkdir(parents=True, exist_ok=True)

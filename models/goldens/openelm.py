@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+import golden
 
 EPSILON = 1e-6
 THETA = 10000.0
@@ -116,25 +116,18 @@ def random(shape: Shape, seed: int) -> OpenElm:
     return model
 
 
-class Torch:
-    """A runner of golden runs: no cache, the whole sequence is computed anew at each step."""
+class Torch(golden.WholeSequence):
+    """A runner of golden runs."""
 
     source = f"torch {torch.__version__.split('+')[0]} float32"
 
     def __init__(self, model: OpenElm) -> None:
-        torch.set_num_threads(1)
+        super().__init__()
         self.model = model
-        self.ids: list[int] = []
 
-    def start(self) -> None:
-        self.ids = []
-
-    def feed(self, ids: list[int]) -> npt.NDArray[np.float32]:
-        self.ids += ids
-        rows = torch.arange(len(self.ids))[None]
-        with torch.no_grad():
-            logits = self.model(torch.tensor([self.ids]), torch.ones_like(rows), rows, *self.model.empty_past())[0]
-        return logits[0, -len(ids) :].numpy()
+    def logits(self, ids: Tensor) -> Tensor:
+        rows = torch.arange(ids.shape[1])[None]
+        return self.model(ids, torch.ones_like(rows), rows, *self.model.empty_past())[0]
 
 
 def config(shape: Shape) -> dict[str, Any]:

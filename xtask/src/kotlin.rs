@@ -40,25 +40,20 @@ fn tests(report: &mut Report) -> Result<(), String> {
     if reports.exists() {
         std::fs::remove_dir_all(&reports).map_err(|error| format!("{} cannot be removed: {error}", reports.display()))?;
     }
-    let outcome = stream(&mut maven);
-    let counted = count(&reports, report);
+    let (outcome, failed) = (stream(&mut maven), report.counts.failed);
+    let tests = count(&reports, report);
     // A failure of tests is counted by test; one before any test ran is one of the verb.
     match outcome {
-        Err(why) if report.counts.failed == counted.failed_before => Err(why),
-        _ if counted.tests == 0 => Err("no test ran".into()),
+        Err(why) if report.counts.failed == failed => Err(why),
+        _ if tests == 0 => Err("no test ran".into()),
         _ => Ok(()),
     }
 }
 
-struct Counted {
-    tests: u64,
-    failed_before: u64,
-}
-
-/// Adds what the reports of JUnit say.
-fn count(reports: &Path, report: &mut Report) -> Counted {
-    let mut counted = Counted { tests: 0, failed_before: report.counts.failed };
-    let Ok(files) = std::fs::read_dir(reports) else { return counted };
+/// Adds what the reports of JUnit say, and gives how many tests they are of.
+fn count(reports: &Path, report: &mut Report) -> u64 {
+    let mut tests = 0;
+    let Ok(files) = std::fs::read_dir(reports) else { return tests };
     for file in files.flatten().map(|file| file.path()).filter(|path| path.extension().is_some_and(|e| e == "xml")) {
         let xml = std::fs::read_to_string(&file).unwrap_or_default();
         for case in xml.split("<testcase ").skip(1) {
@@ -66,7 +61,7 @@ fn count(reports: &Path, report: &mut Report) -> Counted {
             let name = case.split_once("name=\"").and_then(|(_, rest)| rest.split_once('"')).map_or("", |(name, _)| name);
             // A case without anything in it ends its own tag, and what follows belongs to the next one.
             let body = if case.split_once('>').is_some_and(|(tag, _)| tag.ends_with('/')) { "" } else { case };
-            counted.tests += 1;
+            tests += 1;
             if body.contains("<failure") || body.contains("<error") {
                 report.fail(&format!("kotlin, {name}"), "its output is above");
             } else if body.contains("<skipped") {
@@ -76,7 +71,7 @@ fn count(reports: &Path, report: &mut Report) -> Counted {
             }
         }
     }
-    counted
+    tests
 }
 
 #[cfg(test)]
@@ -90,7 +85,7 @@ mod tests {
             <testcase name="three"/><testcase name="four"><skipped/></testcase><testcase name="five"><error/></testcase></testsuite>"#;
         std::fs::write(folder.path().join("a.xml"), xml).unwrap();
         let mut report = Report::default();
-        let counted = count(folder.path(), &mut report);
-        assert_eq!((counted.tests, report.counts.to_string()), (5, "2 passed, 2 failed, 1 skipped".to_owned()));
+        let tests = count(folder.path(), &mut report);
+        assert_eq!((tests, report.counts.to_string()), (5, "2 passed, 2 failed, 1 skipped".to_owned()));
     }
 }

@@ -134,7 +134,7 @@ fn attentions(program: &Program) -> impl Iterator<Item = &Attention> {
 
 fn check_rotaries(program: &Program) -> Result<(), EngineError> {
     for a in attentions(program) {
-        let turned = a.rotary.map_or(0, |r| program.rotaries[r].angles.half() * 2);
+        let turned = a.rotary.map_or(0, |r| program.rotaries[r].half() * 2);
         if turned > a.kv.head_dim {
             return Err(EngineError::UnsupportedGraph(format!(
                 "{turned} of {} elements of a head would be rotated",

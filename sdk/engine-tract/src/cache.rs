@@ -32,9 +32,10 @@ pub(crate) struct Caches {
 }
 
 impl Caches {
+    /// `long_angles`: whether keys are turned by the angles of contexts beyond the one that a model was first made for.
+    ///
     /// # Errors
     /// [`EngineError::Backend`] if the system refuses the memory.
-    /// `long_angles`: whether keys are turned by the angles of contexts beyond the one that a model was first made for.
     pub(crate) fn new(layout: KvLayout, pages: usize, long_angles: bool) -> Result<Self, EngineError> {
         let arena = KvArena::new(layout, pages).map_err(|e| backend_error(None, e))?;
         let free = (0..pages as u32).rev().collect();

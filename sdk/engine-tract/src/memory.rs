@@ -50,9 +50,9 @@ pub(crate) fn estimate(program: &Program, layout: Option<&KvLayout>, room: Room)
 
 /// Bytes of the tables of cosines and sines that `context` positions read.
 fn table_bytes(program: &Program, context: usize) -> usize {
-    let rows = |rotary: &Rotary| match rotary.angles.within(context) {
+    let rows = |rotary: &Rotary| match rotary.within(context) {
         Angles::Tables { stride, .. } => context * stride * 2,
-        Angles::Frequencies { .. } | Angles::ByContext { .. } => 0,
+        Angles::Frequencies { .. } => 0,
     };
     program.rotaries.iter().map(rows).sum::<usize>() * size_of::<f32>()
 }

@@ -148,7 +148,7 @@ impl Model for TractModel {
 
     fn runner(&self, options: &RunnerOptions) -> Result<Box<dyn Runner>, EngineError> {
         let context = options.check(&self.info)?;
-        let long_angles = self.program.rotaries.iter().any(|rotary| rotary.angles.is_long(context));
+        let long_angles = self.program.rotaries.iter().any(|rotary| rotary.is_long(context));
         let caches = Caches::new(self.layout(options)?, pages_for(context, options.sequences), long_angles)?;
         let activations = if options.exact_activations { Activations::Exact } else { Activations::Int8 };
         let machine = Machine::new(self.program.clone(), Pool::new(options.threads.count()), caches, activations, context);
@@ -184,7 +184,7 @@ fn kv_layout(program: &Program, element: KvElement) -> Result<KvLayout, EngineEr
 }
 
 fn info_of(program: &Program, declared_context: Option<usize>) -> ModelInfo {
-    let tables = program.rotaries.iter().filter_map(|r| r.angles.positions()).min();
+    let tables = program.rotaries.iter().filter_map(|r| r.positions()).min();
     let max_context = [declared_context, tables].into_iter().flatten().min().unwrap_or(UNKNOWN_CONTEXT);
     let storages: HashMap<usize, (Precision, u64)> =
         program.weights().map(|w| (w.identity(), (w.precision(), w.bytes()))).collect();

@@ -7,8 +7,19 @@ use kinglet_engine::EngineError;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Rotary {
     pub(crate) angles: Angles,
+    /// Other angles for longer contexts.
+    pub(crate) longer: Option<Longer>,
     /// Pairs are neighbours (2i, 2i + 1) instead of halves (i, i + half).
     pub(crate) interleaved: bool,
+}
+
+/// Angles for contexts of more than `after` positions (LongRoPE, arXiv 2402.13753). Exporters ask at each step how long a sequence
+/// is, and leave the keys that were turned before it became long as they are; here the context that a runner is opened with decides
+/// for all of its sequences.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Longer {
+    pub(crate) after: usize,
+    pub(crate) angles: Angles,
 }
 
 /// Where cosines and sines come from.
@@ -18,10 +29,6 @@ pub(crate) enum Angles {
     Tables { cos: Vector, sin: Vector, half: usize, stride: usize },
     /// `angle = position * inverse_frequencies[i]`, in float32 as transformers computes it; cosine and sine times `scale`.
     Frequencies { inverse: Vec<f32>, scale: f32 },
-    /// Tables for contexts of up to `original` positions and tables for longer ones (LongRoPE, arXiv 2402.13753). Exporters ask
-    /// at each step how long a sequence is, and leave the keys that were turned before it became long as they are; here the
-    /// context that a runner is opened with decides for all of its sequences.
-    ByContext { original: usize, short: Box<Angles>, long: Box<Angles> },
 }
 
 impl Angles {
@@ -30,33 +37,40 @@ impl Angles {
         match self {
             Angles::Tables { half, .. } => *half,
             Angles::Frequencies { inverse, .. } => inverse.len(),
-            Angles::ByContext { short, .. } => short.half(),
         }
     }
 
     /// Positions that the tables cover; frequencies cover all.
-    pub(crate) fn positions(&self) -> Option<usize> {
+    fn positions(&self) -> Option<usize> {
         match self {
             Angles::Tables { cos, stride, .. } => Some(cos.len() / stride),
             Angles::Frequencies { .. } => None,
-            Angles::ByContext { long, .. } => long.positions(),
         }
     }
+}
 
-    /// Those of sequences that may have `context` positions: tables or frequencies.
-    pub(crate) fn within(&self, context: usize) -> &Angles {
-        match self {
-            Angles::ByContext { original, short, long } => (if context > *original { long } else { short }).within(context),
-            other => other,
-        }
+impl Rotary {
+    /// Pairs of elements that are turned.
+    pub(crate) fn half(&self) -> usize {
+        self.angles.half()
     }
 
-    /// Whether a context of `context` positions is longer than some of the tables were made for.
+    /// Positions that the tables cover; frequencies cover all.
+    pub(crate) fn positions(&self) -> Option<usize> {
+        self.longer.as_ref().map_or(&self.angles, |longer| &longer.angles).positions()
+    }
+
+    /// Whether sequences of `context` positions are turned by the angles of longer ones.
     pub(crate) fn is_long(&self, context: usize) -> bool {
-        matches!(self, Angles::ByContext { original, .. } if context > *original)
+        self.longer.as_ref().is_some_and(|longer| context > longer.after)
     }
 
-    /// Appends the rows of `positions`, each `[half]`, to `rows`.
+    /// The angles of sequences that may have `context` positions.
+    pub(crate) fn within(&self, context: usize) -> &Angles {
+        self.longer.as_ref().filter(|longer| context > longer.after).map_or(&self.angles, |longer| &longer.angles)
+    }
+
+    /// Appends the rows of `positions`, each `[half]`, to `rows`; `context`: positions that a sequence may have.
     ///
     /// # Errors
     /// [`EngineError::ContextFull`] for a position beyond the tables.
@@ -66,25 +80,23 @@ impl Angles {
         context: usize,
         rows: &mut RotaryBuffer,
     ) -> Result<(), EngineError> {
-        match self.within(context) {
-            Angles::Tables { cos, sin, half, stride } => {
-                for position in positions {
+        let angles = self.within(context);
+        for position in positions {
+            match angles {
+                Angles::Tables { cos, sin, half, stride } => {
                     let row = position * stride..position * stride + half;
                     let (Some(cos), Some(sin)) = (cos.floats().get(row.clone()), sin.floats().get(row)) else {
-                        return Err(EngineError::ContextFull { needed: position + 1, context: cos.len() / stride });
+                        return Err(EngineError::ContextFull { needed: position + 1, context: angles.positions().unwrap_or(0) });
                     };
                     rows.cos.extend_from_slice(cos);
                     rows.sin.extend_from_slice(sin);
                 }
-            }
-            Angles::Frequencies { inverse, scale } => {
-                for position in positions {
+                Angles::Frequencies { inverse, scale } => {
                     let angles = inverse.iter().map(|f| position as f32 * f);
                     rows.cos.extend(angles.clone().map(|a| a.cos() * scale));
                     rows.sin.extend(angles.map(|a| a.sin() * scale));
                 }
             }
-            Angles::ByContext { .. } => {}
         }
         Ok(())
     }

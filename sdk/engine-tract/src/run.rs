@@ -102,7 +102,7 @@ impl Machine {
                 LogitsWanted::At(at) => self.picked.extend(at.iter().map(|i| first + i)),
             }
             for (rotary, buffer) in self.program.rotaries.iter().zip(&mut self.rotaries) {
-                rotary.angles.append(past..past + count, self.context, buffer)?;
+                rotary.append(past..past + count, self.context, buffer)?;
             }
         }
         Ok(())
@@ -230,12 +230,7 @@ impl Machine {
     fn attend(&mut self, a: &Attention, qkv: &[f32], y: &mut [f32]) -> Done {
         let rotary = a.rotary.map(|r| {
             let (rotary, buffer) = (&self.program.rotaries[r], &self.rotaries[r]);
-            RotaryRows {
-                cos: &buffer.cos,
-                sin: &buffer.sin,
-                rotary_dim: rotary.angles.half() * 2,
-                interleaved: rotary.interleaved,
-            }
+            RotaryRows { cos: &buffer.cos, sin: &buffer.sin, rotary_dim: rotary.half() * 2, interleaved: rotary.interleaved }
         });
         let shape = AttentionShape {
             layer: a.layer,

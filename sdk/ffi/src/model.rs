@@ -79,7 +79,6 @@ pub trait PrepareProgress: Send + Sync {
 /// Opens models, and tells of them.
 #[derive(Debug, uniffi::Object)]
 pub struct Kinglet {
-    options: OpenOptions,
     kinglet: kinglet::Kinglet,
 }
 
@@ -90,7 +89,7 @@ impl Kinglet {
     /// not have.
     #[uniffi::constructor]
     pub fn new(options: OpenOptions) -> Result<Kinglet, KingletError> {
-        Ok(Kinglet { kinglet: options.kinglet()?, options })
+        Ok(Kinglet { kinglet: options.kinglet()? })
     }
 
     /// Opens the model in a folder. Weights are mapped, not read: it is a matter of milliseconds.
@@ -99,7 +98,6 @@ impl Kinglet {
     /// [`KingletError::NotFound`], [`KingletError::BadModel`], [`KingletError::Unsupported`], [`KingletError::OutOfMemory`].
     pub fn open(&self, folder: String) -> Result<Arc<Model>, KingletError> {
         let model = self.kinglet.open(&folder)?;
-        log::debug!("opened {folder} with {:?}", self.options);
         Ok(Arc::new(Model { model: Mutex::new(Some(model)), sessions: Mutex::default() }))
     }
 

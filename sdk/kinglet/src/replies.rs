@@ -1,6 +1,7 @@
 //! Replies: suggested ones, and how well given ones fit.
 
-use crate::{CancelHandle, Error, Model, PromptRequest, system};
+use crate::system::{self, System};
+use crate::{CancelHandle, Error, Model, PromptRequest};
 use kinglet_bundle::Bundle;
 use kinglet_tasks::{ModelExtras, ReplyModel, SmartReplier, SmartReplyRequest};
 use kinglet_text::{ChatTemplate, Message};
@@ -71,12 +72,12 @@ impl Model {
         let (own, of_system) = (|request| self.own_reply(request, cancel), |request| system::reply(system, request, cancel));
         if !self.system_first() {
             return match own(request.clone()) {
-                Err(error @ Error::OutOfMemory { .. }) => of_system(request).map_err(|other| first_unless_told(error, other)),
+                Err(error) if System::takes_over(&error) => of_system(request).map_err(|other| first_unless_told(error, other)),
                 answer => answer,
             };
         }
         match of_system(request.clone()) {
-            Err(error) if self.own().is_ok() && !matches!(error, Error::Cancelled | Error::Refused(_)) => {
+            Err(error) if self.own().is_ok() && System::gives_way(&error) => {
                 log::info!("the folder's model suggests replies instead of {}: {error}", system.engine);
                 own(request)
             }

@@ -80,16 +80,16 @@ pub fn agreement(golden: &GoldenModel, model: &dyn Model, options: &RunnerOption
     let mut worst = 0.0f32;
     for prompt in &golden.golden.prompts {
         let length = prompt.ids.len() + prompt.greedy.len();
-        let found = match golden.longer_angles_after {
-            Some(limit) if length <= limit => {
-                let mut short = model.runner(&RunnerOptions { context: limit, ..options.clone() }).map_err(said)?;
-                prompt_agreement(golden, &mut *short, prompt, &[prompt.ids.len(), 5])
-            }
-            // ONNX Runtime runs the graph as it stands, which leaves the keys of earlier chunks at the shorter angles.
-            Some(_) if model.info().engine == "ort" => prompt_agreement(golden, &mut *runner, prompt, &[prompt.ids.len()]),
-            _ => prompt_agreement(golden, &mut *runner, prompt, &[prompt.ids.len(), 5]),
-        };
-        worst = worst.max(found?);
+        let is_long = golden.longer_angles_after.is_some_and(|limit| length > limit);
+        let short = golden.longer_angles_after.filter(|_| !is_long);
+        let short = short.map(|context| model.runner(&RunnerOptions { context, ..options.clone() }));
+        let mut short = short.transpose().map_err(said)?;
+        let mut chunks = vec![prompt.ids.len()];
+        // ONNX Runtime runs the graph as it stands, which leaves the keys of earlier chunks at the shorter angles.
+        if !(is_long && model.info().engine == "ort") {
+            chunks.push(5);
+        }
+        worst = worst.max(prompt_agreement(golden, &mut **short.as_mut().unwrap_or(&mut runner), prompt, &chunks)?);
     }
     Ok(worst)
 }

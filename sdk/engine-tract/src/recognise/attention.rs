@@ -2,7 +2,7 @@
 
 use super::{Found, Recogniser, Want};
 use crate::program::{Attention, Norm, Op};
-use crate::rotary::{Angles, Rotary};
+use crate::rotary::{Angles, Longer, Rotary};
 use crate::source::unsupported;
 use crate::weight::Vector;
 use kinglet_bundle::onnx::{Node, Tensor};
@@ -154,16 +154,16 @@ impl<'g> Recogniser<'_, 'g> {
             return Err(unsupported(node, "it has no cosine and sine tables"));
         };
         if let (Some(cos), Some(sin)) = (self.source.constant(cos), self.source.constant(sin)) {
-            return Ok(Rotary { angles: angles_of(node, cos, sin)?, interleaved });
+            return Ok(Rotary { angles: angles_of(node, cos, sin)?, longer: None, interleaved });
         }
         match (self.source.switched(cos), self.source.switched(sin)) {
             (Some(cos), Some(sin)) if cos.limit == sin.limit => {
-                let short = Box::new(angles_of(node, cos.below, sin.below)?);
-                let long = Box::new(angles_of(node, cos.above, sin.above)?);
-                if short.half() != long.half() {
+                let angles = angles_of(node, cos.below, sin.below)?;
+                let longer = Longer { after: cos.limit, angles: angles_of(node, cos.above, sin.above)? };
+                if angles.half() != longer.angles.half() {
                     return Err(unsupported(node, "its cosine and sine tables differ in width"));
                 }
-                Ok(Rotary { angles: Angles::ByContext { original: cos.limit, short, long }, interleaved })
+                Ok(Rotary { angles, longer: Some(longer), interleaved })
             }
             _ => Err(unsupported(node, "its cosine and sine tables are not constant matrices")),
         }

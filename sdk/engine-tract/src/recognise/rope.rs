@@ -41,7 +41,7 @@ impl<'g> Recogniser<'_, 'g> {
             let (l, r) = (source.plain(straight.input(0)?), source.plain(straight.input(1)?));
             let cos = if l == x { r } else { (r == x).then_some(l)? };
             let angles = self.angles(cos, sin)?;
-            Some((Rotary { angles, interleaved: false }, x))
+            Some((Rotary { angles, longer: None, interleaved: false }, x))
         })
     }
 

@@ -50,8 +50,8 @@ impl<'a> Voice<'a> {
 
     fn gives_way(&self) -> fn(&Error) -> bool {
         match self {
-            Voice::Own(_) => |error| matches!(error, Error::OutOfMemory { .. }),
-            Voice::System(_) => |error| !matches!(error, Error::Cancelled | Error::Refused(_)),
+            Voice::Own(_) => System::takes_over,
+            Voice::System(_) => System::gives_way,
         }
     }
 

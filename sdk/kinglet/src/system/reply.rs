@@ -1,9 +1,10 @@
 //! Replies that the system's model suggests.
 
 use super::System;
+use super::request::sampling;
 use crate::request::Step;
-use crate::{CancelHandle, Error, FinishReason, SmartReply};
-use kinglet_system::{SystemMessage, SystemRequest, SystemRole, SystemSampling};
+use crate::{CancelHandle, Error, FinishReason, SamplingOptions, SmartReply};
+use kinglet_system::{SystemMessage, SystemRequest, SystemRole};
 use kinglet_tasks::{ReplyPrompt, SmartReplyRequest, WrittenReplies, replies_in_text};
 use std::time::Instant;
 
@@ -25,12 +26,12 @@ fn write(system: &System, prompt: ReplyPrompt, cancel: &CancelHandle) -> Result<
     let request = SystemRequest {
         instructions: Some(prompt.instructions),
         messages: vec![SystemMessage { role: SystemRole::User, text: prompt.message }],
-        sampling: Some(SystemSampling {
+        sampling: Some(sampling(&SamplingOptions {
             temperature: prompt.temperature,
-            top_k: None,
-            top_p: (prompt.top_p < 1.0).then_some(prompt.top_p),
+            top_p: prompt.top_p,
             seed: Some(prompt.seed),
-        }),
+            ..SamplingOptions::default()
+        })),
         max_new_tokens: u32::try_from(prompt.max_new_tokens).unwrap_or(u32::MAX),
         stop: vec![],
     };

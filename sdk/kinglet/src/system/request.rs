@@ -36,7 +36,7 @@ fn message(message: &Message) -> Result<SystemMessage, Error> {
 }
 
 /// What a system may know of sampling; penalties and `min_p` none does.
-fn sampling(options: &SamplingOptions) -> SystemSampling {
+pub(super) fn sampling(options: &SamplingOptions) -> SystemSampling {
     SystemSampling {
         temperature: options.temperature,
         top_k: u32::try_from(options.top_k).ok().filter(|&top_k| top_k > 0),
