@@ -1,7 +1,5 @@
 package dev.kinglet
 
-import dev.kinglet.ffi.KingletException as Native
-
 /**
  * Why something was not done. Each subclass is another thing for the caller to do; the message is one sentence that says what.
  * A cancelled coroutine ends with [kotlin.coroutines.cancellation.CancellationException], as any other, and not with this.
@@ -33,31 +31,4 @@ public sealed class KingletException(message: String, cause: Throwable?) : Excep
 
     /** The engine or the operating system failed: try again; if it fails again, report it. */
     public class Failed internal constructor(message: String, cause: Throwable?) : KingletException(message, cause)
-}
-
-/** Runs native code, and says its errors in this module's own words. */
-internal inline fun <T> native(call: () -> T): T =
-    try {
-        call()
-    } catch (error: Native) {
-        throw error.translated()
-    } catch (error: IllegalStateException) {
-        // What uniffi says of an object that was destroyed.
-        throw KingletException.Closed("it is closed; open another one", error)
-    }
-
-internal fun Native.translated(): Exception {
-    val said = message ?: toString()
-    return when (this) {
-        is Native.NotFound -> KingletException.NotFound(said, this)
-        is Native.BadModel -> KingletException.BadModel(said, this)
-        is Native.Unsupported -> KingletException.Unsupported(said, this)
-        is Native.InvalidRequest -> KingletException.InvalidRequest(said, this)
-        is Native.OutOfMemory -> KingletException.OutOfMemory(said, this)
-        is Native.Storage -> KingletException.Storage(said, this)
-        is Native.Busy -> KingletException.Busy(said, this)
-        is Native.Closed -> KingletException.Closed(said, this)
-        is Native.Cancelled -> kotlin.coroutines.cancellation.CancellationException(said)
-        is Native.Failed -> KingletException.Failed(said, this)
-    }
 }

@@ -37,7 +37,7 @@ public class KingletModel private constructor(
      *
      * @throws KingletException.Closed
      */
-    public suspend fun info(): ModelInfo = work { ModelInfo.of(native.info()) }
+    public suspend fun info(): ModelInfo = dispatcher.work { ModelInfo.of(native.info()) }
 
     /**
      * Does now what the first answer would have to do first: a moment for small models, a second or two for large ones.
@@ -63,7 +63,7 @@ public class KingletModel private constructor(
      * @throws KingletException.Closed
      * @throws KingletException.Unsupported for a model without a chat template
      */
-    public suspend fun session(instructions: String? = null, messages: List<Message> = emptyList()): KingletSession = work {
+    public suspend fun session(instructions: String? = null, messages: List<Message> = emptyList()): KingletSession = dispatcher.work {
         val before = messages.map { ChatMessage(it.role, it.content) }
         KingletSession(native.session(SessionSetup(instructions, before, null)), dispatcher)
     }
@@ -115,16 +115,7 @@ public class KingletModel private constructor(
         }
 
     /** Closes the model and its sessions, whose answers end within a token. Closing twice does nothing more. */
-    override fun close() {
-        try {
-            native.end()
-        } catch (_: IllegalStateException) {
-            return
-        }
-        native.destroy()
-    }
-
-    private suspend fun <T> work(call: () -> T): T = withContext(dispatcher) { native { call() } }
+    override fun close(): Unit = native.letGo { native.end() }
 
     /** Runs blocking work that the coroutine's cancellation ends in the middle. */
     private suspend fun <T> cancellable(call: (Cancellation) -> T): T = coroutineScope {

@@ -1,12 +1,10 @@
 package dev.kinglet
 
-import dev.kinglet.ffi.Generation
 import dev.kinglet.ffi.Piece
 import dev.kinglet.ffi.Session as NativeSession
 import kotlinx.coroutines.CoroutineDispatcher
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.flow
-import kotlinx.coroutines.withContext
 
 /** A conversation: each turn reads only what is new. After a failed or cancelled answer it is as before that turn. */
 public class KingletSession internal constructor(
@@ -24,18 +22,15 @@ public class KingletSession internal constructor(
         val generation = native { native.respond(text, options.native()) }
         try {
             while (true) {
-                when (val piece = pull(generation) ?: break) {
+                when (val piece = native { generation.next() } ?: break) {
                     is Piece.Text -> emit(Event.Text(piece.text))
                     is Piece.Done -> emit(Event.Done(Usage.of(piece.usage)))
                 }
             }
         } finally {
-            generation.end()
-            generation.destroy()
+            generation.letGo { generation.end() }
         }
     }
-
-    private suspend fun pull(generation: Generation): Piece? = native { generation.next() }
 
     /**
      * What was said so far: finished turns only.
@@ -43,7 +38,7 @@ public class KingletSession internal constructor(
      * @throws KingletException.Busy
      * @throws KingletException.Closed
      */
-    public suspend fun messages(): List<Message> = work { native.messages().map { Message(it.role, it.content) } }
+    public suspend fun messages(): List<Message> = dispatcher.work { native.messages().map { Message(it.role, it.content) } }
 
     /**
      * Forgets what was said, and keeps the instructions.
@@ -51,7 +46,7 @@ public class KingletSession internal constructor(
      * @throws KingletException.Busy
      * @throws KingletException.Closed
      */
-    public suspend fun reset(): Unit = work { native.reset() }
+    public suspend fun reset(): Unit = dispatcher.work { native.reset() }
 
     /**
      * A session with the same conversation, which shares memory with this one.
@@ -60,17 +55,8 @@ public class KingletSession internal constructor(
      * @throws KingletException.Closed
      * @throws KingletException.OutOfMemory
      */
-    public suspend fun fork(): KingletSession = work { KingletSession(native.fork(), dispatcher) }
+    public suspend fun fork(): KingletSession = dispatcher.work { KingletSession(native.fork(), dispatcher) }
 
     /** Ends the answer in progress within a token, and frees the conversation's memory. Closing twice does nothing more. */
-    override fun close() {
-        try {
-            native.end()
-        } catch (_: IllegalStateException) {
-            return
-        }
-        native.destroy()
-    }
-
-    private suspend fun <T> work(call: () -> T): T = withContext(dispatcher) { native { call() } }
+    override fun close(): Unit = native.letGo { native.end() }
 }

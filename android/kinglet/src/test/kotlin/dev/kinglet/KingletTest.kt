@@ -11,6 +11,7 @@ import kotlinx.coroutines.flow.toList
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.withTimeout
+import kotlinx.coroutines.withTimeoutOrNull
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertNull
 import org.junit.jupiter.api.Assertions.assertTrue
@@ -101,6 +102,19 @@ class KingletTest {
                     job.cancelAndJoin()
                 }
                 session.idle()
+            }
+        }
+    }
+
+    @Test
+    fun whoIsCancelledWhileWaitingHearsOfNoFailure() = test {
+        KingletModel.open(endless).use { model ->
+            model.session().use { session ->
+                for (millis in 1L..5L) {
+                    withTimeoutOrNull(millis) { session.respond("hello", ResponseOptions(maxNewTokens = 100)).toList() }
+                    session.idle()
+                    session.reset()
+                }
             }
         }
     }
