@@ -8,6 +8,7 @@ use crate::bytes::Bytes;
 use crate::config::{Architecture, ConfigFiles, GenerationDefaults};
 use crate::error::{BundleError, FileError};
 use crate::fingerprint::Fingerprint;
+use crate::given::GivenFiles;
 use crate::io_names::IoNames;
 use crate::layout::{Found, Layout, detect};
 use crate::location::inside;
@@ -42,9 +43,10 @@ impl Bundle {
     pub fn open(folder: &Path, options: &OpenOptions) -> Result<Bundle, BundleError> {
         check_folder(folder)?;
         let configs = ConfigFiles::read(folder)?;
+        let given = GivenFiles::new(folder, &options.files)?;
         // The type comes first: for a model of another kind, its missing or odd graphs are not the news.
         let architecture = if configs.any() { Architecture::new(folder, &configs)? } else { Architecture::default() };
-        let Found { layout, mut variants } = detect(folder, &configs)?;
+        let Found { layout, mut variants } = detect(folder, &configs, &given)?;
         let (place, reason) = match layout {
             // The name that the configuration gives says nothing about the precision, so a request waits for the graph.
             Layout::Genai => (0, "named by genai_config.json".to_owned()),
@@ -52,7 +54,7 @@ impl Bundle {
         };
 
         let file = variants[place].file.clone();
-        let mut weights = MappedWeights::open(&file)?;
+        let mut weights = MappedWeights::open(&file, given)?;
         let graph = read(&file, &mut weights)?;
         let weight_files: Vec<WeightFile> = weights.files().map(|file| WeightFile::of(file)).collect();
         let variant = &mut variants[place];

@@ -54,6 +54,21 @@ pub enum FileError {
         /// Its length.
         file_bytes: u64,
     },
+    /// What was given for a file is not all inside the open file that it is a range of.
+    #[error(
+        "{bytes} bytes from {offset} were given for `{path}`, and the open file has {file_bytes}; give the range that it has there, \
+         and store it without compression"
+    )]
+    RangeOutside {
+        /// The file that it was given for.
+        path: PathBuf,
+        /// Where the range begins.
+        offset: u64,
+        /// Its length.
+        bytes: u64,
+        /// The length of the open file.
+        file_bytes: u64,
+    },
     /// A file of the model names another one that is not in its own folder.
     #[error(
         "the model names the file `{location}`, which is not inside its folder `{folder}` ({reason}); \

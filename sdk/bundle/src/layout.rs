@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::config::{CONFIG, ConfigFiles, GENAI_CONFIG};
 use crate::error::{BundleError, FileError};
 use crate::files::{file_name, files_in};
+use crate::given::GivenFiles;
 use crate::location::inside;
 use crate::variant::{Variant, variants_among};
 
@@ -44,20 +45,20 @@ pub(crate) struct Found {
 
 /// Tells the layout of `folder` and lists its graphs. A `genai_config.json` counts if the graph that it names is there,
 /// or if there is no other.
-pub(crate) fn detect(folder: &Path, configs: &ConfigFiles) -> Result<Found, BundleError> {
-    let in_graphs = graphs_in(&folder.join(GRAPHS))?;
+pub(crate) fn detect(folder: &Path, configs: &ConfigFiles, given: &GivenFiles) -> Result<Found, BundleError> {
+    let in_graphs = graphs_in(&folder.join(GRAPHS), given)?;
     if let Some(genai) = &configs.genai {
         let name = genai.model.decoder.as_ref().and_then(|decoder| decoder.filename.as_deref());
         let lacks = BundleError::ConfigLacks { path: folder.join(GENAI_CONFIG), field: "model.decoder.filename" };
         let file = inside(folder, name.ok_or(lacks)?)?;
-        if file.is_file() || in_graphs.is_empty() {
-            let siblings = files_in(file.parent().unwrap_or(folder))?;
-            return Ok(Found { layout: Layout::Genai, variants: vec![Variant::at(&file, None, &siblings)] });
+        if file.is_file() || given.get(&file).is_some() || in_graphs.is_empty() {
+            let siblings = with_given(file.parent().unwrap_or(folder), given)?;
+            return Ok(Found { layout: Layout::Genai, variants: vec![Variant::at(&file, None, &siblings, given)] });
         }
     }
     let (layout, variants) = match in_graphs.is_empty() {
         false => (Layout::Community, in_graphs),
-        true => (Layout::Optimum, graphs_in(folder)?),
+        true => (Layout::Optimum, graphs_in(folder, given)?),
     };
     let Some(first) = variants.first() else {
         return Err(BundleError::NoModel { folder: folder.into(), hint: hint(folder) });
@@ -68,8 +69,17 @@ pub(crate) fn detect(folder: &Path, configs: &ConfigFiles) -> Result<Found, Bund
     Ok(Found { layout, variants })
 }
 
-fn graphs_in(folder: &Path) -> Result<Vec<Variant>, FileError> {
-    if folder.is_dir() { Ok(variants_among(&files_in(folder)?)) } else { Ok(Vec::new()) }
+fn graphs_in(folder: &Path, given: &GivenFiles) -> Result<Vec<Variant>, FileError> {
+    Ok(variants_among(&with_given(folder, given)?, given))
+}
+
+/// The files in a folder and those that are given for it, sorted; none where there is no such folder.
+fn with_given(folder: &Path, given: &GivenFiles) -> Result<Vec<PathBuf>, FileError> {
+    let mut files = if folder.is_dir() { files_in(folder)? } else { Vec::new() };
+    files.extend(given.in_folder(folder).cloned());
+    files.sort();
+    files.dedup();
+    Ok(files)
 }
 
 fn no_config(folder: &Path, model: &Path) -> BundleError {
@@ -105,7 +115,7 @@ fn nested_model(folder: &Path) -> Option<PathBuf> {
     let mut waiting = vec![folder.to_path_buf()];
     for _ in 0..HINT_FOLDERS {
         let next = waiting.pop()?;
-        let holds_graph = || graphs_in(&next).is_ok_and(|graphs| !graphs.is_empty());
+        let holds_graph = || graphs_in(&next, &GivenFiles::default()).is_ok_and(|graphs| !graphs.is_empty());
         if next != folder && (next.join(GENAI_CONFIG).is_file() || (next.join(CONFIG).is_file() && holds_graph())) {
             return Some(next);
         }

@@ -1,4 +1,6 @@
 //! Mapped files: the one place of this crate with `unsafe`.
+//!
+//! A map is of a whole file, or of a range of one that somebody else has opened.
 
 use std::fs::File;
 use std::io;
@@ -6,12 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use memmap2::Mmap;
+use memmap2::{Mmap, MmapOptions};
 
 use crate::error::FileError;
 use crate::files::{is_lfs_pointer, open_regular};
+use crate::given::GivenFile;
 
-/// A file mapped read-only, whole, and held open.
+/// A file, or a range of one, mapped read-only and held open.
 ///
 /// # What the map rests on
 ///
@@ -32,23 +35,39 @@ use crate::files::{is_lfs_pointer, open_regular};
 /// Whoever installs models should write beside and rename, as every download tool in use does.
 pub(crate) struct MappedFile {
     path: PathBuf,
-    file: File,
+    file: Arc<File>,
+    /// Where the map begins in the file.
+    offset: u64,
     map: Mmap,
 }
 
 impl MappedFile {
     /// Maps the regular file at `path`, which may be a link to one.
     pub(crate) fn open(path: &Path) -> Result<Arc<MappedFile>, FileError> {
-        let unreadable = |source| FileError::Unreadable { path: path.into(), source };
         let file = open_regular(path)?;
-        let map = map_read_only(&file).map_err(unreadable)?;
+        let length = file.metadata().map_err(|source| FileError::Unreadable { path: path.into(), source })?.len();
+        MappedFile::new(path, Arc::new(file), 0, length)
+    }
+
+    /// Maps what is given for `path`.
+    pub(crate) fn of_range(path: &Path, given: &GivenFile) -> Result<Arc<MappedFile>, FileError> {
+        MappedFile::new(path, given.file.clone(), given.offset, given.bytes)
+    }
+
+    fn new(path: &Path, file: Arc<File>, offset: u64, bytes: u64) -> Result<Arc<MappedFile>, FileError> {
+        let unreadable = |source| FileError::Unreadable { path: path.into(), source };
+        let held = file.metadata().map_err(unreadable)?.len();
+        if offset.checked_add(bytes).is_none_or(|end| end > held) {
+            return Err(FileError::RangeOutside { path: path.into(), offset, bytes, file_bytes: held });
+        }
+        let map = map_read_only(&file, offset, bytes).map_err(unreadable)?;
         if map.is_empty() {
             return Err(FileError::Empty { path: path.into() });
         }
         if is_lfs_pointer(&map) {
             return Err(FileError::GitLfsPointer { path: path.into() });
         }
-        Ok(Arc::new(MappedFile { path: path.into(), file, map }))
+        Ok(Arc::new(MappedFile { path: path.into(), file, offset, map }))
     }
 
     /// The content.
@@ -74,7 +93,7 @@ impl MappedFile {
     /// Checks that the file has not become shorter than the map.
     pub(crate) fn check_length(&self) -> Result<(), FileError> {
         let metadata = self.file.metadata().map_err(|source| FileError::Unreadable { path: self.path.clone(), source })?;
-        let (mapped_bytes, file_bytes) = (self.map.len() as u64, metadata.len());
+        let (mapped_bytes, file_bytes) = (self.offset + self.map.len() as u64, metadata.len());
         if file_bytes < mapped_bytes {
             return Err(FileError::Shrunk { path: self.path.clone(), mapped_bytes, file_bytes });
         }
@@ -94,9 +113,11 @@ fn release(map: &Mmap, range: std::ops::Range<usize>) {
 fn release(_: &Mmap, _: std::ops::Range<usize>) {}
 
 #[allow(unsafe_code)]
-fn map_read_only(file: &File) -> io::Result<Mmap> {
+fn map_read_only(file: &File, offset: u64, bytes: u64) -> io::Result<Mmap> {
+    let length = usize::try_from(bytes).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
+
     // SAFETY: the map is read-only and lives in a `MappedFile` beside the open file. Its memory can change or vanish
     // only if somebody writes to or truncates the file in place; the documentation of `MappedFile` says what happens
     // then and what is done about it. Nobody in this process does either: the file is open for reading only.
-    unsafe { Mmap::map(file) }
+    unsafe { MmapOptions::new().offset(offset).len(length).map(file) }
 }

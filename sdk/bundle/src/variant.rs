@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::BundleError;
 use crate::files::file_name;
+use crate::given::{GivenFile, GivenFiles};
 use crate::precision::Precision;
 
 /// One graph of a folder.
@@ -31,12 +32,14 @@ pub struct OpenOptions {
     /// smallest first, because decoding is bound by the bytes that a token reads: int4, int4-float16, int8, float16,
     /// float32.
     pub preference: Vec<Precision>,
+    /// Files with weights that lie elsewhere than in the folder. None by default.
+    pub files: Vec<GivenFile>,
 }
 
 impl Default for OpenOptions {
     fn default() -> OpenOptions {
         let preference = vec![Precision::Int4, Precision::Int4Float16, Precision::Int8, Precision::Float16, Precision::Float32];
-        OpenOptions { variant: None, preference }
+        OpenOptions { variant: None, preference, files: vec![] }
     }
 }
 
@@ -68,13 +71,13 @@ fn stem_and_suffix(name: &str) -> Option<(usize, &str)> {
 }
 
 /// The graphs among `files` that go by a decoder's name, the best stem first.
-pub(crate) fn variants_among(files: &[PathBuf]) -> Vec<Variant> {
+pub(crate) fn variants_among(files: &[PathBuf], given: &GivenFiles) -> Vec<Variant> {
     let mut found = Vec::new();
     for file in files {
         let Some(name) = file_name(file).strip_suffix(".onnx") else { continue };
         let Some((stem, suffix)) = stem_and_suffix(name) else { continue };
         let known = SUFFIXES.iter().position(|row| row.0 == suffix);
-        let variant = Variant::at(file, known.map(|row| SUFFIXES[row].1), files);
+        let variant = Variant::at(file, known.map(|row| SUFFIXES[row].1), files, given);
         found.push(((stem, known.unwrap_or(SUFFIXES.len()), suffix.to_owned()), variant));
     }
     found.sort_by(|a, b| a.0.cmp(&b.0));
@@ -83,13 +86,17 @@ pub(crate) fn variants_among(files: &[PathBuf]) -> Vec<Variant> {
 
 impl Variant {
     /// The variant at `file`, with its weights among `files`.
-    pub(crate) fn at(file: &Path, precision: Option<Precision>, files: &[PathBuf]) -> Variant {
+    pub(crate) fn at(file: &Path, precision: Option<Precision>, files: &[PathBuf], given: &GivenFiles) -> Variant {
         let name = file_name(file);
         let is_part = |other: &Path| {
             let rest = file_name(other).strip_prefix(name);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("_data") || rest.starts_with(".data"))
         };
-        let bytes = files.iter().filter(|other| is_part(other)).map(|part| part.metadata().map_or(0, |about| about.len())).sum();
+        let size = |part: &PathBuf| match given.get(part) {
+            Some(given) => given.bytes,
+            None => part.metadata().map_or(0, |about| about.len()),
+        };
+        let bytes = files.iter().filter(|other| is_part(other)).map(size).sum();
         Variant { name: name.strip_suffix(".onnx").unwrap_or(name).into(), file: file.into(), precision, bytes }
     }
 
@@ -200,7 +207,7 @@ mod tests {
             "model.onnx_data",
             "vision_encoder.onnx",
         ]);
-        let names: Vec<String> = variants_among(&files).into_iter().map(|variant| variant.name).collect();
+        let names: Vec<String> = variants_among(&files, &GivenFiles::default()).into_iter().map(|variant| variant.name).collect();
         let expected =
             ["model_q2f16", "decoder_model_merged", "decoder_model_merged_quantized", "decoder_with_past_model", "decoder_model"];
         assert_eq!(names, expected);
@@ -209,7 +216,7 @@ mod tests {
     #[test]
     fn a_request_finds_the_variant_by_name_suffix_or_precision() {
         struct Case(Option<&'static str>, &'static str);
-        let variants = variants_among(&paths(&COMMUNITY));
+        let variants = variants_among(&paths(&COMMUNITY), &GivenFiles::default());
         for Case(request, name) in [
             Case(None, "model_q4"),
             Case(Some("model"), "model"),
@@ -232,8 +239,8 @@ mod tests {
 
     #[test]
     fn the_engines_preference_decides_and_is_told() {
-        let variants = variants_among(&paths(&COMMUNITY));
-        let options = OpenOptions { variant: None, preference: vec![Precision::BFloat16, Precision::Float16] };
+        let variants = variants_among(&paths(&COMMUNITY), &GivenFiles::default());
+        let options = OpenOptions { variant: None, preference: vec![Precision::BFloat16, Precision::Float16], files: vec![] };
         let (place, why) = choose(Path::new("m"), &variants, &options).unwrap();
         assert_eq!(variants[place].name, "model_fp16");
         assert!(why.contains("bfloat16, float16") && why.contains("model_q4f16") && !why.contains("bnb4"), "{why}");
@@ -241,7 +248,7 @@ mod tests {
 
     #[test]
     fn what_is_not_there_and_what_cannot_run_are_told_apart() {
-        let variants = variants_among(&paths(&COMMUNITY));
+        let variants = variants_among(&paths(&COMMUNITY), &GivenFiles::default());
         let asking = |name: &str| OpenOptions { variant: Some(name.into()), ..OpenOptions::default() };
         let message = choose(Path::new("m"), &variants, &asking("q3")).unwrap_err().to_string();
         assert!(message.contains("`q3`") && message.contains("model_q4f16"), "{message}");
@@ -249,7 +256,7 @@ mod tests {
         let error = choose(Path::new("m"), &variants, &asking("bnb4")).unwrap_err();
         assert!(matches!(&error, BundleError::UnsupportedVariant { available, .. } if available.contains("model_q4")), "{error}");
 
-        let only = variants_among(&paths(&["model_bnb4.onnx"]));
+        let only = variants_among(&paths(&["model_bnb4.onnx"]), &GivenFiles::default());
         let error = choose(Path::new("m"), &only, &OpenOptions::default()).unwrap_err();
         assert!(matches!(&error, BundleError::UnsupportedVariant { available, .. } if available == "none"), "{error}");
     }

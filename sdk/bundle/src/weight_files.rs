@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::Bytes;
 use crate::error::FileError;
+use crate::given::GivenFiles;
 use crate::location::inside;
 use crate::map::MappedFile;
 use crate::onnx::Parts;
@@ -32,11 +33,12 @@ impl WeightFile {
 pub(crate) struct MappedWeights {
     model: Arc<MappedFile>,
     parts: Vec<(String, Arc<MappedFile>)>,
+    given: GivenFiles,
 }
 
 impl MappedWeights {
-    pub(crate) fn open(model: &Path) -> Result<MappedWeights, FileError> {
-        Ok(MappedWeights { model: MappedFile::open(model)?, parts: Vec::new() })
+    pub(crate) fn open(model: &Path, given: GivenFiles) -> Result<MappedWeights, FileError> {
+        Ok(MappedWeights { model: map(model, &given)?, parts: Vec::new(), given })
     }
 
     /// The graph's own bytes.
@@ -54,6 +56,11 @@ impl MappedWeights {
     }
 }
 
+/// The file at `path`, or what is given for it.
+fn map(path: &Path, given: &GivenFiles) -> Result<Arc<MappedFile>, FileError> {
+    given.get(path).map_or_else(|| MappedFile::open(path), |given| MappedFile::of_range(path, given))
+}
+
 impl Parts for MappedWeights {
     fn part(&mut self, location: &str) -> Result<Bytes, FileError> {
         if let Some((_, file)) = self.parts.iter().find(|(known, _)| known == location) {
@@ -62,7 +69,7 @@ impl Parts for MappedWeights {
         if self.parts.len() == LIMIT {
             return Err(FileError::TooManyParts { limit: LIMIT });
         }
-        let file = MappedFile::open(&inside(self.folder(), location)?)?;
+        let file = map(&inside(self.folder(), location)?, &self.given)?;
         self.parts.push((location.into(), file.clone()));
         Ok(Bytes::of_map(file))
     }

@@ -68,6 +68,14 @@ fn a_restored_cache_goes_on_bit_for_bit() {
 }
 
 #[test]
+fn memory_that_is_given_back_changes_no_logit() {
+    let failures = conformance::over(&goldens(), |golden| {
+        conformance::trimming(&open(golden)?, &conformance::options(false)).map(|()| "given back".into())
+    });
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
 fn the_layouts_get_the_buffers_that_they_are_made_for() {
     for golden in goldens() {
         let model = open(&golden).unwrap();

@@ -87,6 +87,11 @@ impl Caches {
         (self.holders.len() - self.free.len()) * self.arena.page_bytes()
     }
 
+    /// Gives the memory of the pages that no sequence holds back to the system.
+    pub(crate) fn give_back(&mut self) {
+        self.arena.give_back(&self.free);
+    }
+
     /// Makes room for `more` positions behind each sequence's last, which nobody else can see. Lengths stay as they are.
     ///
     /// # Errors

@@ -135,6 +135,11 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// Drops the buffers.
+    pub(crate) fn trim(&mut self) {
+        self.buffers = Buffers::default();
+    }
+
     /// Runs the step that `machine` has laid out; appends the logits, `[picked, vocab]`, to `logits`.
     ///
     /// # Errors

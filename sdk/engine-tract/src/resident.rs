@@ -51,6 +51,13 @@ impl Residence {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Lets go of weights that were made; those that lie in a mapped file stay, since the system can take their memory by itself.
+    /// Whoever holds them goes on with them. Gives whether they are gone.
+    pub(crate) fn let_go(&self) -> bool {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.take_if(|resident| resident.is_own()).is_some()
+    }
+
     /// Takes saved weights for the resident ones.
     ///
     /// # Errors

@@ -69,6 +69,13 @@ impl Machine {
         }
     }
 
+    /// Gives back what the next step takes anew as it goes.
+    pub(crate) fn trim(&mut self) {
+        self.scratch = Scratch::default();
+        self.rotaries.fill_with(RotaryBuffer::default);
+        self.caches.give_back();
+    }
+
     pub(crate) fn pool(&self) -> &Pool {
         &self.pool
     }

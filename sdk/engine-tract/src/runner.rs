@@ -7,7 +7,9 @@ use crate::program::Program;
 use crate::resident::Residence;
 use crate::run::Machine;
 use crate::walk::Walk;
-use kinglet_engine::{CacheId, CancelToken, EngineError, Logits, ModelInfo, OperatorTime, Runner, SequenceStep, check_step};
+use kinglet_engine::{
+    CacheId, CancelToken, EngineError, Logits, ModelInfo, OperatorTime, Runner, SequenceStep, Trim, check_step,
+};
 use std::io::{Read, Write};
 use std::sync::Arc;
 
@@ -70,6 +72,22 @@ impl Runner for TractRunner {
             }
         }
         Ok(())
+    }
+
+    fn trim(&mut self, depth: Trim) {
+        self.logits = vec![];
+        self.machine.trim();
+        match &mut self.executor {
+            Executor::Tract(state) => state.trim(),
+            Executor::Walk(walk) => walk.trim(),
+        }
+        if depth < Trim::Weights {
+            return;
+        }
+        if self.residence.as_ref().is_some_and(|residence| residence.let_go()) {
+            self.machine.resident = None;
+        }
+        self.program.parts().for_each(|part| part.weight.release(0..part.weight.n()));
     }
 
     fn start_profile(&mut self) {

@@ -23,6 +23,11 @@ impl Walk {
         Self { live: vec![None; program.values], free: vec![], last_reader, picked }
     }
 
+    /// Drops the buffers.
+    pub(crate) fn trim(&mut self) {
+        self.free = vec![];
+    }
+
     /// Runs the step that `machine` has laid out; appends the logits, `[picked, vocab]`, to `logits`.
     ///
     /// # Errors

@@ -5,7 +5,7 @@
 
 use crate::{
     CacheFormat, CacheId, CancelToken, EngineError, KvType, Logits, MemoryEstimate, Model, ModelInfo, Precision, Runner,
-    RunnerOptions, SequenceStep, TokenId, check_save, check_step, check_truncate, read_saved, write_saved,
+    RunnerOptions, SequenceStep, TokenId, Trim, check_save, check_step, check_truncate, read_saved, write_saved,
 };
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -20,6 +20,7 @@ pub type LogitsFn = dyn Fn(&[TokenId]) -> Vec<f32> + Send + Sync;
 pub struct FakeControl {
     steps: AtomicUsize,
     tokens: AtomicUsize,
+    trims: Mutex<Vec<Trim>>,
     fail_at: Mutex<Option<usize>>,
     cancel_at: Mutex<Option<(usize, CancelToken)>>,
 }
@@ -33,6 +34,11 @@ impl FakeControl {
     /// Tokens fed so far in steps that ended well: what prefix reuse saves.
     pub fn tokens(&self) -> usize {
         self.tokens.load(Ordering::SeqCst)
+    }
+
+    /// What runners were asked to give back, in order.
+    pub fn trims(&self) -> Vec<Trim> {
+        self.trims.lock().unwrap_or_else(|e| e.into_inner()).clone()
     }
 
     /// The step with this number (from 0) fails with [`EngineError::Backend`], once.
@@ -178,6 +184,10 @@ impl Runner for FakeRunner {
 
     fn context(&self) -> usize {
         self.context
+    }
+
+    fn trim(&mut self, depth: Trim) {
+        self.control.trims.lock().unwrap_or_else(|e| e.into_inner()).push(depth);
     }
 
     fn create_cache(&mut self) -> Result<CacheId, EngineError> {

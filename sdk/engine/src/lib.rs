@@ -21,7 +21,7 @@ pub use cancel::CancelToken;
 pub use error::EngineError;
 pub use model::{KvType, MemoryEstimate, Model, ModelInfo, Precision, RunnerOptions, SharedBytes, Threads, WeightStorage};
 pub use profile::OperatorTime;
-pub use runner::{CacheId, Logits, LogitsWanted, Runner, SequenceStep, check_save, check_step, check_truncate};
+pub use runner::{CacheId, Logits, LogitsWanted, Runner, SequenceStep, Trim, check_save, check_step, check_truncate};
 pub use saved::{CacheFormat, SavedCacheError, read_saved, write_saved};
 
 /// A token id, an index into the model's vocabulary.

@@ -101,6 +101,15 @@ impl<'a> Logits<'a> {
     }
 }
 
+/// How much memory a runner gives back when the system is short of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Trim {
+    /// What the next step takes anew as it goes: buffers, and the room of caches that are gone.
+    Buffers,
+    /// Besides, what was made of the weights: the next step begins with what [`Runner::prepare`] does.
+    Weights,
+}
+
 /// Runs a model over several sequences. Every call either does all it was asked or leaves all caches as they were.
 pub trait Runner: Send {
     /// The model's facts.
@@ -117,6 +126,12 @@ pub trait Runner: Send {
     fn prepare(&mut self, cancel: &CancelToken, progress: &mut dyn FnMut(f32)) -> Result<(), EngineError> {
         let _ = (cancel, progress);
         Ok(())
+    }
+
+    /// Gives memory back. Caches keep what they hold, and the next step gives what it would have given, later. An engine that has
+    /// nothing to give does nothing.
+    fn trim(&mut self, depth: Trim) {
+        let _ = depth;
     }
 
     /// Begins to time operators, from nothing; an engine that cannot does nothing.

@@ -25,15 +25,22 @@ pub enum KingletError {
     /// A folder takes nothing: make room there or name another one.
     #[error("{0}")]
     Storage(String),
+    /// The system's model is not there: download it, ask the user to switch it on, or answer without it.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The guardrails of the system's model refuse the request or its answer: ask for something else.
+    #[error("{0}")]
+    Refused(String),
     /// It was cancelled. Nothing is wrong.
     #[error("cancelled")]
     Cancelled,
     /// The object was closed, or what it belongs to: make another one.
     #[error("{0}")]
     Closed(String),
-    /// A session answers one message at a time: wait for the answer in progress, or cancel it.
-    #[error("the session is still answering; wait until its answer is complete, or cancel it")]
-    Busy,
+    /// It takes no request now: a session answers one message at a time, and a system's model may have enough; wait, or cancel what
+    /// is in progress.
+    #[error("{0}")]
+    Busy(String),
     /// The engine or the operating system failed: try again; if it fails again, report it.
     #[error("{0}")]
     Failed(String),
@@ -49,6 +56,9 @@ impl From<Error> for KingletError {
             Error::InvalidRequest(_) => KingletError::InvalidRequest(message),
             Error::OutOfMemory { .. } => KingletError::OutOfMemory(message),
             Error::Storage(_) => KingletError::Storage(message),
+            Error::Unavailable(_) => KingletError::Unavailable(message),
+            Error::Busy(_) => KingletError::Busy(message),
+            Error::Refused(_) => KingletError::Refused(message),
             Error::Cancelled => KingletError::Cancelled,
             _ => KingletError::Failed(message),
         }
@@ -72,4 +82,9 @@ fn sentence(error: &Error) -> String {
 /// What an object that was closed says.
 pub(crate) fn closed(what: &str) -> KingletError {
     KingletError::Closed(format!("the {what} is closed; open another one"))
+}
+
+/// What a session says that is asked in the middle of an answer.
+pub(crate) fn answering() -> KingletError {
+    KingletError::Busy("the session is still answering; wait until its answer is complete, or cancel it".into())
 }

@@ -39,6 +39,19 @@ pub struct Usage {
     pub tokens_per_second: Option<f64>,
     /// The seed that tokens were drawn with.
     pub seed: u64,
+    /// Which engine answered: its name, or `system:` and the name of the system's model, which counts no tokens.
+    pub engine: String,
+    /// The engines that were asked before, and why they did not answer.
+    pub refused: Vec<EngineRefusal>,
+}
+
+/// An engine that did not answer.
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
+pub struct EngineRefusal {
+    /// Its name.
+    pub engine: String,
+    /// Why, in one sentence.
+    pub reason: String,
 }
 
 impl From<kinglet::Usage> for Usage {
@@ -51,6 +64,8 @@ impl From<kinglet::Usage> for Usage {
             first_token_ms: usage.timing.first_token.map(|time| time.as_secs_f64() * 1e3),
             tokens_per_second: usage.decode_tokens_per_second(),
             seed: usage.seed,
+            engine: usage.engine,
+            refused: usage.refused.into_iter().map(|r| EngineRefusal { engine: r.engine, reason: r.reason }).collect(),
         }
     }
 }
@@ -82,7 +97,29 @@ impl Shared {
 /// An answer in progress. It is computed by a thread of its own, whether it is pulled or not; let go of, it ends.
 #[derive(Debug, uniffi::Object)]
 pub struct Generation {
-    pub(crate) shared: Arc<Shared>,
+    shared: Arc<Shared>,
+    #[cfg(feature = "jni")]
+    stream: crate::streams::Stream,
+}
+
+impl Generation {
+    pub(crate) fn new(shared: Arc<Shared>) -> Generation {
+        Generation {
+            #[cfg(feature = "jni")]
+            stream: crate::streams::Stream::of(&shared),
+            shared,
+        }
+    }
+}
+
+/// The number of the answer for `dev.kinglet.TextStream`.
+#[cfg(feature = "jni")]
+#[uniffi::export]
+impl Generation {
+    /// It names this answer until the object is let go of.
+    pub fn stream(&self) -> u64 {
+        self.stream.number()
+    }
 }
 
 #[uniffi::export]

@@ -8,21 +8,35 @@
 //! [`KingletError::Closed`]. An answer is pulled piece by piece ([`Generation::next`]), so that the language's own means of
 //! structured concurrency end it; no callback runs on a thread that the language does not know.
 
+#![deny(unsafe_code)]
+
 mod cancel;
 mod error;
 mod generation;
+mod given;
+#[cfg(feature = "jni")]
+mod jni;
 mod model;
 mod options;
+mod pressure;
 mod queue;
 mod replies;
 mod session;
+#[cfg(feature = "jni")]
+mod streams;
+mod system;
 
 pub use cancel::Cancellation;
 pub use error::KingletError;
-pub use generation::{Generation, Piece, Usage};
+pub use generation::{EngineRefusal, Generation, Piece, Usage};
+pub use given::GivenFile;
 pub use model::{Kinglet, Memory, Model, ModelInfo, PrepareProgress};
 pub use options::{ChatMessage, EngineChoice, OpenOptions, ResponseOptions, Sampling, SessionSetup, WeightsChoice};
+pub use pressure::{MemoryPressure, ThermalState};
 pub use replies::{ReplyOptions, ReplyScore, SmartReplies, SuggestedReply, Talk, TalkTurn};
 pub use session::Session;
+pub use system::{
+    DownloadProgress, SystemAnswer, SystemAvailability, SystemDownload, SystemFailure, SystemModel, SystemPolicy, SystemRequest,
+};
 
 uniffi::setup_scaffolding!();

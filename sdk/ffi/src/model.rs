@@ -3,6 +3,7 @@
 use crate::KingletError;
 use crate::cancel::Cancellation;
 use crate::error::closed;
+use crate::given::GivenFile;
 use crate::options::{OpenOptions, SessionSetup};
 use crate::replies::{ReplyOptions, ReplyScore, SmartReplies, Talk};
 use crate::session::{Place, Session};
@@ -79,7 +80,7 @@ pub trait PrepareProgress: Send + Sync {
 /// Opens models, and tells of them.
 #[derive(Debug, uniffi::Object)]
 pub struct Kinglet {
-    kinglet: kinglet::Kinglet,
+    pub(crate) kinglet: kinglet::Kinglet,
 }
 
 #[uniffi::export]
@@ -89,7 +90,7 @@ impl Kinglet {
     /// not have.
     #[uniffi::constructor]
     pub fn new(options: OpenOptions) -> Result<Kinglet, KingletError> {
-        Ok(Kinglet { kinglet: options.kinglet()? })
+        Ok(Kinglet { kinglet: options.builder().build()? })
     }
 
     /// Opens the model in a folder. Weights are mapped, not read: it is a matter of milliseconds.
@@ -97,8 +98,17 @@ impl Kinglet {
     /// # Errors
     /// [`KingletError::NotFound`], [`KingletError::BadModel`], [`KingletError::Unsupported`], [`KingletError::OutOfMemory`].
     pub fn open(&self, folder: String) -> Result<Arc<Model>, KingletError> {
-        let model = self.kinglet.open(&folder)?;
-        Ok(Arc::new(Model { model: Mutex::new(Some(model)), sessions: Mutex::default() }))
+        Ok(Arc::new(Model::new(self.kinglet.open(&folder)?)))
+    }
+
+    /// As [`open`](Self::open), with files that lie elsewhere than in the folder, such as uncompressed assets. They are mapped from
+    /// where they lie.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and [`KingletError::InvalidRequest`] for a descriptor that is not open.
+    pub fn open_given(&self, folder: String, files: Vec<GivenFile>) -> Result<Arc<Model>, KingletError> {
+        let files = files.into_iter().map(kinglet::GivenFile::try_from).collect::<Result<_, _>>()?;
+        Ok(Arc::new(Model::new(self.kinglet.open_given(&folder, files)?)))
     }
 
     /// What is known of the model in a folder, also of one that does not run here.
@@ -119,7 +129,11 @@ pub struct Model {
 }
 
 impl Model {
-    fn opened(&self) -> Result<kinglet::Model, KingletError> {
+    pub(crate) fn new(model: kinglet::Model) -> Model {
+        Model { model: Mutex::new(Some(model)), sessions: Mutex::default() }
+    }
+
+    pub(crate) fn opened(&self) -> Result<kinglet::Model, KingletError> {
         let model = self.model.lock().unwrap_or_else(PoisonError::into_inner);
         model.clone().ok_or_else(|| closed("model"))
     }

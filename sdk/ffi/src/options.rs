@@ -1,6 +1,5 @@
 //! How models are opened and answers are made.
 
-use crate::KingletError;
 use kinglet::{
     Builder, Bytes, Engine, GenerationOptions, Kinglet, Message, PrefixCache, SamplingOptions, SessionOptions, Threads,
     WeightStorage,
@@ -63,7 +62,7 @@ pub struct OpenOptions {
 }
 
 impl OpenOptions {
-    pub(crate) fn kinglet(&self) -> Result<Kinglet, KingletError> {
+    pub(crate) fn builder(&self) -> Builder {
         let mut builder = Kinglet::builder().engine(match self.engine.unwrap_or_default() {
             EngineChoice::Auto => Engine::Auto,
             EngineChoice::Tract => Engine::Tract,
@@ -81,7 +80,7 @@ impl OpenOptions {
         builder = with(builder, self.variant.as_deref(), |b, name| b.variant(name));
         builder = with(builder, self.prefix_cache.as_deref(), |b, folder| b.prefix_cache(PrefixCache::new(folder)));
         builder = with(builder, self.prepared_weights.as_deref(), |b, folder| b.prepared_weights(folder));
-        Ok(builder.build()?)
+        builder
     }
 }
 

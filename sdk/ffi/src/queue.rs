@@ -18,6 +18,16 @@ struct State<T> {
     waiting: Option<Waker>,
 }
 
+/// What becomes of an item that was looked at.
+#[cfg(feature = "jni")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// It is taken; on to the next.
+    Taken,
+    /// It stays the first, and looking ends.
+    Stays,
+}
+
 impl<T> Default for Queue<T> {
     fn default() -> Queue<T> {
         let state = State { items: VecDeque::new(), ended: false, waiting: None };
@@ -78,16 +88,22 @@ impl<T> Queue<T> {
 
     /// As [`poll`](Self::poll), with the calling thread waiting.
     pub(crate) fn take(&self) -> Option<T> {
-        let mut state = self.lock();
-        loop {
-            if let Some(item) = state.items.pop_front() {
-                return Some(item);
-            }
-            if state.ended {
-                return None;
-            }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        self.wait().items.pop_front()
+    }
+
+    /// Waits for an item, or for the end, and looks at those that are there, the first first, for as long as they are taken.
+    #[cfg(feature = "jni")]
+    pub(crate) fn take_while(&self, mut look: impl FnMut(&mut T) -> Next) {
+        let mut state = self.wait();
+        while state.items.front_mut().is_some_and(|item| look(item) == Next::Taken) {
+            state.items.pop_front();
         }
+    }
+
+    /// The state once there is an item, or none will be.
+    fn wait(&self) -> MutexGuard<'_, State<T>> {
+        let settled = |state: &mut State<T>| state.items.is_empty() && !state.ended;
+        self.changed.wait_while(self.lock(), settled).unwrap_or_else(PoisonError::into_inner)
     }
 }
 

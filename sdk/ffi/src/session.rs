@@ -1,7 +1,7 @@
 //! A conversation.
 
 use crate::KingletError;
-use crate::error::closed;
+use crate::error::{answering, closed};
 use crate::generation::{Generation, Piece, Shared};
 use crate::options::{ChatMessage, ResponseOptions};
 use kinglet::{CancelHandle, Event};
@@ -39,7 +39,7 @@ impl Place {
         match std::mem::replace(&mut *slot, Slot::Answering(Arc::downgrade(shared))) {
             Slot::Idle(session) => Ok(session),
             other => {
-                let error = if matches!(other, Slot::Closed) { closed("session") } else { KingletError::Busy };
+                let error = if matches!(other, Slot::Closed) { closed("session") } else { answering() };
                 *slot = other;
                 Err(error)
             }
@@ -78,7 +78,7 @@ impl Session {
     fn with_idle<T>(&self, use_it: impl FnOnce(&mut kinglet::Session) -> Result<T, KingletError>) -> Result<T, KingletError> {
         match &mut *self.place.lock() {
             Slot::Idle(session) => use_it(session),
-            Slot::Answering(_) => Err(KingletError::Busy),
+            Slot::Answering(_) => Err(answering()),
             Slot::Closed => Err(closed("session")),
         }
     }
@@ -109,7 +109,7 @@ impl Session {
             }
             return Err(KingletError::Failed(format!("no thread for the answer: {error}; end other work and try again")));
         }
-        Ok(Arc::new(Generation { shared }))
+        Ok(Arc::new(Generation::new(shared)))
     }
 
     /// What was said so far: finished turns only.
@@ -126,6 +126,16 @@ impl Session {
     /// [`KingletError::Busy`], [`KingletError::Closed`], [`KingletError::Failed`].
     pub fn reset(&self) -> Result<(), KingletError> {
         self.with_idle(|session| Ok(session.reset()?))
+    }
+
+    /// Saves what was read and said so far in the folder that [`OpenOptions`](crate::OpenOptions) names as `prefix_cache`: a session
+    /// that begins with the same instructions and messages, also after a restart, reads only what is new. Gives the tokens it has.
+    ///
+    /// # Errors
+    /// [`KingletError::Busy`], [`KingletError::Closed`], [`KingletError::Unsupported`] without that folder,
+    /// [`KingletError::Storage`] where it takes nothing.
+    pub fn keep(&self) -> Result<u64, KingletError> {
+        self.with_idle(|session| Ok(session.keep()?.tokens as u64))
     }
 
     /// A session with the same conversation, which shares memory with this one.

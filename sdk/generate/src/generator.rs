@@ -1,14 +1,16 @@
 //! One runner, shared.
 
 use crate::beginning::{Beginning, Kept};
+use crate::pace::Pace;
 use crate::request::check_prompt;
 use crate::{GenerateError, OptionError};
 use kinglet_engine::{
     CacheId, CancelToken, EngineError, Logits, LogitsWanted, ModelInfo, OperatorTime, Runner, SavedCacheError, SequenceStep,
-    TokenId,
+    TokenId, Trim,
 };
 use std::io::{Read, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Instant;
 
 /// What a [`Generator`] knows of its model beyond what the engine says.
 ///
@@ -45,6 +47,9 @@ pub struct Generator(Arc<Shared>);
 
 struct Shared {
     work: Mutex<Work>,
+    /// Memory that is to be given back as soon as nobody works.
+    trim: Mutex<Option<Trim>>,
+    pace: Pace,
     info: ModelInfo,
     context: usize,
     options: GeneratorOptions,
@@ -83,7 +88,7 @@ impl Generator {
         let (info, context) = (runner.info().clone(), runner.context());
         options.suppress.extend((text_vocab.min(info.vocab)..info.vocab).map(|id| id as TokenId));
         let work = Mutex::new(Work { runner, kept: Kept::default() });
-        Ok(Self(Arc::new(Shared { work, info, context, options })))
+        Ok(Self(Arc::new(Shared { work, trim: Mutex::new(None), pace: Pace::default(), info, context, options })))
     }
 
     /// The model's facts.
@@ -116,22 +121,22 @@ impl Generator {
     /// # Errors
     /// What the engine fails with; [`EngineError::Cancelled`] soon after `cancel` is raised.
     pub fn prepare(&self, cancel: &CancelToken, progress: &mut dyn FnMut(f32)) -> Result<(), EngineError> {
-        self.work().runner.prepare(cancel, progress)
+        self.turn(|runner, _| runner.prepare(cancel, progress))
     }
 
     /// Begins to time the engine's operators, from nothing.
     pub fn start_profile(&self) {
-        self.work().runner.start_profile();
+        self.turn(|runner, _| runner.start_profile());
     }
 
     /// Ends that, and tells what was timed.
     pub fn take_profile(&self) -> Vec<OperatorTime> {
-        self.work().runner.take_profile()
+        self.turn(|runner, _| runner.take_profile())
     }
 
     /// Bytes that all key/value caches take now, those of kept beginnings included. Waits for a step in progress.
     pub fn kv_bytes(&self) -> usize {
-        self.work().runner.kv_bytes()
+        self.turn(|runner, _| runner.kv_bytes())
     }
 
     /// Keeps a beginning: every sequence that begins with it, or with a part of it, goes on from there and shares its memory.
@@ -140,45 +145,75 @@ impl Generator {
     /// # Errors
     /// [`GenerateError::Engine`] where the engine cannot share it.
     pub fn keep(&self, beginning: &Beginning) -> Result<(), GenerateError> {
-        let Work { runner, kept } = &mut *self.work();
-        let id = runner.fork(beginning.cache().id)?;
-        kept.add(beginning.tokens().to_vec(), id).into_iter().for_each(|cache| runner.release(cache));
-        Ok(())
+        self.turn(|runner, kept| {
+            let id = runner.fork(beginning.cache().id)?;
+            kept.add(beginning.tokens().to_vec(), id).into_iter().for_each(|cache| runner.release(cache));
+            Ok(())
+        })
     }
 
     /// How many tokens of the beginning of `tokens` are kept.
     pub fn kept_tokens(&self, tokens: &[TokenId]) -> usize {
-        self.work().kept.common(tokens)
+        self.turn(|_, kept| kept.common(tokens))
     }
 
-    /// A runner and its beginnings are consistent between calls, so a lock poisoned by a panic elsewhere is still good.
-    fn work(&self) -> MutexGuard<'_, Work> {
-        self.0.work.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Gives memory back: kept beginnings, and what [`Runner::trim`] gives. It never waits: during a step it is done behind it.
+    pub fn trim(&self, depth: Trim) {
+        let mut trim = self.0.trim();
+        *trim = (*trim).max(Some(depth));
+        drop(trim);
+        self.0.trim_if_idle();
+    }
+
+    /// Has steps wait until [`resume`](Self::resume); the one in progress ends first. Cancelling ends the waiting.
+    pub fn pause(&self) {
+        self.0.pace.pause(true);
+    }
+
+    /// Ends a pause, however often it was asked for.
+    pub fn resume(&self) {
+        self.0.pace.pause(false);
+    }
+
+    /// The share of the time that steps may use, from 0.01 to 1: between two of them, the device rests. Answers stay the same.
+    pub fn set_share(&self, share: f64) {
+        self.0.pace.set_share(share);
+    }
+
+    /// A turn with the runner, after which memory that was asked for meanwhile is given back.
+    fn turn<T>(&self, work: impl FnOnce(&mut dyn Runner, &mut Kept) -> T) -> T {
+        // A runner and its beginnings are consistent between calls, so a lock poisoned by a panic elsewhere is still good.
+        let mut guard = self.0.work.lock().unwrap_or_else(PoisonError::into_inner);
+        let Work { runner, kept } = &mut *guard;
+        let done = work(&mut **runner, kept);
+        drop(guard);
+        self.0.trim_if_idle();
+        done
     }
 
     pub(crate) fn empty_cache(&self) -> Result<Cache, EngineError> {
-        let id = self.work().runner.create_cache()?;
+        let id = self.turn(|runner, _| runner.create_cache())?;
         Ok(Cache { generator: self.clone(), id })
     }
 
     /// A cache with as much of the beginning of `prompt` as is kept, and how many tokens that is; `None` where that is not
     /// more than `known`.
     pub(crate) fn cache_beyond(&self, known: usize, prompt: &[TokenId]) -> Result<Option<(Cache, usize)>, EngineError> {
-        let mut work = self.work();
-        let Work { runner, kept } = &mut *work;
-        let Some((beginning, len)) = kept.longest(prompt).filter(|(_, len)| *len > known) else { return Ok(None) };
-        let id = runner.fork(beginning)?;
-        if let Err(error) = runner.truncate(id, len) {
-            runner.release(id);
-            return Err(error);
-        }
-        drop(work);
-        Ok(Some((Cache { generator: self.clone(), id }, len)))
+        let found = self.turn(|runner, kept| {
+            let Some((beginning, len)) = kept.longest(prompt).filter(|(_, len)| *len > known) else { return Ok(None) };
+            let id = runner.fork(beginning)?;
+            if let Err(error) = runner.truncate(id, len) {
+                runner.release(id);
+                return Err(error);
+            }
+            Ok(Some((id, len)))
+        })?;
+        Ok(found.map(|(id, len)| (Cache { generator: self.clone(), id }, len)))
     }
 
     /// A cache of `len` positions with what was saved.
     pub(crate) fn restore(&self, len: usize, source: &mut dyn Read) -> Result<Cache, EngineError> {
-        let id = self.work().runner.restore(source)?;
+        let id = self.turn(|runner, _| runner.restore(source))?;
         let cache = Cache { generator: self.clone(), id };
         match cache.len()? {
             held if held == len => Ok(cache),
@@ -194,21 +229,23 @@ impl Generator {
         cancel: &CancelToken,
         read: impl FnOnce(Logits<'_>) -> R,
     ) -> Result<R, EngineError> {
-        if cancel.is_cancelled() {
-            return Err(EngineError::Cancelled);
-        }
-        let mut work = self.work();
-        let Work { runner, kept } = &mut *work;
-        loop {
-            let error = match runner.step(sequences, cancel) {
-                Ok(rows) => return Ok(read(rows)),
-                Err(error) => error,
-            };
-            let full = matches!(error, EngineError::CacheFull { .. });
-            if !full || !kept.give_way(&mut **runner) {
-                return Err(error);
+        self.0.pace.wait(cancel)?;
+        self.turn(|runner, kept| {
+            loop {
+                let began = Instant::now();
+                let error = match runner.step(sequences, cancel) {
+                    Ok(rows) => {
+                        self.0.pace.took(began.elapsed());
+                        return Ok(read(rows));
+                    }
+                    Err(error) => error,
+                };
+                let full = matches!(error, EngineError::CacheFull { .. });
+                if !full || !kept.give_way(runner) {
+                    return Err(error);
+                }
             }
-        }
+        })
     }
 
     /// Reads `prompt` in chunks, from where a kept beginning ends.
@@ -224,6 +261,27 @@ impl Generator {
             self.step(&[SequenceStep { cache: cache.id, tokens, logits }], cancel, |rows| last.extend_from_slice(rows.values()))?;
         }
         Ok(Prefilled { cache, logits: last, kept })
+    }
+}
+
+impl Shared {
+    fn trim(&self) -> MutexGuard<'_, Option<Trim>> {
+        self.trim.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives back what is to be given back, unless somebody works: who ends that comes here again.
+    fn trim_if_idle(&self) {
+        while self.trim().is_some() {
+            let mut work = match self.work.try_lock() {
+                Ok(work) => work,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => return,
+            };
+            let Some(depth) = self.trim().take() else { return };
+            let Work { runner, kept } = &mut *work;
+            while kept.give_way(&mut **runner) {}
+            runner.trim(depth);
+        }
     }
 }
 
@@ -247,22 +305,22 @@ pub(crate) struct Cache {
 
 impl Cache {
     pub(crate) fn fork(&self) -> Result<Self, EngineError> {
-        let id = self.generator.work().runner.fork(self.id)?;
+        let id = self.generator.turn(|runner, _| runner.fork(self.id))?;
         Ok(Self { generator: self.generator.clone(), id })
     }
 
     pub(crate) fn truncate(&self, len: usize) -> Result<(), EngineError> {
-        self.generator.work().runner.truncate(self.id, len)
+        self.generator.turn(|runner, _| runner.truncate(self.id, len))
     }
 
     /// Positions it holds.
     pub(crate) fn len(&self) -> Result<usize, EngineError> {
-        self.generator.work().runner.cache_len(self.id)
+        self.generator.turn(|runner, _| runner.cache_len(self.id))
     }
 
     /// Writes its first `len` positions.
     pub(crate) fn save(&self, len: usize, out: &mut dyn Write) -> Result<(), EngineError> {
-        self.generator.work().runner.save(self.id, len, out)
+        self.generator.turn(|runner, _| runner.save(self.id, len, out))
     }
 
     pub(crate) fn generator(&self) -> &Generator {
@@ -272,6 +330,6 @@ impl Cache {
 
 impl Drop for Cache {
     fn drop(&mut self) {
-        self.generator.work().runner.release(self.id);
+        self.generator.turn(|runner, _| runner.release(self.id));
     }
 }

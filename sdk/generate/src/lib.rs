@@ -17,6 +17,7 @@ mod feed;
 mod generation;
 mod generator;
 mod outcome;
+mod pace;
 mod read_prompt;
 mod reply_text;
 mod request;
@@ -31,7 +32,7 @@ pub use candidates::{Candidate, CandidateOptions, CandidateSet, FirstToken, cand
 pub use error::{GenerateError, OptionError};
 pub use generation::Generation;
 pub use generator::{Generator, GeneratorOptions};
-pub use kinglet_engine::{CancelToken, TokenId};
+pub use kinglet_engine::{CancelToken, TokenId, Trim};
 pub use outcome::{Event, FinishReason, Outcome, Timing, Usage};
 pub use read_prompt::ReadPrompt;
 pub use request::{ContextOverflow, RequestOptions};

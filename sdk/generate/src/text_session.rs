@@ -75,12 +75,20 @@ impl TextSession {
     /// # Errors
     /// [`GenerateError::Text`] if the template refuses the conversation, and those of [`Session::complete`].
     pub fn respond_to(&mut self, messages: Vec<Message>, options: &RequestOptions) -> Result<Response<'_>, GenerateError> {
+        let prompt = self.prompt(&messages)?;
+        let generation = self.session.complete(&prompt, options)?;
+        Ok(Response { generation, conversation: &mut self.conversation, asked: messages })
+    }
+
+    /// The tokens that [`respond_to`](Self::respond_to) would read with `messages`.
+    ///
+    /// # Errors
+    /// [`GenerateError::Text`] if the template refuses the conversation.
+    pub fn prompt(&self, messages: &[Message]) -> Result<Vec<TokenId>, GenerateError> {
         let mut input = self.conversation.clone();
         input.messages.extend(messages.iter().cloned());
         input.add_generation_prompt = true;
-        let prompt = self.template.encode(&self.tokenizer, &input)?;
-        let generation = self.session.complete(&prompt, options)?;
-        Ok(Response { generation, conversation: &mut self.conversation, asked: messages })
+        Ok(self.template.encode(&self.tokenizer, &input)?)
     }
 
     /// The tokens that every prompt of the conversation begins with, whatever is said: its leading system messages and tools as

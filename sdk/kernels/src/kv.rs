@@ -240,6 +240,20 @@ impl KvArena {
         }
     }
 
+    /// Gives the memory of pages that nobody holds back to the system, as far as whole pages of the system lie in them. They hold
+    /// anything then, and take memory again when they are written.
+    ///
+    /// # Panics
+    /// Where there is no such page.
+    pub fn give_back(&mut self, pages: &[u32]) {
+        let mut sorted = pages.to_vec();
+        sorted.sort_unstable();
+        for run in sorted.chunk_by(|a, b| a + 1 == *b) {
+            let (first, last) = (self.page_range(run[0]), self.page_range(run[run.len() - 1]));
+            self.memory.give_back(first.start..last.end);
+        }
+    }
+
     fn page_range(&self, page: u32) -> Range<usize> {
         let page = page as usize;
         assert!(page < self.pages, "page {page} of an arena of {}", self.pages);

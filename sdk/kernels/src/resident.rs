@@ -108,6 +108,11 @@ impl Resident {
         Ok(Some(Resident { memory: Memory::Own(memory), places }))
     }
 
+    /// Whether the tiles are in memory of their own, and not in bytes that somebody shares with this, such as a mapped file.
+    pub fn is_own(&self) -> bool {
+        matches!(self.memory, Memory::Own(_))
+    }
+
     /// The matrix with this index in tiles; `None` where it has none.
     pub fn matrix(&self, index: usize) -> Option<Matrix<'_>> {
         let Place { shape, factor, start } = (*self.places.get(index)?)?;

@@ -5,7 +5,7 @@ use crate::own::Own;
 use crate::probe::Candidate;
 use crate::system::{System, SystemPolicy};
 use crate::{Bytes, EngineRefusal, Error, Model, ModelReport, PrefixCache, Provider};
-use kinglet_bundle::{Bundle, OpenOptions};
+use kinglet_bundle::{Bundle, GivenFile, OpenOptions};
 use kinglet_engine::{Threads, WeightStorage};
 use kinglet_system::{Host, SystemModel};
 use std::path::{Path, PathBuf};
@@ -282,13 +282,23 @@ impl Kinglet {
     /// [`Error::NotFound`], [`Error::BadModel`], [`Error::Unsupported`], [`Error::OutOfMemory`], and
     /// [`Error::InvalidRequest`] for a variant that the folder does not have.
     pub fn open(&self, path_or_name: impl AsRef<Path>) -> Result<Model, Error> {
+        self.open_given(path_or_name, vec![])
+    }
+
+    /// As [`open`](Self::open), with files that lie elsewhere than in the folder: the graph, or what it names as its weights, as ranges
+    /// of open files, such as the assets of an application's package. They are mapped from there and nothing is copied; the folder
+    /// holds the small files.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); [`Error::BadModel`] for a range that is not all in its file.
+    pub fn open_given(&self, path_or_name: impl AsRef<Path>, files: Vec<GivenFile>) -> Result<Model, Error> {
         let Some(system) = self.settings.system.clone() else {
-            return Ok(Model::new(self.open_own(path_or_name.as_ref())?, None));
+            return Ok(Model::new(self.open_own(path_or_name.as_ref(), files)?, None));
         };
         if system.policy == SystemPolicy::Only {
             return Ok(Model::of_system(system, None));
         }
-        match self.open_own(path_or_name.as_ref()) {
+        match self.open_own(path_or_name.as_ref(), files) {
             Ok(own) => Ok(Model::new(own, Some(system))),
             Err(error) if system.may_stand_in(&error) => {
                 log::info!("the system's model stands in for a folder that cannot be opened: {error}");
@@ -308,8 +318,8 @@ impl Kinglet {
         Ok(Model::of_system(system, None))
     }
 
-    fn open_own(&self, path_or_name: &Path) -> Result<Own, Error> {
-        Own::open(self.bundle(path_or_name)?, &self.settings)
+    fn open_own(&self, path_or_name: &Path, files: Vec<GivenFile>) -> Result<Own, Error> {
+        Own::open(self.bundle_given(path_or_name, files)?, &self.settings)
     }
 
     /// What is known of a model, also of one that this build does not run: the report then says why.
@@ -343,8 +353,12 @@ impl Kinglet {
     }
 
     pub(crate) fn bundle(&self, path_or_name: &Path) -> Result<Bundle, Error> {
+        self.bundle_given(path_or_name, vec![])
+    }
+
+    fn bundle_given(&self, path_or_name: &Path, files: Vec<GivenFile>) -> Result<Bundle, Error> {
         let folder = self.find(path_or_name)?;
-        let options = OpenOptions { variant: self.settings.variant.clone(), ..OpenOptions::default() };
+        let options = OpenOptions { variant: self.settings.variant.clone(), files, ..OpenOptions::default() };
         Ok(Bundle::open(&folder, &options)?)
     }
 }

@@ -4,6 +4,7 @@ use crate::prefix::{FixedBeginning, Remembering};
 use crate::request::steps;
 use crate::{CancelHandle, Error, GenerationOptions, Model, Prompt, Response, SamplingOptions};
 use kinglet_generate::{CandidateOptions, Generation, Session, Timing, candidates};
+use std::time::Instant;
 
 /// Continues prompts as they stand. What a prompt has in common with the one before is not computed again.
 pub struct Completer {
@@ -50,7 +51,11 @@ impl Completer {
         let tokens = self.model.prompt_tokens(prompt.into())?;
         let request = options.to_request(self.model.recommended_sampling());
         self.prompt = if self.save { FixedBeginning::new(self.model.own()?, || tokens.clone()) } else { None };
-        let before = self.prompt.as_ref().map(|prompt| prompt.recall(&self.session)).unwrap_or_default();
+        let started = Instant::now();
+        if let Some(prompt) = &self.prompt {
+            prompt.recall(&self.session);
+        }
+        let before = started.elapsed();
         let events = self.session.complete(&tokens, &request)?;
         let session = Generation::session;
         let engine = self.model.own()?.engine_name();

@@ -40,6 +40,7 @@ mod own;
 mod parameters;
 mod prefix;
 mod prepared;
+mod pressure;
 pub mod probe;
 mod process;
 mod profile;
@@ -59,6 +60,7 @@ pub use conformance::{CONFORMANCE_FILE, ChatVector, Conformance, ConformanceRepo
 pub use engines::{EngineRefusal, EngineState, EngineStatus};
 pub use error::{Cause, Error};
 pub use find::DEFAULT_MODEL;
+pub use kinglet_bundle::GivenFile;
 pub use kinglet_engine::{Threads, WeightStorage};
 pub use kinglet_system::fake as fake_system;
 pub use kinglet_system::{
@@ -69,6 +71,7 @@ pub use logits::{Likelihood, Logits, Positions};
 pub use machine::Machine;
 pub use model::Model;
 pub use prefix::{KeptPrefix, PrefixCache, PrefixSource};
+pub use pressure::{MemoryPressure, ThermalState};
 pub use process::ProcessMemory;
 pub use profile::{MachineLimits, OperatorProfile};
 pub use provider::Provider;

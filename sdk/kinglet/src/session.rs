@@ -4,7 +4,7 @@ mod own;
 mod turn;
 
 use crate::system::System;
-use crate::{CancelHandle, EngineRefusal, Error, GenerationOptions, Message, Model, PromptRequest, Response};
+use crate::{CancelHandle, EngineRefusal, Error, GenerationOptions, KeptPrefix, Message, Model, PromptRequest, Response};
 use kinglet_generate::{GenerateError, OptionError};
 use own::OwnSession;
 use serde_json::{Map, Value};
@@ -145,6 +145,18 @@ impl Session {
             generation: self.generation.clone(),
             cancel,
         })
+    }
+
+    /// Saves what was read and said so far in the [`PrefixCache`](crate::PrefixCache): a session that begins with the same
+    /// instructions and [`messages`](Self::messages), in another process too, goes on from there and reads only what is new. The
+    /// messages themselves are the application's to keep.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] without a prefix cache, and where the system's model alone answers; [`Error::Storage`] where nothing
+    /// can be written.
+    pub fn keep(&self) -> Result<KeptPrefix, Error> {
+        let own = self.own.as_ref().ok_or_else(|| Error::unsupported("the system's model keeps what it read to itself"))?;
+        own.keep()
     }
 
     /// Forgets what was said, and keeps the instructions.

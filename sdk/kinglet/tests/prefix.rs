@@ -231,3 +231,44 @@ fn smart_reply_keeps_its_instructions() {
     goldcrest.smart_reply(&talk, SmartReplyOptions::default()).unwrap();
     assert!(files(shipped.path()).is_empty(), "its prompts begin with nothing but the conversation");
 }
+
+#[test]
+fn a_conversation_goes_on_in_another_process_without_being_read_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, second) = ("Where is the harbour? I have been walking along the river all day.", "And is it open on Sundays?");
+    let converse = |cache: Option<&Path>| {
+        let mut session = open(cache).session(told(RULES)).unwrap();
+        session.respond(first).unwrap().finish().unwrap();
+        (
+            session.messages()[1..].to_vec(),
+            cache.map(|_| session.keep().unwrap()),
+            session.respond(second).unwrap().finish().unwrap(),
+        )
+    };
+    let (_, _, plain) = converse(None);
+    let (messages, kept, _) = converse(Some(dir.path()));
+    let kept = kept.unwrap();
+    assert!(kept.file.is_some_and(|file| file.0 > 0), "{kept:?}");
+    let again = || open(Some(dir.path())).session(SessionOptions { messages: messages.clone(), ..told(RULES) }).unwrap();
+    let restored = again().respond(second).unwrap().finish().unwrap();
+    assert_eq!((&restored.text, &restored.tokens), (&plain.text, &plain.tokens));
+    assert!(restored.usage.cached_tokens + 1 >= kept.tokens, "{:?} of {kept:?}", restored.usage);
+    let other = again().respond(first).unwrap().finish().unwrap();
+    assert!(other.usage.cached_tokens + 1 >= kept.tokens, "another message after the same conversation");
+}
+
+#[test]
+fn a_conversation_is_kept_only_where_there_is_a_place_for_it() {
+    let mut session = open(None).session(told(RULES)).unwrap();
+    session.respond("Hello").unwrap().finish().unwrap();
+    let error = session.keep().unwrap_err();
+    assert!(matches!(error, Error::Unsupported(_)) && error.to_string().contains("prefix_cache"), "{error}");
+
+    let dir = tempfile::tempdir().unwrap();
+    let taken = dir.path().join("taken");
+    fs::write(&taken, "a file where a folder should be").unwrap();
+    let mut session = open(Some(&taken)).session(told(RULES)).unwrap();
+    assert_eq!(session.keep().unwrap().tokens, 0, "nothing was read yet");
+    session.respond("Hello").unwrap().finish().unwrap();
+    assert!(matches!(session.keep(), Err(Error::Storage(_))));
+}

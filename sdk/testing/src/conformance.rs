@@ -5,7 +5,7 @@
 use crate::{Difference, Golden, GoldenModel, GoldenPrompt, Rounding, argmax, compare};
 use kinglet_bundle::{Bundle, OpenOptions};
 use kinglet_engine::{
-    CacheId, CancelToken, EngineError, LogitsWanted, Model, Runner, RunnerOptions, SequenceStep, Threads, TokenId,
+    CacheId, CancelToken, EngineError, LogitsWanted, Model, Runner, RunnerOptions, SequenceStep, Threads, TokenId, Trim,
 };
 use std::fmt::{self, Display, Formatter};
 
@@ -321,6 +321,32 @@ pub fn restoring(model: &dyn Model, options: &RunnerOptions, prefixes: &[usize])
             let difference = compare(&got, &expected).relative();
             return Err(format!("after {prefix} tokens the restored sequence differs by {difference:.1e}"));
         }
+    }
+    Ok(())
+}
+
+/// Holds a runner that gives its memory back in the middle of a sequence against one that does not, bit for bit.
+///
+/// # Errors
+/// A changed bit, a lost position, or what the engine says.
+pub fn trimming(model: &dyn Model, options: &RunnerOptions) -> Result<(), String> {
+    let tokens = some_tokens(model, 40);
+    let pieces = || tokens.chunks(9);
+    let whole = |trims: &[Trim]| -> Result<Vec<u32>, String> {
+        let mut runner = model.runner(options).map_err(said)?;
+        let (cache, gone) = (runner.create_cache().map_err(said)?, after(&mut *runner, &tokens)?);
+        let mut trims = trims.iter().cycle();
+        runner.release(gone);
+        let mut bits = vec![];
+        for (held, piece) in pieces().enumerate() {
+            bits.extend(feed(&mut *runner, cache, piece)?.iter().map(|logit| logit.to_bits()));
+            trims.next().into_iter().for_each(|depth| runner.trim(*depth));
+            expect_len(&*runner, cache, (9 * (held + 1)).min(tokens.len()))?;
+        }
+        Ok(bits)
+    };
+    if whole(&[])? != whole(&[Trim::Buffers, Trim::Weights])? {
+        return Err("other logits after memory was given back".into());
     }
     Ok(())
 }

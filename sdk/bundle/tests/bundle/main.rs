@@ -2,6 +2,7 @@
 
 mod edits;
 mod folders;
+mod given;
 mod goldens;
 mod hostile;
 mod protobuf;

@@ -7,3 +7,4 @@ mod fixture;
 mod sampling_golden;
 mod scoring;
 mod session;
+mod trim;

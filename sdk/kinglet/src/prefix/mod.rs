@@ -32,7 +32,9 @@ const LEAST_TOKENS: usize = 16;
 /// beginning restores them, in this process and in others, instead of computing them. Processes may share the folder. What is
 /// damaged is removed and computed anew, and where nothing can be saved, answers come all the same.
 ///
-/// Instructions can be read out of the files, which are for this user alone where the system knows such permissions.
+/// An application that may be ended at any time, as on phones, keeps a conversation with [`Session::keep`](crate::Session::keep).
+///
+/// Instructions and conversations can be read out of the files, which are for this user alone where the system knows such permissions.
 ///
 /// ```
 /// use kinglet::{Bytes, Kinglet, PrefixCache};
@@ -67,7 +69,7 @@ pub enum PrefixSource {
     Computed,
 }
 
-/// What [`Model::keep_prefix`] did.
+/// What [`Model::keep_prefix`] or [`Session::keep`](crate::Session::keep) did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeptPrefix {
     /// Tokens it has.
@@ -124,6 +126,16 @@ impl Prefixes {
             })
         })?;
         Ok(Some(Bytes(saved)))
+    }
+
+    /// Saves what a conversation holds, and says what came of it.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub(crate) fn keep(&self, held: Option<&Beginning>) -> Result<KeptPrefix, Error> {
+        let file = held.map_or(Ok(None), |held| self.save(held)).map_err(|error| self.unsaved(error))?;
+        let tokens = held.map_or(0, |held| held.tokens().len());
+        Ok(KeptPrefix { tokens, source: PrefixSource::Memory, file })
     }
 
     /// Saves a beginning if that is possible; the first time that it is not is told in the log.
@@ -234,6 +246,15 @@ impl Model {
 }
 
 impl Own {
+    /// Where beginnings are saved.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where there is no prefix cache.
+    pub(crate) fn prefixes(&self) -> Result<&Prefixes, Error> {
+        let message = "there is no folder to keep it in; name one by `Builder::prefix_cache` when the model is opened";
+        self.prefixes.as_ref().ok_or_else(|| Error::unsupported(message))
+    }
+
     /// As [`Model::recall_prefix`], for tokens that are worth it.
     pub(crate) fn recall(&self, tokens: &[u32]) {
         if let Some(prefixes) = self.prefixes.as_ref().filter(|_| tokens.len() >= LEAST_TOKENS) {

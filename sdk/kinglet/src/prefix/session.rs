@@ -4,7 +4,6 @@ use super::LEAST_TOKENS;
 use crate::own::Own;
 use kinglet_generate::{Event, GenerateError, Session};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// What all prompts of a session begin with.
 #[derive(Clone)]
@@ -23,13 +22,11 @@ impl FixedBeginning {
         (tokens.len() >= LEAST_TOKENS).then(|| FixedBeginning { own: own.clone(), tokens, settled: false })
     }
 
-    /// Restores what is saved, unless the session holds it, and gives the time that took.
-    pub(crate) fn recall(&self, session: &Session) -> Duration {
-        let started = Instant::now();
+    /// Restores what is saved, unless the session holds it.
+    pub(crate) fn recall(&self, session: &Session) {
         if self.held(session) < self.tokens.len() {
             self.own.recall(&self.tokens);
         }
-        started.elapsed()
     }
 
     /// Tokens of the beginning that the session's cache holds.

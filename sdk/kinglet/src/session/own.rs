@@ -3,9 +3,10 @@
 use crate::own::Own;
 use crate::prefix::{FixedBeginning, Remembering};
 use crate::request::{Step, steps};
-use crate::{Error, GenerationOptions, Message, PromptRequest};
+use crate::{Error, GenerationOptions, KeptPrefix, Message, PromptRequest};
 use kinglet_generate::{CancelToken, RequestOptions, TextSession};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// A conversation of tokens, begun when it is first needed.
 pub(super) struct OwnSession {
@@ -59,14 +60,27 @@ impl OwnSession {
         options: &GenerationOptions,
     ) -> Result<Box<dyn Iterator<Item = Result<Step, Error>> + '_>, Error> {
         let request = RequestOptions { lower_cancel: false, ..options.to_request(&self.own.sampling) };
-        let engine = self.own.engine_name();
+        let own = self.own.clone();
         let Begun { session, fixed } = self.begin(messages)?;
         // Turns that another engine answered are read like any others.
         session.conversation_mut().messages = messages.to_vec();
-        let before = fixed.as_ref().map(|fixed| fixed.recall(session.session())).unwrap_or_default();
+        let before = recall(&own, session, fixed.as_ref(), asked)?;
         let events = session.respond_to(vec![asked.clone()], &request)?;
         let session = kinglet_generate::Response::session;
-        Ok(Box::new(steps(Remembering { events, session, fixed: fixed.as_mut() }, before, engine)))
+        Ok(Box::new(steps(Remembering { events, session, fixed: fixed.as_mut() }, before, own.engine_name())))
+    }
+
+    /// Saves what the cache holds of the conversation.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] without a prefix cache, [`Error::Storage`] where that cannot be written.
+    pub(super) fn keep(&self) -> Result<KeptPrefix, Error> {
+        let prefixes = self.own.prefixes()?;
+        let held = match &self.begun {
+            Some(Begun { session, .. }) => session.session().beginning(usize::MAX)?,
+            None => None,
+        };
+        prefixes.keep(held.as_ref())
     }
 
     /// The same conversation, ended by another flag.
@@ -82,4 +96,17 @@ impl OwnSession {
     pub(super) fn reset(&mut self) -> Result<(), Error> {
         Ok(self.begun.as_mut().map_or(Ok(()), |begun| begun.session.reset_cache())?)
     }
+}
+
+/// Restores what is saved of the prompt with `asked`, where the session holds nothing of it yet, and of what all its prompts begin
+/// with; gives the time that took.
+fn recall(own: &Own, session: &TextSession, fixed: Option<&FixedBeginning>, asked: &Message) -> Result<Duration, Error> {
+    let started = Instant::now();
+    if own.prefixes.is_some() && session.session().cached_tokens().is_empty() {
+        own.recall(&session.prompt(std::slice::from_ref(asked))?);
+    }
+    if let Some(fixed) = fixed {
+        fixed.recall(session.session());
+    }
+    Ok(started.elapsed())
 }

@@ -1,0 +1,47 @@
+//! Memory that is given back in the middle of sequences: nothing they hold is lost, and what was made of weights is really gone.
+
+use kinglet_bundle::{Bundle, OpenOptions as BundleOptions};
+use kinglet_engine::{CancelToken, Model, RunnerOptions, Trim, WeightStorage};
+use kinglet_testing::{GoldenModel, conformance, golden_models};
+use kinglet_tract::{OpenOptions, TractModel};
+
+fn open(golden: &GoldenModel, walk: bool) -> TractModel {
+    let options = BundleOptions { variant: golden.variant.clone(), ..Default::default() };
+    TractModel::open(&Bundle::open(&golden.folder, &options).unwrap(), &OpenOptions { walk }).unwrap()
+}
+
+fn resident() -> RunnerOptions {
+    RunnerOptions { weights: WeightStorage::Resident, ..conformance::options(false) }
+}
+
+#[test]
+fn every_golden_model_gives_the_same_logits_bit_for_bit() {
+    for walk in [false, true] {
+        let failures = conformance::over(&golden_models().unwrap(), |golden| {
+            conformance::trimming(&open(golden, walk), &resident()).map(|()| "given back".into())
+        });
+        assert!(failures.is_empty(), "walk {walk}: {}", failures.join("\n"));
+    }
+}
+
+#[test]
+fn rearranged_weights_are_gone_until_they_are_needed_and_mapped_ones_stay() {
+    let goldens = golden_models().unwrap();
+    let model = open(goldens.iter().find(|golden| golden.name.contains("int4")).expect("a quantised golden"), false);
+    let mut runner = model.runner(&resident()).unwrap();
+    let mut prepare = || runner.prepare(&CancelToken::default(), &mut |_| {}).unwrap();
+    let mut saved = vec![];
+    prepare();
+    assert!(model.save_prepared(&mut saved).unwrap());
+
+    runner.trim(Trim::Buffers);
+    assert!(model.save_prepared(&mut vec![]).unwrap(), "weights are no buffers");
+    runner.trim(Trim::Weights);
+    assert!(!model.save_prepared(&mut vec![]).unwrap(), "they are gone");
+    runner.prepare(&CancelToken::default(), &mut |_| {}).unwrap();
+    assert!(model.save_prepared(&mut vec![]).unwrap(), "they are made again");
+
+    model.restore_prepared(Box::new(saved)).unwrap();
+    runner.trim(Trim::Weights);
+    assert!(model.save_prepared(&mut vec![]).unwrap(), "the system can take mapped ones by itself");
+}
