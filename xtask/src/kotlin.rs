@@ -19,7 +19,7 @@ fn tests(report: &mut Report) -> Result<(), String> {
     let target = target_folder()?;
     let work = target.join("kotlin");
     stream(&mut cargo(&["build", "--quiet", "-p", "kinglet-bindgen"]))?;
-    stream(&mut cargo(&["build", "--quiet", "--release", "-p", "kinglet-ffi"]))?;
+    stream(&mut cargo(&["build", "--quiet", "--release", "-p", "kinglet-ffi", "--features", "jni"]))?;
     let generated = work.join("generated");
     let library =
         target.join("release").join(format!("{}kinglet_ffi{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX));

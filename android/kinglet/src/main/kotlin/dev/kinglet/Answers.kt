@@ -51,6 +51,7 @@ public enum class Finish {
  * @property finish why it ended.
  * @property firstTokenMillis milliseconds to the first token; `null` if there is none.
  * @property tokensPerSecond tokens a second after the first; `null` if there was no second one.
+ * @property engine which engine answered; `system:` and a name for the system's model, which counts no tokens.
  */
 public data class Usage(
     val promptTokens: Int,
@@ -59,6 +60,7 @@ public data class Usage(
     val finish: Finish,
     val firstTokenMillis: Double?,
     val tokensPerSecond: Double?,
+    val engine: String,
 ) {
     internal companion object {
         fun of(usage: NativeUsage) =
@@ -69,6 +71,7 @@ public data class Usage(
                 Finish.of(usage.finish),
                 usage.firstTokenMs,
                 usage.tokensPerSecond,
+                usage.engine,
             )
     }
 }

@@ -23,7 +23,13 @@ public sealed class KingletException(message: String, cause: Throwable?) : Excep
     /** A folder takes nothing: make room there or name another one. */
     public class Storage internal constructor(message: String, cause: Throwable?) : KingletException(message, cause)
 
-    /** The session is still answering: wait until its answer is complete, or cancel it. */
+    /** The system's model is not there: download it, ask the user to switch it on, or answer without it. */
+    public class Unavailable internal constructor(message: String, cause: Throwable?) : KingletException(message, cause)
+
+    /** The guardrails of the system's model refuse the request or its answer: ask for something else. */
+    public class Refused internal constructor(message: String, cause: Throwable?) : KingletException(message, cause)
+
+    /** It takes no request now: wait until the session's answer is complete, or cancel it; or ask the system's model again later. */
     public class Busy internal constructor(message: String, cause: Throwable?) : KingletException(message, cause)
 
     /** The model or session was closed: open another one. */

@@ -10,13 +10,8 @@ import dev.kinglet.ffi.Talk
 import dev.kinglet.ffi.TalkTurn
 import java.io.File
 import kotlinx.coroutines.CoroutineDispatcher
-import kotlinx.coroutines.CoroutineStart
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.NonCancellable
-import kotlinx.coroutines.awaitCancellation
-import kotlinx.coroutines.cancelAndJoin
-import kotlinx.coroutines.coroutineScope
-import kotlinx.coroutines.launch
 import kotlinx.coroutines.withContext
 
 /**
@@ -118,22 +113,10 @@ public class KingletModel private constructor(
     override fun close(): Unit = native.letGo { native.end() }
 
     /** Runs blocking work that the coroutine's cancellation ends in the middle. */
-    private suspend fun <T> cancellable(call: (Cancellation) -> T): T = coroutineScope {
+    private suspend fun <T> cancellable(call: (Cancellation) -> T): T =
         Cancellation().use { cancellation ->
-            val watch = launch(start = CoroutineStart.UNDISPATCHED) {
-                try {
-                    awaitCancellation()
-                } finally {
-                    cancellation.cancel()
-                }
-            }
-            try {
-                withContext(dispatcher + NonCancellable) { native { call(cancellation) } }
-            } finally {
-                watch.cancelAndJoin()
-            }
+            endingWith(cancellation::cancel) { withContext(dispatcher + NonCancellable) { native { call(cancellation) } } }
         }
-    }
 
     public companion object {
         /**

@@ -5,6 +5,7 @@ import dev.kinglet.ffi.Session as NativeSession
 import kotlinx.coroutines.CoroutineDispatcher
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.flow
+import kotlinx.coroutines.flow.flowOn
 
 /** A conversation: each turn reads only what is new. After a failed or cancelled answer it is as before that turn. */
 public class KingletSession internal constructor(
@@ -21,16 +22,31 @@ public class KingletSession internal constructor(
     public fun respond(text: String, options: ResponseOptions = ResponseOptions()): Flow<Event> = flow {
         val generation = native { native.respond(text, options.native()) }
         try {
-            while (true) {
-                when (val piece = native { generation.next() } ?: break) {
-                    is Piece.Text -> emit(Event.Text(piece.text))
-                    is Piece.Done -> emit(Event.Done(Usage.of(piece.usage)))
+            endingWith(generation::end) {
+                val stream = TextStream(generation)
+                while (true) {
+                    when (val piece = native { stream.read() } ?: break) {
+                        is Piece.Text -> emit(Event.Text(piece.text))
+                        is Piece.Done -> emit(Event.Done(Usage.of(piece.usage)))
+                    }
                 }
             }
         } finally {
             generation.letGo { generation.end() }
         }
-    }
+    }.flowOn(dispatcher)
+
+    /**
+     * Saves what was read and said so far in [OpenOptions.prefixCache]: a session that begins with the same instructions and
+     * [messages], also after the process was ended, reads only what is new. The messages themselves are the app's to keep.
+     *
+     * @return the tokens that were saved.
+     * @throws KingletException.Busy
+     * @throws KingletException.Closed
+     * @throws KingletException.Unsupported without [OpenOptions.prefixCache]
+     * @throws KingletException.Storage where that folder takes nothing
+     */
+    public suspend fun keep(): Int = dispatcher.work { native.keep().toInt() }
 
     /**
      * What was said so far: finished turns only.

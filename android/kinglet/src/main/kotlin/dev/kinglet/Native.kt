@@ -4,6 +4,12 @@ import dev.kinglet.ffi.Disposable
 import dev.kinglet.ffi.KingletException as Native
 import kotlin.coroutines.cancellation.CancellationException
 import kotlinx.coroutines.CoroutineDispatcher
+import kotlinx.coroutines.CoroutineStart
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.awaitCancellation
+import kotlinx.coroutines.cancelAndJoin
+import kotlinx.coroutines.coroutineScope
+import kotlinx.coroutines.launch
 import kotlinx.coroutines.withContext
 
 /** Runs native code, and says its errors in this module's own words. */
@@ -29,6 +35,8 @@ internal fun Native.translated(): Exception {
         is Native.InvalidRequest -> KingletException.InvalidRequest(said, this)
         is Native.OutOfMemory -> KingletException.OutOfMemory(said, this)
         is Native.Storage -> KingletException.Storage(said, this)
+        is Native.Unavailable -> KingletException.Unavailable(said, this)
+        is Native.Refused -> KingletException.Refused(said, this)
         is Native.Busy -> KingletException.Busy(said, this)
         is Native.Closed -> KingletException.Closed(said, this)
         is Native.Cancelled -> CancellationException(said)
@@ -47,4 +55,21 @@ internal inline fun Disposable.letGo(end: () -> Unit) {
         return
     }
     destroy()
+}
+
+/** Runs [body], which may block its thread, and calls [end], which never waits, as soon as the coroutine is cancelled. */
+internal suspend fun <T> endingWith(end: () -> Unit, body: suspend () -> T): T = coroutineScope {
+    // In no dispatcher's queue: the thread that cancels calls it.
+    val watch = launch(Dispatchers.Unconfined, CoroutineStart.UNDISPATCHED) {
+        try {
+            awaitCancellation()
+        } finally {
+            end()
+        }
+    }
+    try {
+        body()
+    } finally {
+        watch.cancelAndJoin()
+    }
 }
