@@ -2,10 +2,13 @@ package dev.kinglet
 
 import dev.kinglet.ffi.Cancellation
 import dev.kinglet.ffi.ChatMessage
+import dev.kinglet.ffi.GivenFile
 import dev.kinglet.ffi.Kinglet as NativeKinglet
 import dev.kinglet.ffi.Model as NativeModel
+import dev.kinglet.ffi.OpenOptions as NativeOpenOptions
 import dev.kinglet.ffi.PrepareProgress
 import dev.kinglet.ffi.SessionSetup
+import dev.kinglet.ffi.SystemPolicy as NativePolicy
 import dev.kinglet.ffi.Talk
 import dev.kinglet.ffi.TalkTurn
 import java.io.File
@@ -103,11 +106,23 @@ public class KingletModel private constructor(
 
     /** Bytes that keys and values of all sessions take now; 0 once it is closed. */
     public val kvBytes: Long
-        get() = try {
-            native.kvBytes().toLong()
-        } catch (_: IllegalStateException) {
-            0
+        get() {
+            var bytes = 0L
+            native.unlessGone { bytes = kvBytes().toLong() }
+            return bytes
         }
+
+    /** Gives memory back, at once or after the step in progress. It never waits, and changes no answer; nothing on a closed model. */
+    public fun memoryPressure(pressure: MemoryPressure): Unit = native.unlessGone { memoryPressure(pressure.native()) }
+
+    /** Slows answers down while the device is hot. It holds until the next call. */
+    public fun thermal(state: ThermalState): Unit = native.unlessGone { thermal(state.native()) }
+
+    /** Has answers wait, after the token in progress, until [resume]. Cancelling one ends its waiting. */
+    public fun pause(): Unit = native.unlessGone { pause() }
+
+    /** Ends a pause, however often it was asked for. */
+    public fun resume(): Unit = native.unlessGone { resume() }
 
     /** Closes the model and its sessions, whose answers end within a token. Closing twice does nothing more. */
     override fun close(): Unit = native.letGo { native.end() }
@@ -123,6 +138,7 @@ public class KingletModel private constructor(
          * Opens the model in [folder]. Weights are mapped, not read: it is a matter of milliseconds.
          *
          * @param dispatcher where blocking work runs.
+         * @param system the system's model, to be asked as [policy] says; `null` for none.
          * @throws KingletException.NotFound
          * @throws KingletException.BadModel
          * @throws KingletException.Unsupported
@@ -132,9 +148,30 @@ public class KingletModel private constructor(
             folder: File,
             options: OpenOptions = OpenOptions(),
             dispatcher: CoroutineDispatcher = Dispatchers.IO,
-        ): KingletModel = withContext(dispatcher) {
-            native { NativeKinglet(options.native()).use { KingletModel(it.open(folder.path), dispatcher) } }
-        }
+            system: SystemModel? = null,
+            policy: SystemPolicy = SystemPolicy.PREFER,
+        ): KingletModel = opened(dispatcher, { kinglet(options, system, policy) }) { it.open(folder.path) }
+
+        /**
+         * As [open], with files that lie elsewhere than in [folder], such as assets: they are mapped from where they lie, and the
+         * descriptors may be closed afterwards.
+         */
+        internal suspend fun open(
+            folder: File,
+            files: List<GivenFile>,
+            options: OpenOptions,
+            dispatcher: CoroutineDispatcher,
+        ): KingletModel = opened(dispatcher, { NativeKinglet(options.native()) }) { it.openGiven(folder.path, files) }
+
+        /**
+         * Opens the system's model alone, without a folder.
+         *
+         * @param dispatcher where blocking work runs.
+         */
+        public suspend fun openSystem(system: SystemModel, dispatcher: CoroutineDispatcher = Dispatchers.IO): KingletModel =
+            opened(dispatcher, { NativeKinglet.withSystemModel(NativeOpenOptions(), NativeSystem(system), NativePolicy.ONLY) }) {
+                it.openSystem()
+            }
 
         /**
          * What is known of the model in [folder], also of one that does not run here: [ModelInfo.unsupported] then says why.
@@ -145,6 +182,19 @@ public class KingletModel private constructor(
         public suspend fun inspect(folder: File, options: OpenOptions = OpenOptions()): ModelInfo = withContext(Dispatchers.IO) {
             native { NativeKinglet(options.native()).use { ModelInfo.of(it.inspect(folder.path)) } }
         }
+
+        private fun kinglet(options: OpenOptions, system: SystemModel?, policy: SystemPolicy) =
+            if (system == null) {
+                NativeKinglet(options.native())
+            } else {
+                NativeKinglet.withSystemModel(options.native(), NativeSystem(system), policy.native())
+            }
+
+        private suspend fun opened(
+            dispatcher: CoroutineDispatcher,
+            kinglet: () -> NativeKinglet,
+            open: (NativeKinglet) -> NativeModel,
+        ): KingletModel = dispatcher.work { kinglet().use { KingletModel(open(it), dispatcher) } }
 
         private fun talk(conversation: List<Turn>, instructions: String?) =
             Talk(conversation.map { TalkTurn(it.speaker == Speaker.AGENT, it.text) }, instructions)

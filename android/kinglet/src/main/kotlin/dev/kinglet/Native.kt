@@ -47,6 +47,15 @@ internal fun Native.translated(): Exception {
 /** Runs blocking native code on this dispatcher. */
 internal suspend fun <T> CoroutineDispatcher.work(call: () -> T): T = withContext(this) { native { call() } }
 
+/** Calls a native object, unless it is gone. */
+internal inline fun <T : Disposable> T.unlessGone(call: T.() -> Unit) {
+    try {
+        call()
+    } catch (_: IllegalStateException) {
+        // What uniffi says of an object that was destroyed.
+    }
+}
+
 /** Ends a native object by [end] and lets go of it; one that is gone stays so. */
 internal inline fun Disposable.letGo(end: () -> Unit) {
     try {
