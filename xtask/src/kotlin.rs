@@ -1,8 +1,8 @@
 //! `cargo xtask kotlin`: the Kotlin module over the native library of this machine, compiled and tested on the JVM by Maven.
 
+use crate::junit::count;
 use crate::process::{cargo, program, root, stream, target_folder, works};
 use crate::report::Report;
-use std::path::Path;
 
 pub(crate) fn run(report: &mut Report) {
     for (tool, version) in [("java", "-version"), ("mvn", "--version")] {
@@ -41,51 +41,11 @@ fn tests(report: &mut Report) -> Result<(), String> {
         std::fs::remove_dir_all(&reports).map_err(|error| format!("{} cannot be removed: {error}", reports.display()))?;
     }
     let (outcome, failed) = (stream(&mut maven), report.counts.failed);
-    let tests = count(&reports, report);
+    let tests = count(&reports, "kotlin", report);
     // A failure of tests is counted by test; one before any test ran is one of the verb.
     match outcome {
         Err(why) if report.counts.failed == failed => Err(why),
         _ if tests == 0 => Err("no test ran".into()),
         _ => Ok(()),
-    }
-}
-
-/// Adds what the reports of JUnit say, and gives how many tests they are of.
-fn count(reports: &Path, report: &mut Report) -> u64 {
-    let mut tests = 0;
-    let Ok(files) = std::fs::read_dir(reports) else { return tests };
-    for file in files.flatten().map(|file| file.path()).filter(|path| path.extension().is_some_and(|e| e == "xml")) {
-        let xml = std::fs::read_to_string(&file).unwrap_or_default();
-        for case in xml.split("<testcase ").skip(1) {
-            let case = case.split("</testcase>").next().unwrap_or_default();
-            let name = case.split_once("name=\"").and_then(|(_, rest)| rest.split_once('"')).map_or("", |(name, _)| name);
-            // A case without anything in it ends its own tag, and what follows belongs to the next one.
-            let body = if case.split_once('>').is_some_and(|(tag, _)| tag.ends_with('/')) { "" } else { case };
-            tests += 1;
-            if body.contains("<failure") || body.contains("<error") {
-                report.fail(&format!("kotlin, {name}"), "its output is above");
-            } else if body.contains("<skipped") {
-                report.skip(&format!("kotlin, {name}"), "the test says why");
-            } else {
-                report.pass();
-            }
-        }
-    }
-    tests
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cases_are_counted_by_what_came_of_them() {
-        let folder = tempfile::tempdir().unwrap();
-        let xml = r#"<testsuite name="a"><testcase name="one" time="0"/><testcase name="two"><failure>no</failure></testcase>
-            <testcase name="three"/><testcase name="four"><skipped/></testcase><testcase name="five"><error/></testcase></testsuite>"#;
-        std::fs::write(folder.path().join("a.xml"), xml).unwrap();
-        let mut report = Report::default();
-        let tests = count(folder.path(), &mut report);
-        assert_eq!((tests, report.counts.to_string()), (5, "2 passed, 2 failed, 1 skipped".to_owned()));
     }
 }

@@ -13,6 +13,7 @@ mod date;
 mod deny;
 mod goldens;
 mod growth;
+mod junit;
 mod kotlin;
 mod machine;
 mod matrix;
@@ -21,6 +22,7 @@ mod process;
 mod report;
 mod rust;
 mod shape;
+mod swift;
 mod test_output;
 
 use clap::{Parser, Subcommand};
@@ -45,6 +47,9 @@ enum Verb {
     Arm64(arm64::Arguments),
     /// Compile the Kotlin module and run its tests on the JVM; needs a JDK 17 and Maven
     Kotlin,
+    /// Build the Swift package and run its tests; uses a Swift 6 of the search path, or puts one into the user's cache (needs Debian
+    /// and root)
+    Swift,
     /// Check licences, banned crates and sources of the dependencies; installs cargo-deny outside the repository
     Deny(deny::Arguments),
     /// Fetch the ONNX Runtime library that the tests use, into the user's cache, and print its path
@@ -72,6 +77,7 @@ fn main() -> ExitCode {
         Verb::Rust => rust::run(&mut report),
         Verb::Arm64(arguments) => arm64::run(&arguments, &mut report),
         Verb::Kotlin => kotlin::run(&mut report),
+        Verb::Swift => swift::run(&mut report),
         Verb::Deny(arguments) => deny::run(&arguments, &mut report),
         Verb::Onnxruntime => onnxruntime::run(&mut report),
         Verb::Matrix => matrix::run(&mut report),

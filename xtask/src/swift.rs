@@ -1,0 +1,140 @@
+//! `cargo xtask swift`: the Swift package over the native library of this machine, built and tested.
+
+use crate::junit::count;
+use crate::process::{cargo, listen, program, root, stream, target_folder, works};
+use crate::report::Report;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What the tests open.
+const MODELS: [&str; 2] = ["goldcrest", "goldens/llama/genai"];
+
+pub(crate) fn run(report: &mut Report) {
+    match Swift::ready() {
+        Err(why) => report.skip("swift", &why),
+        Ok(swift) => {
+            if let Err(why) = tests(&swift, report) {
+                report.fail("swift", &why);
+            }
+        }
+    }
+}
+
+/// A Swift 6.
+enum Swift {
+    OnPath,
+    /// In a root of its own, entered by this program.
+    Within(PathBuf),
+}
+
+impl Swift {
+    fn ready() -> Result<Swift, String> {
+        if works(program("swift").arg("--version")) {
+            return Ok(Swift::OnPath);
+        }
+        let folder = kinglet_testing::cache_folder().ok_or("no home folder is known; set HOME")?.join("swift");
+        let mut last = String::new();
+        let outcome = listen(program("sh").arg("xtask/swift-toolchain.sh").arg(&folder), |line| {
+            println!("{line}");
+            line.clone_into(&mut last);
+        });
+        outcome.map_err(|why| if last.is_empty() { why } else { last })?;
+        Ok(Swift::Within(folder.join("in-swift")))
+    }
+
+    /// A swift command in `folder`, which sees nothing outside of it.
+    fn command(&self, folder: &Path, arguments: &[&str]) -> Command {
+        let models = format!("KINGLET_MODELS={}", folder.join("models").display());
+        let mut command = match self {
+            Swift::OnPath => program("env"),
+            Swift::Within(within) => {
+                let mut command = program(within);
+                command.arg(folder).arg("env");
+                command
+            }
+        };
+        command.arg(models).arg("swift").args(arguments).current_dir(folder);
+        let library = format!("-L{}", folder.join("native").display());
+        command.args(["-Xlinker", &library]);
+        command
+    }
+}
+
+fn tests(swift: &Swift, report: &mut Report) -> Result<(), String> {
+    let target = target_folder()?;
+    let package = target.join("swift");
+    stream(&mut cargo(&["build", "--quiet", "-p", "kinglet-bindgen"]))?;
+    stream(&mut cargo(&["build", "--quiet", "--release", "-p", "kinglet-ffi"]))?;
+    let library = target.join("release/libkinglet_ffi.a");
+    lay_out(&package, &library)?;
+    let bindgen = |arguments: &[&str], to: &str| {
+        let mut bindgen = program(target.join("debug/uniffi-bindgen-swift"));
+        stream(bindgen.args(arguments).arg(&library).arg(package.join("Sources").join(to)))
+    };
+    bindgen(&["--swift-sources"], "KingletFFI")?;
+    bindgen(&["--headers"], "KingletFFIHeaders")?;
+    let named = ["--modulemap", "--module-name", "KingletFFIHeaders", "--modulemap-filename", "module.modulemap"];
+    bindgen(&named, "KingletFFIHeaders")?;
+    link(&package.join("Sources/KingletFFIHeaders/module.modulemap"))?;
+
+    stream(&mut swift.command(&package, &["build", "--build-tests"]))?;
+    let (reports, failed) = (package.join("reports"), report.counts.failed);
+    let outcome = stream(&mut swift.command(&package, &["test", "--skip-build", "--xunit-output", "reports/tests.xml"]));
+    let tests = count(&reports, "swift", report);
+    // A failure of tests is counted by test; one before any test ran is one of the verb.
+    match outcome {
+        Err(why) if report.counts.failed == failed => Err(why),
+        _ if tests == 0 => Err("no test ran".into()),
+        _ => Ok(()),
+    }
+}
+
+/// Puts the package's sources, the library and the models into one folder, where what was built before stays.
+fn lay_out(package: &Path, library: &Path) -> Result<(), String> {
+    let said = |error: std::io::Error| format!("{} cannot be written: {error}", package.display());
+    for part in ["Sources", "Tests", "models", "native", "reports"] {
+        let part = package.join(part);
+        if part.exists() {
+            fs::remove_dir_all(&part).map_err(said)?;
+        }
+    }
+    let ios = root().join("ios");
+    fs::create_dir_all(package).map_err(said)?;
+    fs::copy(ios.join("Package.swift"), package.join("Package.swift")).map_err(said)?;
+    for (from, to) in [(ios.join("Sources"), "Sources"), (ios.join("Tests"), "Tests")] {
+        copy(&from, &package.join(to)).map_err(said)?;
+    }
+    for model in MODELS {
+        copy(&root().join("models").join(model), &package.join("models").join(model)).map_err(said)?;
+    }
+    for part in ["Sources/KingletFFI", "Sources/KingletFFIHeaders", "native", "reports"] {
+        fs::create_dir_all(package.join(part)).map_err(said)?;
+    }
+    fs::copy(library, package.join("native/libkinglet_ffi.a")).map_err(said)?;
+    Ok(())
+}
+
+/// Copies a folder with its times, by which the builder knows what has changed.
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &to)?;
+        } else {
+            fs::copy(entry.path(), &to)?;
+            fs::File::options().write(true).open(&to)?.set_modified(entry.metadata()?.modified()?)?;
+        }
+    }
+    Ok(())
+}
+
+/// Has a module map name the library: the builder links what a system library's map says.
+fn link(map: &Path) -> Result<(), String> {
+    let said = |error: std::io::Error| format!("{} cannot be changed: {error}", map.display());
+    let text = fs::read_to_string(map).map_err(said)?;
+    let (before, after) = text.rsplit_once('}').ok_or_else(|| format!("{} is no module map", map.display()))?;
+    fs::write(map, format!("{before}    link \"kinglet_ffi\"\n}}{after}")).map_err(said)
+}
