@@ -15,4 +15,4 @@ dependencyResolutionManagement {
 }
 
 rootProject.name = "kinglet-android"
-include(":kinglet")
+include(":kinglet", ":gemini-nano", ":sample")

@@ -8,6 +8,7 @@ android {
         consumerProguardFiles("consumer-rules.pro")
         ndk { abiFilters += listOf("arm64-v8a", "armeabi-v7a", "x86_64") }
     }
+    sourceSets["main"].kotlin.srcDir("src/android/kotlin")
     sourceSets["main"].kotlin.srcDir(layout.buildDirectory.dir("generated/uniffi"))
     sourceSets["main"].jniLibs.srcDir(layout.buildDirectory.dir("generated/jniLibs"))
 }
@@ -18,7 +19,7 @@ val nativeLibraries by tasks.registering(Exec::class) {
     val libraries = layout.buildDirectory.dir("generated/jniLibs").get().asFile
     commandLine(
         "cargo", "ndk", "--target", "arm64-v8a", "--target", "armeabi-v7a", "--target", "x86_64", "--platform", "24",
-        "--output-dir", libraries.path, "build", "--release", "--package", "kinglet-ffi",
+        "--output-dir", libraries.path, "build", "--release", "--package", "kinglet-ffi", "--features", "jni",
     )
 }
 
@@ -36,5 +37,6 @@ tasks.named("preBuild") { dependsOn(bindings) }
 
 dependencies {
     api(libs.coroutines)
+    implementation(libs.annotation)
     implementation(variantOf(libs.jna) { artifactType("aar") })
 }

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr)] // its output is what it is for
 
+mod android;
 mod arm64;
 mod bench;
 mod date;
@@ -45,6 +46,8 @@ enum Verb {
     Rust,
     /// Lint and test the kernels for 64-bit ARM under emulation, or count their instructions; needs Debian
     Arm64(arm64::Arguments),
+    /// Build the libraries, the AAR and the sample's APK for Android without its SDK, and inspect them; needs a kit
+    Android(android::Arguments),
     /// Compile the Kotlin module and run its tests on the JVM; needs a JDK 17 and Maven
     Kotlin,
     /// Build the Swift package and run its tests; uses a Swift 6 of the search path, or puts one into the user's cache (needs Debian
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
         }
         Verb::Rust => rust::run(&mut report),
         Verb::Arm64(arguments) => arm64::run(&arguments, &mut report),
+        Verb::Android(arguments) => android::run(&arguments, &mut report),
         Verb::Kotlin => kotlin::run(&mut report),
         Verb::Swift => swift::run(&mut report),
         Verb::Deny(arguments) => deny::run(&arguments, &mut report),

@@ -1,0 +1,94 @@
+package dev.kinglet
+
+import android.content.Context
+import android.content.res.AssetManager
+import android.os.ParcelFileDescriptor
+import android.util.Log
+import dev.kinglet.ffi.GivenFile
+import java.io.File
+import java.io.FileNotFoundException
+import kotlinx.coroutines.CoroutineDispatcher
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.withContext
+
+/**
+ * Opens a model that ships with the app, in the folder [path] of its assets. Weights are mapped from the APK, and nothing of them is
+ * copied, if they are stored without compression: `androidResources { noCompress += listOf("onnx", "data") }` in Gradle's `android`
+ * block. The small files are copied to `Context.noBackupFilesDir` once for each version of the app.
+ *
+ * @param path such as `models/goldcrest`.
+ * @param dispatcher where blocking work runs.
+ * @throws KingletException.NotFound where the assets hold no such folder
+ * @throws KingletException.Storage where there is no room for the small files
+ * @throws KingletException as [KingletModel.open]
+ */
+public suspend fun KingletModel.Companion.openAsset(
+    context: Context,
+    path: String,
+    options: OpenOptions = OpenOptions(),
+    dispatcher: CoroutineDispatcher = Dispatchers.IO,
+): KingletModel = withContext(dispatcher) {
+    val names = context.assets.list(path).orEmpty()
+    if (names.isEmpty()) throw KingletException.NotFound("the assets hold no folder `$path`; put the model's files there", null)
+    val folder = copies(context, path)
+    val stored = names.filter { ".onnx" in it }.mapNotNull { name -> stored(context.assets, "$path/$name")?.let { name to it } }
+    try {
+        for (name in names - stored.map { it.first }.toSet()) copy(context.assets, "$path/$name", File(folder, name))
+        val files = stored.map { (name, at) -> GivenFile(name, at.parcelFileDescriptor.fd, at.startOffset.toULong(), at.length.toULong()) }
+        open(folder, files, options, dispatcher)
+    } finally {
+        stored.forEach { it.second.close() }
+    }
+}
+
+/**
+ * Opens a model some of whose files the system or another app has handed over as descriptors, such as those of the storage access
+ * framework. They are mapped, and may be closed afterwards.
+ *
+ * @param folder holds the small files: configuration and tokenizer.
+ * @param files the graph, or what it names as its weights, by name, such as `model.onnx.data`.
+ * @param dispatcher where blocking work runs.
+ * @throws KingletException as [KingletModel.open]
+ */
+public suspend fun KingletModel.Companion.openDescriptors(
+    folder: File,
+    files: Map<String, ParcelFileDescriptor>,
+    options: OpenOptions = OpenOptions(),
+    dispatcher: CoroutineDispatcher = Dispatchers.IO,
+): KingletModel = open(folder, files.map { (name, file) -> GivenFile(name, file.fd, 0u, file.statSize.toULong()) }, options, dispatcher)
+
+/** Where an asset lies in the APK; `null` where it is compressed, and has to be copied. */
+private fun stored(assets: AssetManager, path: String) =
+    try {
+        assets.openFd(path)
+    } catch (_: FileNotFoundException) {
+        Log.w("kinglet", "the asset $path is compressed and is copied; name its ending in `noCompress`, and it is mapped")
+        null
+    }
+
+/** The folder for this version's copies of a model's files; those of other versions go. */
+private fun copies(context: Context, path: String): File {
+    val all = File(context.noBackupFilesDir, "kinglet/${path.replace('/', '-')}")
+    val updated = context.packageManager.getPackageInfo(context.packageName, 0).lastUpdateTime
+    val folder = File(all, updated.toString())
+    all.listFiles()?.filter { it != folder }?.forEach { it.deleteRecursively() }
+    return folder
+}
+
+/** Copies an asset unless that was done: beside, then renamed, so that no half of a file is ever taken for one. */
+private fun copy(assets: AssetManager, path: String, to: File) {
+    if (to.exists()) return
+    val beside = File("${to.path}.part")
+    try {
+        to.parentFile?.mkdirs()
+        assets.open(path).use { from -> beside.outputStream().use { from.copyTo(it) } }
+    } catch (error: FileNotFoundException) {
+        // A folder in the folder: no file of a model.
+        if (assets.list(path).orEmpty().isEmpty()) throw KingletException.Storage("`$beside` cannot be written; make room", error)
+        return
+    } catch (error: java.io.IOException) {
+        beside.delete()
+        throw KingletException.Storage("`$to` cannot be written (${error.message}); make room and open the model again", error)
+    }
+    if (!beside.renameTo(to)) throw KingletException.Storage("`$to` cannot be written; make room and open the model again", null)
+}
