@@ -27,3 +27,11 @@ let package = Package(
     ],
     swiftLanguageModes: [.v6]
 )
+
+#if !canImport(Darwin)
+    // What of the sample is no user interface is tested here.
+    package.targets += [
+        .target(name: "Sample", dependencies: ["Kinglet"], path: "Sample/Sources"),
+        .testTarget(name: "SampleTests", dependencies: ["Sample"]),
+    ]
+#endif

@@ -1,10 +1,25 @@
 //! `cargo xtask kotlin`: the Kotlin module over the native library of this machine, compiled and tested on the JVM by Maven.
 
+use crate::api::{hold, kotlin};
 use crate::junit::count;
 use crate::process::{cargo, program, root, stream, target_folder, works};
 use crate::report::Report;
+use clap::Args;
+use std::path::PathBuf;
 
-pub(crate) fn run(report: &mut Report) {
+/// Compiles the Kotlin module and runs its tests on the JVM, with the native library of this machine and the models of the repository.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Arguments {
+    /// Write android/kinglet/api/kinglet.txt anew, with which the public surface is compared otherwise
+    #[arg(long)]
+    write_api: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments, report: &mut Report) {
+    match surface() {
+        Ok(surface) => hold("android/kinglet/api/kinglet.txt", &surface, arguments.write_api, "kotlin", report),
+        Err(why) => report.fail("kotlin", &why),
+    }
     for (tool, version) in [("java", "-version"), ("mvn", "--version")] {
         if !works(program(tool).arg(version)) {
             return report.skip("kotlin", &format!("{tool} is not here; install a JDK 17 and Maven"));
@@ -13,6 +28,19 @@ pub(crate) fn run(report: &mut Report) {
     if let Err(why) = tests(report) {
         report.fail("kotlin", &why);
     }
+}
+
+/// What the module's sources say is public.
+fn surface() -> Result<String, String> {
+    let mut files = vec![];
+    for folder in ["android/kinglet/src/main/kotlin/dev/kinglet", "android/kinglet/src/android/kotlin/dev/kinglet"] {
+        let entries = std::fs::read_dir(root().join(folder)).map_err(|error| format!("{folder} cannot be read: {error}"))?;
+        files.extend(entries.flatten().map(|entry| entry.path()));
+    }
+    files.sort_by(|a, b| a.file_name().cmp(&b.file_name()));
+    let read =
+        |file: &PathBuf| std::fs::read_to_string(file).map_err(|error| format!("{} cannot be read: {error}", file.display()));
+    files.iter().map(|file| Ok(kotlin(&read(file)?))).collect()
 }
 
 fn tests(report: &mut Report) -> Result<(), String> {

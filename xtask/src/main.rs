@@ -8,6 +8,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)] // its output is what it is for
 
 mod android;
+mod api;
 mod arm64;
 mod bench;
 mod date;
@@ -49,10 +50,10 @@ enum Verb {
     /// Build the libraries, the AAR and the sample's APK for Android without its SDK, and inspect them; needs a kit
     Android(android::Arguments),
     /// Compile the Kotlin module and run its tests on the JVM; needs a JDK 17 and Maven
-    Kotlin,
+    Kotlin(kotlin::Arguments),
     /// Build the Swift package and run its tests; uses a Swift 6 of the search path, or puts one into the user's cache (needs Debian
     /// and root)
-    Swift,
+    Swift(swift::Arguments),
     /// Check licences, banned crates and sources of the dependencies; installs cargo-deny outside the repository
     Deny(deny::Arguments),
     /// Fetch the ONNX Runtime library that the tests use, into the user's cache, and print its path
@@ -80,8 +81,8 @@ fn main() -> ExitCode {
         Verb::Rust => rust::run(&mut report),
         Verb::Arm64(arguments) => arm64::run(&arguments, &mut report),
         Verb::Android(arguments) => android::run(&arguments, &mut report),
-        Verb::Kotlin => kotlin::run(&mut report),
-        Verb::Swift => swift::run(&mut report),
+        Verb::Kotlin(arguments) => kotlin::run(&arguments, &mut report),
+        Verb::Swift(arguments) => swift::run(&arguments, &mut report),
         Verb::Deny(arguments) => deny::run(&arguments, &mut report),
         Verb::Onnxruntime => onnxruntime::run(&mut report),
         Verb::Matrix => matrix::run(&mut report),

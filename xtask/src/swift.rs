@@ -1,8 +1,11 @@
 //! `cargo xtask swift`: the Swift package over the native library of this machine, built and tested.
 
+use crate::api::hold;
 use crate::junit::count;
-use crate::process::{cargo, listen, program, root, stream, target_folder, works};
+use crate::process::{cargo, listen, program, read, root, stream, target_folder, works};
 use crate::report::Report;
+use clap::Args;
+use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,11 +13,19 @@ use std::process::Command;
 /// What the tests open.
 const MODELS: [&str; 2] = ["goldcrest", "goldens/llama/genai"];
 
-pub(crate) fn run(report: &mut Report) {
+/// Builds the Swift package over the native library of this machine, and runs its tests.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Arguments {
+    /// Write ios/api/Kinglet.txt anew, with which the public surface is compared otherwise
+    #[arg(long)]
+    write_api: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments, report: &mut Report) {
     match Swift::ready() {
         Err(why) => report.skip("swift", &why),
         Ok(swift) => {
-            if let Err(why) = tests(&swift, report) {
+            if let Err(why) = tests(&swift, arguments, report) {
                 report.fail("swift", &why);
             }
         }
@@ -55,13 +66,18 @@ impl Swift {
             }
         };
         command.arg(models).arg("swift").args(arguments).current_dir(folder);
-        let library = format!("-L{}", folder.join("native").display());
-        command.args(["-Xlinker", &library]);
+        command
+    }
+
+    /// As [`command`](Self::command), for those that link.
+    fn linking(&self, folder: &Path, arguments: &[&str]) -> Command {
+        let mut command = self.command(folder, arguments);
+        command.args(["-Xlinker", &format!("-L{}", folder.join("native").display())]);
         command
     }
 }
 
-fn tests(swift: &Swift, report: &mut Report) -> Result<(), String> {
+fn tests(swift: &Swift, arguments: &Arguments, report: &mut Report) -> Result<(), String> {
     let target = target_folder()?;
     let package = target.join("swift");
     stream(&mut cargo(&["build", "--quiet", "-p", "kinglet-bindgen"]))?;
@@ -78,9 +94,10 @@ fn tests(swift: &Swift, report: &mut Report) -> Result<(), String> {
     bindgen(&named, "KingletFFIHeaders")?;
     link(&package.join("Sources/KingletFFIHeaders/module.modulemap"))?;
 
-    stream(&mut swift.command(&package, &["build", "--build-tests"]))?;
+    stream(&mut swift.linking(&package, &["build", "--build-tests"]))?;
+    hold("ios/api/Kinglet.txt", &surface(swift, &package)?, arguments.write_api, "swift", report);
     let (reports, failed) = (package.join("reports"), report.counts.failed);
-    let outcome = stream(&mut swift.command(&package, &["test", "--skip-build", "--xunit-output", "reports/tests.xml"]));
+    let outcome = stream(&mut swift.linking(&package, &["test", "--skip-build", "--xunit-output", "reports/tests.xml"]));
     let tests = count(&reports, "swift", report);
     // A failure of tests is counted by test; one before any test ran is one of the verb.
     match outcome {
@@ -90,10 +107,42 @@ fn tests(swift: &Swift, report: &mut Report) -> Result<(), String> {
     }
 }
 
+/// The public declarations of the package, sorted by where they belong.
+fn surface(swift: &Swift, package: &Path) -> Result<String, String> {
+    let told: Value = json(&read(&mut swift.command(package, &["-print-target-info"]))?)?;
+    let target = told["target"]["triple"].as_str().ok_or("swift -print-target-info names no target")?;
+    let search = ["-I", ".build/debug/Modules", "-I", "Sources/KingletFFIHeaders"];
+    let mut extract = swift.command(package, &["symbolgraph-extract", "-module-name", "Kinglet", "-target", target]);
+    extract.args(search).args(["-minimum-access-level", "public", "-skip-synthesized-members", "-output-dir", "reports"]);
+    stream(&mut extract)?;
+    let graph = package.join("reports/Kinglet.symbols.json");
+    let graph = fs::read_to_string(&graph).map_err(|error| format!("{} cannot be read: {error}", graph.display()))?;
+    let graph = json(&graph)?;
+    let words = |symbol: &Value, of: &str, part: Option<&str>| -> Vec<String> {
+        let word = |word: &Value| part.map_or(word, |part| &word[part]).as_str().unwrap_or_default().to_owned();
+        symbol[of].as_array().into_iter().flatten().map(word).collect()
+    };
+    let line = |symbol: &Value| {
+        let declaration = words(symbol, "declarationFragments", Some("spelling")).concat();
+        format!(
+            "{}: {}\n",
+            words(symbol, "pathComponents", None).join("."),
+            declaration.split_whitespace().collect::<Vec<_>>().join(" ")
+        )
+    };
+    let mut lines: Vec<String> = graph["symbols"].as_array().into_iter().flatten().map(line).collect();
+    lines.sort();
+    Ok(lines.concat())
+}
+
+fn json(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("what swift says is no JSON: {error}"))
+}
+
 /// Puts the package's sources, the library and the models into one folder, where what was built before stays.
 fn lay_out(package: &Path, library: &Path) -> Result<(), String> {
     let said = |error: std::io::Error| format!("{} cannot be written: {error}", package.display());
-    for part in ["Sources", "Tests", "models", "native", "reports"] {
+    for part in ["Sources", "Tests", "Sample", "models", "native", "reports"] {
         let part = package.join(part);
         if part.exists() {
             fs::remove_dir_all(&part).map_err(said)?;
@@ -102,8 +151,8 @@ fn lay_out(package: &Path, library: &Path) -> Result<(), String> {
     let ios = root().join("ios");
     fs::create_dir_all(package).map_err(said)?;
     fs::copy(ios.join("Package.swift"), package.join("Package.swift")).map_err(said)?;
-    for (from, to) in [(ios.join("Sources"), "Sources"), (ios.join("Tests"), "Tests")] {
-        copy(&from, &package.join(to)).map_err(said)?;
+    for part in ["Sources", "Tests", "Sample"] {
+        copy(&ios.join(part), &package.join(part)).map_err(said)?;
     }
     for model in MODELS {
         copy(&root().join("models").join(model), &package.join("models").join(model)).map_err(said)?;

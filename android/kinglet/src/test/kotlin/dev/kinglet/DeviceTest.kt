@@ -47,10 +47,9 @@ class DeviceTest {
     fun aPausedModelWaitsAndIsResumedOrCancelled() = test {
         val model = KingletModel.open(endless)
         model.pause()
-        val session = model.session()
-        assertNull(withTimeoutOrNull(100.milliseconds) { session.text("hello") }, "it waits, and cancelling ends that")
+        assertNull(withTimeoutOrNull(100.milliseconds) { model.session().text("hello") }, "it waits, and cancelling ends that")
         runBlocking {
-            launch { session.text("hello") }
+            launch { model.session().text("hello") }
             delay(20)
             model.resume()
         }
