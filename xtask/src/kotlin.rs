@@ -61,6 +61,7 @@ fn tests(report: &mut Report) -> Result<(), String> {
         ("generated.dir", &generated),
         ("native.dir", &target.join("release")),
         ("models.dir", &root().join("models")),
+        ("vectors.file", &root().join("sdk/ffi/vectors.json")),
     ] {
         maven.arg(format!("-D{name}={}", folder.display()));
     }

@@ -157,6 +157,7 @@ fn lay_out(package: &Path, library: &Path) -> Result<(), String> {
     for model in MODELS {
         copy(&root().join("models").join(model), &package.join("models").join(model)).map_err(said)?;
     }
+    fs::copy(root().join("sdk/ffi/vectors.json"), package.join("models/vectors.json")).map_err(said)?;
     for part in ["Sources/KingletFFI", "Sources/KingletFFIHeaders", "native", "reports"] {
         fs::create_dir_all(package.join(part)).map_err(said)?;
     }
