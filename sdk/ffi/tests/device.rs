@@ -118,3 +118,60 @@ fn a_conversation_outlives_its_process() {
     assert_eq!(text, expected);
     assert!(usage.cached_tokens + 1 >= kept, "{usage:?} of {kept}");
 }
+
+/// A copy of the shipped model, to be harmed.
+fn copied() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(repository().join("models/goldcrest")).unwrap().flatten() {
+        std::fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+    }
+    folder
+}
+
+fn replies(model: &Model) -> Result<Vec<SuggestedReply>, KingletError> {
+    let turns = vec![TalkTurn { by_agent: false, text: "Are you open on Sunday?".into() }];
+    let talk = Talk { turns, instructions: None };
+    Ok(model.smart_reply(talk, ReplyOptions::default(), Arc::new(Cancellation::new()))?.replies)
+}
+
+#[test]
+fn a_model_that_is_replaced_or_removed_while_open_answers_as_before() {
+    let folder = copied();
+    let kinglet = Kinglet::new(OpenOptions { weights: Some(WeightsChoice::InPlace), ..OpenOptions::default() }).unwrap();
+    let model = kinglet.open(folder.path().display().to_string()).unwrap();
+    let before = replies(&model).unwrap();
+    let data = folder.path().join("model.onnx.data");
+    let beside = folder.path().join("download");
+    std::fs::write(&beside, b"another file").unwrap();
+    std::fs::rename(&beside, &data).unwrap();
+    assert_eq!(replies(&model).unwrap(), before, "what is open stays");
+    let error = kinglet.open(folder.path().display().to_string()).unwrap_err();
+    assert!(matches!(error, KingletError::BadModel(_)), "{error:?}");
+    drop(folder);
+    assert_eq!(replies(&model).unwrap(), before);
+    assert!(matches!(model.info(), Ok(_) | Err(KingletError::BadModel(_))));
+}
+
+#[test]
+fn two_models_of_one_folder_do_not_know_each_other() {
+    let folder = copied();
+    let open = || Kinglet::new(OpenOptions::default()).unwrap().open(folder.path().display().to_string()).unwrap();
+    let (first, second) = (open(), open());
+    let before = replies(&first).unwrap();
+    first.end();
+    assert_eq!(replies(&second).unwrap(), before);
+    assert!(matches!(replies(&first), Err(KingletError::Closed(_))));
+}
+
+#[test]
+fn where_nothing_can_be_saved_answers_come_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = folder.path().join("taken");
+    std::fs::write(&taken, "a file where a folder should be").unwrap();
+    let taken = taken.display().to_string();
+    let options = OpenOptions { prefix_cache: Some(taken.clone()), prepared_weights: Some(taken), ..OpenOptions::default() };
+    let model = Kinglet::new(options).unwrap().open(repository().join("models/goldcrest").display().to_string()).unwrap();
+    let prepared = model.prepare(None, Arc::new(Cancellation::new()));
+    assert!(matches!(prepared, Err(KingletError::Storage(_))), "{prepared:?}");
+    assert!(!replies(&model).unwrap().is_empty());
+}

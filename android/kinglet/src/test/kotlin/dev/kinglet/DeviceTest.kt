@@ -10,10 +10,16 @@ import java.nio.file.Files
 import kotlin.time.Duration.Companion.milliseconds
 import kotlin.time.Duration.Companion.seconds
 import kotlin.time.measureTime
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.async
+import kotlinx.coroutines.awaitAll
 import kotlinx.coroutines.delay
+import kotlinx.coroutines.flow.collect
+import kotlinx.coroutines.flow.takeWhile
 import kotlinx.coroutines.flow.toList
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
+import kotlinx.coroutines.withContext
 import kotlinx.coroutines.withTimeout
 import kotlinx.coroutines.withTimeoutOrNull
 import org.junit.jupiter.api.Assertions.assertEquals
@@ -95,11 +101,11 @@ class DeviceTest {
     /** Not a measure of time that could fail: it is printed. */
     @Test
     fun whatATokenCosts() = test {
-        repeat(3) {
+        repeat(200) { round ->
             read(room = 4) { stream ->
                 var pieces = 0
                 val direct = measureTime { while (stream.read() is Piece.Text) pieces++ }
-                println("COST text by JNI: ${direct / pieces} a read of $pieces")
+                if (round % 50 == 49) println("COST text by JNI: ${direct / pieces} a read of $pieces")
             }
         }
     }
@@ -126,17 +132,63 @@ class DeviceTest {
         }
     }
 
+    /** `KINGLET_CYCLES` sets another number. */
     @Test
-    fun screensThatComeAndGoLeaveNothingBehind() = test {
+    fun screensThatComeAndGoLeaveNothingBehind() = runBlocking {
         fun cycle() = runBlocking { KingletModel.open(endless).use { model -> model.session().use { it.text("hello") } } }
-        repeat(20) { cycle() }
+        val cycles = System.getenv("KINGLET_CYCLES")?.toInt() ?: 200
+        repeat(50) { cycle() }
         System.gc()
         val before = resident()
-        repeat(200) { cycle() }
+        repeat(cycles) { cycle() }
         System.gc()
         val grown = resident() - before
-        println("GROWTH of 200 openings: $grown KiB")
+        println("GROWTH of $cycles openings: $grown KiB")
         assertTrue(grown < 32 * 1024, "$grown KiB")
+    }
+
+    /** Not a measure of time that could fail: it is printed. */
+    @Test
+    fun howSoonAnAnswerEnds() = test {
+        KingletModel.open(endless).use { model ->
+            val micros = (1..200).map { at ->
+                model.session().use { session ->
+                    var pieces = 0
+                    var cancelled = 0L
+                    session.respond("hello", ResponseOptions(maxNewTokens = 100)).takeWhile {
+                        cancelled = System.nanoTime()
+                        ++pieces < 1 + at % 5
+                    }.collect()
+                    while (runCatching { session.messages() }.exceptionOrNull() is KingletException.Busy) Thread.onSpinWait()
+                    (System.nanoTime() - cancelled) / 1000
+                }
+            }.sorted()
+            val bounds = listOf(100L, 200, 500, 1_000, 2_000, 5_000, 10_000, Long.MAX_VALUE)
+            val bars = bounds.zip(listOf(0L) + bounds).map { (to, from) -> "<$to: ${micros.count { it in from until to }}" }
+            println("CANCEL in microseconds: median ${micros[100]}, most ${micros.last()}; ${bars.joinToString()}")
+        }
+    }
+
+    @Test
+    fun aCallbackThatThrowsHarmsNothing() = test {
+        KingletModel.open(File(endless.parentFile.parentFile.parentFile, "goldcrest")).use { model ->
+            runCatching { model.prepare { error("the app's mistake") } }
+            model.prepare()
+            assertTrue(model.smartReply(listOf(Turn(Speaker.CUSTOMER, "Are you open?"))) is SmartReplies.Suggested)
+        }
+    }
+
+    @Test
+    fun manyCoroutinesOnOneSession() = test {
+        KingletModel.open(endless).use { model ->
+            val session = model.session()
+            val outcomes =
+                withContext(Dispatchers.Default) {
+                    (1..32).map { async { runCatching { session.respond("hello", ResponseOptions(maxNewTokens = 1)).toList() } } }.awaitAll()
+                }
+            assertTrue(outcomes.any { it.isSuccess })
+            outcomes.mapNotNull { it.exceptionOrNull() }.forEach { assertTrue(it is KingletException.Busy, "$it") }
+        }
     }
 
     /** KiB resident, where Linux tells. */
