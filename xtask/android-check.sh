@@ -198,6 +198,32 @@ check "R8 keeps what native code looks up" "a class is gone" sh -c "
     for class in dev/kinglet/TextStream dev/kinglet/sample/MainActivity com/sun/jna/Native dev/kinglet/ffi/UniffiLib; do
         grep -q \"Class descriptor  : 'L\$class;'\" '$work/classes' || { echo \"no \$class\"; exit 1; }
     done"
+
+# Tests by Robolectric, with the library of this machine
+
+fetch "$root/android/robolectric/pom.xml" "$work/robolectric" -DincludeScope=runtime
+runtime=$work/runtime/android-all-instrumented-14-robolectric-10818077-i7.jar
+copy org.robolectric:android-all-instrumented:14-robolectric-10818077-i7 "$runtime"
+for name in androidx.test:monitor:1.8.0 androidx.test.espresso:espresso-idling-resource:3.7.0; do
+    aar=$(echo "$name" | awk -F: '{ print $2 "-" $3 }')
+    copy "$name:aar" "$work/test/$aar.aar"
+    [ -e "$work/test/$aar.jar" ] || unzip -qp "$work/test/$aar.aar" classes.jar >"$work/test/$aar.jar"
+done
+tests=$root/android/robolectric/src
+own="$work/r.jar:$work/aar-out/classes.jar:$work/sample.jar"
+all="$own:$(ls "$work"/robolectric/*.jar "$work"/test/*.jar | tr '\n' ':')$jars"
+kotlin "$work/tests" "$all" -Xfriend-paths="$work/aar-out/classes.jar" "$tests"
+mkdir -p "$work/tests/com/android/tools"
+cat >"$work/tests/com/android/tools/test_config.properties" <<CONFIG
+android_resource_apk=$work/base.apk
+android_merged_manifest=$work/AndroidManifest.xml
+android_custom_package=dev.kinglet.sample
+CONFIG
+classes=$(cd "$tests" && find . -name '*Test.kt' | sed -e 's|^\./||' -e 's|\.kt$||' -e 's|/|.|g' | sort)
+java --add-opens=java.base/java.io=ALL-UNNAMED --add-opens=java.base/java.lang=ALL-UNNAMED -Drobolectric.offline=true \
+    -Drobolectric.dependency.dir="$work/runtime" -Djava.library.path="$target/release" -Djna.library.path="$target/release" \
+    -Dkinglet.models="$root/models" -Dkinglet.pictures="$work/pictures" -cp "$work/tests:$all" dev.kinglet.RunKt $classes
+
 echo
 grep -E '^package|^minSdk|^sdkVersion|launchable|native-code' "$work/badging"
 ls -l "$apk" "$work/kinglet.aar" "$work"/jni/*/*.so "$work"/dex/*.dex | awk '{ n = split($9, at, "/"); printf "%12d %s/%s\n", $5, at[n-1], at[n] }'

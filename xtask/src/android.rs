@@ -36,6 +36,7 @@ pub(crate) fn run(arguments: &Arguments, report: &mut Report) {
 fn check(kit: &PathBuf, report: &mut Report) -> Result<(), String> {
     let target = target_folder()?;
     stream(&mut cargo(&["build", "--quiet", "-p", "kinglet-bindgen"]))?;
+    stream(&mut cargo(&["build", "--quiet", "--release", "-p", "kinglet-ffi", "--features", "jni"]))?;
     let mut script = program("sh");
     script.arg("xtask/android-check.sh").arg(kit).arg(target.join("android")).arg(&target);
     listen(&mut script, |line| {
