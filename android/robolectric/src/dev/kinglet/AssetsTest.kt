@@ -23,7 +23,7 @@ class AssetsTest {
     private suspend fun KingletModel.replies() = (smartReply(talk) as SmartReplies.Suggested).replies
 
     @Test
-    fun aModelIsOpenedFromTheAssets() = runBlocking {
+    fun aModelIsOpenedFromTheAssets() = runBlocking<Unit> {
         val expected = KingletModel.open(goldcrest).use { it.replies() }
         // Twice: with the copies of small files to be made, and made.
         repeat(2) {
@@ -44,7 +44,7 @@ class AssetsTest {
     }
 
     @Test
-    fun aModelIsOpenedFromDescriptors() = runBlocking {
+    fun aModelIsOpenedFromDescriptors() = runBlocking<Unit> {
         val folder = File(context.filesDir, "small")
         folder.mkdirs()
         goldcrest.listFiles()!!.filter { ".onnx" !in it.name }.forEach { it.copyTo(File(folder, it.name), overwrite = true) }

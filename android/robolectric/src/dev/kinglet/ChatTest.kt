@@ -15,15 +15,20 @@ import kotlinx.coroutines.withTimeout
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertTrue
 import org.junit.Test
+import org.junit.runner.RunWith
+import org.robolectric.RobolectricTestRunner
+import org.robolectric.annotation.Config
 
 /** What is behind the sample's screens, with the real model. */
+@RunWith(RobolectricTestRunner::class)
+@Config(sdk = [34])
 class ChatTest {
     private val goldcrest = File(System.getProperty("kinglet.models"), "goldcrest")
 
     private suspend fun Chat.settled(): ChatState = withTimeout(20.seconds) { state.first { !it.searching } }
 
     @Test
-    fun repliesComeForTheOtherSide() = runBlocking {
+    fun repliesComeForTheOtherSide() = runBlocking<Unit> {
         KingletModel.open(goldcrest).use { model ->
             val chat = Chat(CoroutineScope(Dispatchers.Default)) { model.smartReply(it) }
             chat.say("   ")
@@ -37,7 +42,7 @@ class ChatTest {
     }
 
     @Test
-    fun aLaterMessageEndsTheSearchForTheEarlierOne() = runBlocking {
+    fun aLaterMessageEndsTheSearchForTheEarlierOne() = runBlocking<Unit> {
         val chat = Chat(CoroutineScope(Dispatchers.Default)) { turns ->
             if (turns.size == 1) awaitCancellation()
             SmartReplies.None("${turns.size}")
@@ -48,7 +53,7 @@ class ChatTest {
     }
 
     @Test
-    fun factsAreWhatIsKnown() = runBlocking {
+    fun factsAreWhatIsKnown() = runBlocking<Unit> {
         assertEquals(emptyList<Any>(), facts(ModelState(problem = "none")))
         val facts = facts(ModelState(KingletModel.inspect(goldcrest), openMillis = 12))
         assertEquals("Name" to "goldcrest", facts.first())

@@ -59,7 +59,7 @@ class GovernorTest {
     }
 
     @Test
-    fun shortMemoryAndHeatReachTheModelAndChangeNoAnswer() = runBlocking {
+    fun shortMemoryAndHeatReachTheModelAndChangeNoAnswer() = runBlocking<Unit> {
         KingletModel.open(endless).use { model ->
             val calm = model.session().use { it.text() }
             KingletGovernor(application, model).use {
@@ -75,7 +75,7 @@ class GovernorTest {
     }
 
     @Test
-    fun answersWaitInTheBackgroundAndGoOnInTheForeground() = runBlocking {
+    fun answersWaitInTheBackgroundAndGoOnInTheForeground() = runBlocking<Unit> {
         KingletModel.open(endless).use { model ->
             val governor = KingletGovernor(application, model)
             val screen = Robolectric.buildActivity(Activity::class.java).create().start()

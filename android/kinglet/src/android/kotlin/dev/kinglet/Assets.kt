@@ -28,7 +28,7 @@ public suspend fun KingletModel.Companion.openAsset(
     options: OpenOptions = OpenOptions(),
     dispatcher: CoroutineDispatcher = Dispatchers.IO,
 ): KingletModel = withContext(dispatcher) {
-    val names = context.assets.list(path).orEmpty()
+    val names = context.assets.list(path).orEmpty().toList()
     if (names.isEmpty()) throw KingletException.NotFound("the assets hold no folder `$path`; put the model's files there", null)
     val folder = copies(context, path)
     val stored = names.filter { ".onnx" in it }.mapNotNull { name -> stored(context.assets, "$path/$name")?.let { name to it } }
