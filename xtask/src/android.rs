@@ -1,6 +1,7 @@
 //! `cargo xtask android`: libraries, the AAR and the sample's APK, built without the Android SDK and inspected.
 
-use crate::process::{cargo, listen, program, stream, target_folder, works};
+use crate::bindings::{bindgen, library};
+use crate::process::{listen, program, target_folder, works};
 use crate::report::Report;
 use clap::Args;
 use std::path::PathBuf;
@@ -35,10 +36,9 @@ pub(crate) fn run(arguments: &Arguments, report: &mut Report) {
 
 fn check(kit: &PathBuf, report: &mut Report) -> Result<(), String> {
     let target = target_folder()?;
-    stream(&mut cargo(&["build", "--quiet", "-p", "kinglet-bindgen"]))?;
-    stream(&mut cargo(&["build", "--quiet", "--release", "-p", "kinglet-ffi", "--features", "jni"]))?;
+    let (generator, library) = (bindgen("uniffi-bindgen")?, library(&["jni"], true)?);
     let mut script = program("sh");
-    script.arg("xtask/android-check.sh").arg(kit).arg(target.join("android")).arg(&target);
+    script.arg("xtask/android-check.sh").arg(kit).arg(target.join("android")).arg(generator).arg(library);
     listen(&mut script, |line| {
         println!("{line}");
         note(line, report);

@@ -1,8 +1,9 @@
 //! `cargo xtask kotlin`: the Kotlin module over the native library of this machine, compiled and tested on the JVM by Maven.
 
 use crate::api::{hold, kotlin};
+use crate::bindings::{bindgen, library};
 use crate::junit::count;
-use crate::process::{cargo, program, root, stream, target_folder, works};
+use crate::process::{program, root, stream, target_folder, works};
 use crate::report::Report;
 use clap::Args;
 use std::path::PathBuf;
@@ -13,6 +14,9 @@ pub(crate) struct Arguments {
     /// Write android/kinglet/api/kinglet.txt anew, with which the public surface is compared otherwise
     #[arg(long)]
     write_api: bool,
+    /// Build the native library for speed, as an application has it: for the figures that tests print
+    #[arg(long)]
+    release: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments, report: &mut Report) {
@@ -25,7 +29,7 @@ pub(crate) fn run(arguments: &Arguments, report: &mut Report) {
             return report.skip("kotlin", &format!("{tool} is not here; install a JDK 17 and Maven"));
         }
     }
-    if let Err(why) = tests(report) {
+    if let Err(why) = tests(arguments, report) {
         report.fail("kotlin", &why);
     }
 }
@@ -43,23 +47,20 @@ fn surface() -> Result<String, String> {
     files.iter().map(|file| Ok(kotlin(&read(file)?))).collect()
 }
 
-fn tests(report: &mut Report) -> Result<(), String> {
-    let target = target_folder()?;
-    let work = target.join("kotlin");
-    stream(&mut cargo(&["build", "--quiet", "-p", "kinglet-bindgen"]))?;
-    stream(&mut cargo(&["build", "--quiet", "--release", "-p", "kinglet-ffi", "--features", "jni"]))?;
+fn tests(arguments: &Arguments, report: &mut Report) -> Result<(), String> {
+    let work = target_folder()?.join("kotlin");
+    let built = library(&["jni"], arguments.release)?;
     let generated = work.join("generated");
-    let library =
-        target.join("release").join(format!("{}kinglet_ffi{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX));
-    let mut bindgen = program(target.join("debug/uniffi-bindgen"));
-    bindgen.args(["generate", "--language", "kotlin", "--no-format", "--config", "sdk/ffi/jvm.toml", "--out-dir"]);
-    stream(bindgen.arg(&generated).arg(&library))?;
+    let name = format!("{}kinglet_ffi{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    let mut generator = program(bindgen("uniffi-bindgen")?);
+    generator.args(["generate", "--language", "kotlin", "--no-format", "--config", "sdk/ffi/jvm.toml", "--out-dir"]);
+    stream(generator.arg(&generated).arg(built.join(name)))?;
     let mut maven = program("mvn");
     maven.args(["--batch-mode", "--quiet", "--file", "android/kinglet/pom.xml", "test"]);
     for (name, folder) in [
         ("build.dir", &work.join("build")),
         ("generated.dir", &generated),
-        ("native.dir", &target.join("release")),
+        ("native.dir", &built),
         ("models.dir", &root().join("models")),
         ("vectors.file", &root().join("sdk/ffi/vectors.json")),
     ] {

@@ -11,6 +11,7 @@ mod android;
 mod api;
 mod arm64;
 mod bench;
+mod bindings;
 mod date;
 mod deny;
 mod goldens;
@@ -41,7 +42,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Run every check below that can run here: rust, arm64, deny
+    /// Run every check below that can run here: rust, kotlin, swift, arm64, deny
     Test,
     /// Check the format, run clippy with warnings as errors, and run all tests and doctests
     Rust,
@@ -75,6 +76,8 @@ fn main() -> ExitCode {
     match Cli::parse().verb {
         Verb::Test => {
             rust::run(&mut report);
+            kotlin::run(&kotlin::Arguments::default(), &mut report);
+            swift::run(&swift::Arguments::default(), &mut report);
             arm64::run(&arm64::Arguments::default(), &mut report);
             deny::run(&deny::Arguments::default(), &mut report);
         }

@@ -1,8 +1,9 @@
 //! `cargo xtask swift`: the Swift package over the native library of this machine, built and tested.
 
 use crate::api::hold;
+use crate::bindings::{bindgen, library};
 use crate::junit::count;
-use crate::process::{cargo, listen, program, read, root, stream, target_folder, works};
+use crate::process::{listen, program, read, root, stream, target_folder, works};
 use crate::report::Report;
 use clap::Args;
 use serde_json::Value;
@@ -19,6 +20,9 @@ pub(crate) struct Arguments {
     /// Write ios/api/Kinglet.txt anew, with which the public surface is compared otherwise
     #[arg(long)]
     write_api: bool,
+    /// Build the native library for speed, as an application has it: for the figures that tests print
+    #[arg(long)]
+    release: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments, report: &mut Report) {
@@ -78,20 +82,17 @@ impl Swift {
 }
 
 fn tests(swift: &Swift, arguments: &Arguments, report: &mut Report) -> Result<(), String> {
-    let target = target_folder()?;
-    let package = target.join("swift");
-    stream(&mut cargo(&["build", "--quiet", "-p", "kinglet-bindgen"]))?;
-    stream(&mut cargo(&["build", "--quiet", "--release", "-p", "kinglet-ffi"]))?;
-    let library = target.join("release/libkinglet_ffi.a");
+    let package = target_folder()?.join("swift");
+    let library = library(&[], arguments.release)?.join("libkinglet_ffi.a");
+    let generator = bindgen("uniffi-bindgen-swift")?;
     lay_out(&package, &library)?;
-    let bindgen = |arguments: &[&str], to: &str| {
-        let mut bindgen = program(target.join("debug/uniffi-bindgen-swift"));
-        stream(bindgen.args(arguments).arg(&library).arg(package.join("Sources").join(to)))
+    let generate = |arguments: &[&str], to: &str| {
+        stream(program(&generator).args(arguments).arg(&library).arg(package.join("Sources").join(to)))
     };
-    bindgen(&["--swift-sources"], "KingletFFI")?;
-    bindgen(&["--headers"], "KingletFFIHeaders")?;
+    generate(&["--swift-sources"], "KingletFFI")?;
+    generate(&["--headers"], "KingletFFIHeaders")?;
     let named = ["--modulemap", "--module-name", "KingletFFIHeaders", "--modulemap-filename", "module.modulemap"];
-    bindgen(&named, "KingletFFIHeaders")?;
+    generate(&named, "KingletFFIHeaders")?;
     link(&package.join("Sources/KingletFFIHeaders/module.modulemap"))?;
 
     stream(&mut swift.linking(&package, &["build", "--build-tests"]))?;

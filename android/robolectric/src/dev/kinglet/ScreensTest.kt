@@ -12,6 +12,7 @@ import dev.kinglet.sample.ModelState
 import dev.kinglet.sample.SampleTheme
 import dev.kinglet.sample.Screens
 import java.io.File
+import kotlinx.coroutines.runBlocking
 import org.junit.Assert.assertTrue
 import org.junit.Test
 import org.junit.runner.RunWith
@@ -69,7 +70,8 @@ class ScreensTest {
 
     @Test
     fun theModelIsDrawn() {
-        val state = ModelState(openMillis = 12, replyMillis = 95, problem = "there is no model")
+        val info = runBlocking { KingletModel.inspect(File(System.getProperty("kinglet.models"), "goldcrest")) }
+        val state = ModelState(info, openMillis = 12, replyMillis = 95)
         assertTrue(colours(draw("model") { ModelScreen(state) }) > 20)
     }
 }

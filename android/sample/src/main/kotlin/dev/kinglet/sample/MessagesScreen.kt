@@ -5,6 +5,7 @@ import androidx.compose.foundation.horizontalScroll
 import androidx.compose.foundation.layout.Arrangement
 import androidx.compose.foundation.layout.Box
 import androidx.compose.foundation.layout.Column
+import androidx.compose.foundation.layout.PaddingValues
 import androidx.compose.foundation.layout.Row
 import androidx.compose.foundation.layout.fillMaxSize
 import androidx.compose.foundation.layout.fillMaxWidth
@@ -75,7 +76,7 @@ fun MessagesScreen(state: ChatState, say: (String) -> Unit, modifier: Modifier =
 private fun Messages(turns: List<Turn>, modifier: Modifier) {
     val list = rememberLazyListState()
     LaunchedEffect(turns.size) { if (turns.isNotEmpty()) list.animateScrollToItem(turns.lastIndex) }
-    LazyColumn(modifier.fillMaxWidth().padding(horizontal = 16.dp), list, verticalArrangement = Arrangement.spacedBy(8.dp)) {
+    LazyColumn(modifier.fillMaxWidth(), list, PaddingValues(16.dp), verticalArrangement = Arrangement.spacedBy(8.dp)) {
         items(turns) { Bubble(it) }
     }
 }
