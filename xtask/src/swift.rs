@@ -155,6 +155,7 @@ fn lay_out(package: &Path, library: &Path) -> Result<(), String> {
     for part in ["Sources", "Tests", "Sample"] {
         copy(&ios.join(part), &package.join(part)).map_err(said)?;
     }
+    copy(&root().join("examples/swift"), &package.join("Tests/KingletTests/examples")).map_err(said)?;
     for model in MODELS {
         copy(&root().join("models").join(model), &package.join("models").join(model)).map_err(said)?;
     }

@@ -10,7 +10,7 @@ import java.nio.ByteBuffer
  *
  * @param room bytes that one read takes at most, at least 4.
  */
-internal class TextStream(private val generation: Generation, room: Int = 1024) {
+internal class TextStream(internal val generation: Generation, room: Int = 1024) {
     private val number = generation.stream().toLong()
     private val buffer = ByteBuffer.allocateDirect(room)
 

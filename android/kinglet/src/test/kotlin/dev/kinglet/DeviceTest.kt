@@ -108,6 +108,13 @@ class DeviceTest {
                 if (round % 50 == 49) println("COST text by JNI: ${direct / pieces} a read of $pieces")
             }
         }
+        repeat(40) { round ->
+            read(room = 4) { stream ->
+                var pieces = 0
+                val crossing = measureTime { while (stream.generation.nextBlocking() is Piece.Text) pieces++ }
+                if (round % 20 == 19) println("COST text by JNA: ${crossing / pieces} a read of $pieces")
+            }
+        }
     }
 
     /** Lets [body] read an answer that is complete. */
