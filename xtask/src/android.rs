@@ -9,7 +9,7 @@ use std::path::PathBuf;
 /// Builds what goes to Android and inspects it: the libraries of arm64-v8a and x86_64, the AAR, and the sample's APK.
 ///
 /// Neither the Android SDK nor the NDK is used: a kit stands in for them, and what comes out is for inspection alone. Releases are
-/// made as android/README.md says.
+/// made as docs/android.md says.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Check; there is nothing else to do yet
