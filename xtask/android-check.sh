@@ -63,6 +63,29 @@ for pair in $abis; do
         sh -c "[ \$(nm -D --defined-only '$so' | grep -c uniffi_kinglet_ffi_fn) -ge 50 ]"
 done
 
+# What cannot be linked here is checked by the compiler alone; the kit's clang assembles what tract brings.
+
+mkdir -p "$work/bin" "$work/sdk"
+for pair in armv7-linux-androideabi=arm-linux-musleabihf aarch64-apple-ios=aarch64-macos; do
+    triple=${pair%=*} name=$(echo "${pair%=*}" | tr - _)
+    cat >"$work/bin/$triple-cc" <<CC
+#!/usr/bin/env python3
+import os, sys
+
+zig, kept, given = "$cache/android/zig/ziglang/zig", [], iter(sys.argv[1:])
+for argument in given:
+    if argument in ("-arch", "-isysroot", "-target"):
+        next(given)
+    elif not argument.startswith(("--target", "-mios", "-miphone", "-march=")):
+        kept.append(argument)
+os.execv(zig, [zig, "cc", "-target", "${pair#*=}", *kept])
+CC
+    chmod +x "$work/bin/$triple-cc"
+    export "CC_$name=$work/bin/$triple-cc" "AR_$name=ar"
+    check "the core compiles for $triple" "see above" env SDKROOT="$work/sdk" \
+        cargo check --quiet -p kinglet-ffi -Zbuild-std=std,panic_unwind --target "$triple"
+done
+
 # Jars
 
 fetch() { # POM FOLDER ARGUMENT ..: the dependencies of a pom, once

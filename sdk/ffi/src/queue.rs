@@ -102,8 +102,8 @@ impl<T> Queue<T> {
 
     /// The state once there is an item, or none will be.
     fn wait(&self) -> MutexGuard<'_, State<T>> {
-        let settled = |state: &mut State<T>| state.items.is_empty() && !state.ended;
-        self.changed.wait_while(self.lock(), settled).unwrap_or_else(PoisonError::into_inner)
+        let undecided = |state: &mut State<T>| state.items.is_empty() && !state.ended;
+        self.changed.wait_while(self.lock(), undecided).unwrap_or_else(PoisonError::into_inner)
     }
 }
 

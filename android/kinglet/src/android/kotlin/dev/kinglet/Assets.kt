@@ -7,6 +7,7 @@ import android.util.Log
 import dev.kinglet.ffi.GivenFile
 import java.io.File
 import java.io.FileNotFoundException
+import java.io.IOException
 import kotlinx.coroutines.CoroutineDispatcher
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.withContext
@@ -28,11 +29,12 @@ public suspend fun KingletModel.Companion.openAsset(
     options: OpenOptions = OpenOptions(),
     dispatcher: CoroutineDispatcher = Dispatchers.IO,
 ): KingletModel = withContext(dispatcher) {
-    val names = context.assets.list(path).orEmpty().toList()
+    val names = files(context.assets, path)
     if (names.isEmpty()) throw KingletException.NotFound("the assets hold no folder `$path`; put the model's files there", null)
     val folder = copies(context, path)
     val stored = names.filter { ".onnx" in it }.mapNotNull { name -> stored(context.assets, "$path/$name")?.let { name to it } }
     try {
+        for (name in names) File(folder, name).parentFile?.mkdirs()
         for (name in names - stored.map { it.first }.toSet()) copy(context.assets, "$path/$name", File(folder, name))
         val files = stored.map { (name, at) -> GivenFile(name, at.parcelFileDescriptor.fd, at.startOffset.toULong(), at.length.toULong()) }
         open(folder, files, options, dispatcher)
@@ -57,6 +59,12 @@ public suspend fun KingletModel.Companion.openDescriptors(
     dispatcher: CoroutineDispatcher = Dispatchers.IO,
 ): KingletModel = open(folder, files.map { (name, file) -> GivenFile(name, file.fd, 0u, file.statSize.toULong()) }, options, dispatcher)
 
+/** The files below a folder of the assets, by their names in it. */
+private fun files(assets: AssetManager, folder: String): List<String> =
+    assets.list(folder).orEmpty().flatMap { name ->
+        files(assets, "$folder/$name").map { "$name/$it" }.ifEmpty { listOf(name) }
+    }
+
 /** Where an asset lies in the APK; `null` where it is compressed, and has to be copied. */
 private fun stored(assets: AssetManager, path: String) =
     try {
@@ -78,17 +86,15 @@ private fun copies(context: Context, path: String): File {
 /** Copies an asset unless that was done: beside, then renamed, so that no half of a file is ever taken for one. */
 private fun copy(assets: AssetManager, path: String, to: File) {
     if (to.exists()) return
-    val beside = File("${to.path}.part")
     try {
-        to.parentFile?.mkdirs()
-        assets.open(path).use { from -> beside.outputStream().use { from.copyTo(it) } }
-    } catch (error: FileNotFoundException) {
-        // A folder in the folder: no file of a model.
-        if (assets.list(path).orEmpty().isEmpty()) throw KingletException.Storage("`$beside` cannot be written; make room", error)
-        return
-    } catch (error: java.io.IOException) {
-        beside.delete()
+        val beside = File.createTempFile(to.name, ".part", to.parentFile)
+        try {
+            assets.open(path).use { from -> beside.outputStream().use { from.copyTo(it) } }
+            if (!beside.renameTo(to)) throw IOException("it cannot be renamed")
+        } finally {
+            beside.delete()
+        }
+    } catch (error: IOException) {
         throw KingletException.Storage("`$to` cannot be written (${error.message}); make room and open the model again", error)
     }
-    if (!beside.renameTo(to)) throw KingletException.Storage("`$to` cannot be written; make room and open the model again", null)
 }

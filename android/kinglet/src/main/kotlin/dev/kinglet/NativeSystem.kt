@@ -11,11 +11,14 @@ import kotlin.coroutines.cancellation.CancellationException
 import kotlin.time.Duration.Companion.milliseconds
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.NonCancellable
 import kotlinx.coroutines.SupervisorJob
+import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.delay
 import kotlinx.coroutines.job
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
+import kotlinx.coroutines.withContext
 
 /** How often an answer without a new piece looks whether anybody still listens. */
 private val LOOK = 50.milliseconds
@@ -51,7 +54,8 @@ internal class NativeSystem(private val model: SystemModel) : NativeSystemModel 
             } catch (error: Exception) {
                 answer.fail(NativeFailure.Failed("the app's adapter threw ${error.javaClass.simpleName}"))
             } finally {
-                watch.cancel()
+                // Nothing may call the answer once it is destroyed.
+                withContext(NonCancellable) { watch.cancelAndJoin() }
                 answer.destroy()
             }
         }
