@@ -1,6 +1,6 @@
 //! Memory that is given back in the middle of sequences: nothing they hold is lost, and what was made of weights is really gone.
 
-use kinglet_bundle::{Bundle, OpenOptions as BundleOptions};
+use kinglet_bundle::{Bundle, Bytes, OpenOptions as BundleOptions};
 use kinglet_engine::{CancelToken, Model, RunnerOptions, Trim, WeightStorage};
 use kinglet_testing::{GoldenModel, conformance, golden_models};
 use kinglet_tract::{OpenOptions, TractModel};
@@ -41,7 +41,10 @@ fn rearranged_weights_are_gone_until_they_are_needed_and_mapped_ones_stay() {
     runner.prepare(&CancelToken::default(), &mut |_| {}).unwrap();
     assert!(model.save_prepared(&mut vec![]).unwrap(), "they are made again");
 
-    model.restore_prepared(Box::new(saved)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("prepared");
+    std::fs::write(&file, saved).unwrap();
+    model.restore_prepared(Box::new(Bytes::map(&file).unwrap())).unwrap();
     runner.trim(Trim::Weights);
     assert!(model.save_prepared(&mut vec![]).unwrap(), "the system can take mapped ones by itself");
 }

@@ -61,5 +61,6 @@ fn a_pause_holds_answers_and_cancelling_ends_it() {
     assert_eq!(bench.control.steps(), 0);
     bench.generator.resume();
     let mut session = Session::new(&bench.generator).unwrap();
-    assert!(!outcome(session.complete(&[1, 2], &request(3)).unwrap()).unwrap().tokens.is_empty());
+    outcome(session.complete(&[1, 2], &request(3)).unwrap()).unwrap();
+    assert!(bench.control.steps() > 0);
 }
