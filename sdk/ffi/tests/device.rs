@@ -175,3 +175,22 @@ fn where_nothing_can_be_saved_answers_come_all_the_same() {
     assert!(matches!(prepared, Err(KingletError::Storage(_))), "{prepared:?}");
     assert!(!replies(&model).unwrap().is_empty());
 }
+
+/// `KINGLET_CYCLES` sets another number.
+#[cfg(target_os = "linux")]
+#[test]
+fn screens_that_come_and_go_leave_nothing_behind() {
+    let cycle = || {
+        let session = open(OpenOptions::default()).session(SessionSetup::default()).unwrap();
+        read(&session.respond("hello".into(), response(8)).unwrap());
+    };
+    let resident = || kinglet::ProcessMemory::look().unwrap().resident.0 / 1024;
+    let cycles = std::env::var("KINGLET_CYCLES").map_or(100, |cycles| cycles.parse().unwrap());
+    (0..20).for_each(|_| cycle());
+    let before = resident();
+    (0..cycles).for_each(|_| cycle());
+    let grown = resident().saturating_sub(before);
+    println!("GROWTH of {cycles} openings: {grown} KiB");
+    // Other tests run beside it.
+    assert!(grown < 64 * 1024, "{grown} KiB");
+}

@@ -198,7 +198,9 @@ class DeviceTest {
         }
     }
 
-    /** KiB resident, where Linux tells. */
-    private fun resident(): Long =
-        File("/proc/self/status").takeIf { it.exists() }?.readLines()?.first { it.startsWith("VmRSS") }?.filter { it.isDigit() }?.toLong() ?: 0
+    /** KiB resident beside the heap of the virtual machine, where Linux tells. */
+    private fun resident(): Long {
+        val status = File("/proc/self/status").takeIf { it.exists() }?.readLines() ?: return 0
+        return status.first { it.startsWith("VmRSS") }.filter { it.isDigit() }.toLong() - Runtime.getRuntime().totalMemory() / 1024
+    }
 }
