@@ -1,0 +1,17 @@
+//! A plain interpreter of ONNX graphs: each operator as the specification words it, in loops over float64-accumulated
+//! float32, without fusing, tiling or threads.
+//!
+//! Knows: the ONNX operators that decoders are exported as, and the contrib operators of ONNX Runtime among them. Must not
+//! know: the kernels, the engines, tract, text.
+//!
+//! It serves whoever has to prove that something faster computes the same: engines evaluate the weightless parts of a graph
+//! with it before they replace them, and tests hold whole models against it.
+#![forbid(unsafe_code)]
+
+mod error;
+mod evaluate;
+mod tensor;
+
+pub use error::ReferenceError;
+pub use evaluate::{Limits, evaluate};
+pub use tensor::{Data, Tensor};
