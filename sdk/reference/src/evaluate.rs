@@ -1,8 +1,12 @@
 //! From wanted values back to given ones, and forward through the nodes in between.
 
+use crate::budget::Budget;
+use crate::scope::Scope;
+use crate::value::Value;
 use crate::{ReferenceError, Tensor};
 use kinglet_bundle::onnx::Graph;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 /// What an evaluation may cost.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +27,10 @@ impl Default for Limits {
 /// graph, a constant, or one that a node makes, and nothing behind it is looked at; so a part of a graph is evaluated by
 /// giving the values where it begins.
 ///
+/// Values are made on demand, whatever the order of the nodes, and dropped after their last use. Arithmetic is that of the
+/// wide types: float16 is computed as float32 and rounded where a `Cast` says so. Integers wrap as their type in the graph
+/// does; that of a given value is what the graph declares for an input or a constant of that name, else int64.
+///
 /// # Errors
 /// [`ReferenceError`], with the node where there is one.
 pub fn evaluate(
@@ -31,6 +39,12 @@ pub fn evaluate(
     wanted: &[&str],
     limits: Limits,
 ) -> Result<Vec<Tensor>, ReferenceError> {
-    let _ = (graph, limits);
-    wanted.iter().map(|name| given.get(*name).cloned().ok_or_else(|| ReferenceError::Missing((*name).into()))).collect()
+    let budget = Budget::new(limits);
+    let mut scope = Scope::new(graph, Some(given), None, &budget)?;
+    let values = scope.values(wanted)?;
+    drop(scope);
+    Ok(values
+        .into_iter()
+        .map(|value| Rc::try_unwrap(value).unwrap_or_else(|shared| Value::clone(&shared)).into_tensor())
+        .collect())
 }

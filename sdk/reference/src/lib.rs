@@ -8,9 +8,31 @@
 //! with it before they replace them, and tests hold whole models against it.
 #![forbid(unsafe_code)]
 
+mod activation;
+mod arrange;
+mod attention;
+mod budget;
+mod call;
+mod cast;
+mod constant;
+mod einsum;
+mod elementwise;
 mod error;
 mod evaluate;
+mod gather;
+mod group_query;
+mod heads;
+mod index;
+mod norm;
+mod operators;
+mod product;
+mod quantised;
+mod reduce;
+mod rotary;
+mod scope;
+mod shape;
 mod tensor;
+mod value;
 
 pub use error::ReferenceError;
 pub use evaluate::{Limits, evaluate};
