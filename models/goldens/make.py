@@ -16,13 +16,14 @@ os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", OMP_NUM_TH
 import community  # noqa: E402 (the libraries read the environment when they start)
 import families  # noqa: E402
 import kernels  # noqa: E402
+import operators  # noqa: E402
 import quantised  # noqa: E402
 import text  # noqa: E402
 from layouts import Workplace  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 LIMIT = 8 * 1000 * 1000
-GROUPS = {**families.GROUPS, **quantised.GROUPS, **community.GROUPS, **text.GROUPS, **kernels.GROUPS}
+GROUPS = {**families.GROUPS, **quantised.GROUPS, **community.GROUPS, **text.GROUPS, **kernels.GROUPS, **operators.GROUPS}
 
 
 def write_index(out: Path, groups: dict[str, list[dict[str, Any]]]) -> None:

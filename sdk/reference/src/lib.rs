@@ -15,6 +15,7 @@ mod budget;
 mod call;
 mod cast;
 mod constant;
+mod decoder;
 mod einsum;
 mod elementwise;
 mod error;
@@ -34,6 +35,7 @@ mod shape;
 mod tensor;
 mod value;
 
+pub use decoder::decoder_inputs;
 pub use error::ReferenceError;
 pub use evaluate::{Limits, evaluate};
 pub use tensor::{Data, Tensor};
