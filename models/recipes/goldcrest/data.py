@@ -11,9 +11,13 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+import style
 import tokens
 
-CORPORA = ["sgd", "coffee", "smalltalk"]
+CORPORA = ["sgd", "coffee", "smalltalk", "everyday"]
+PEERS = {"smalltalk", "everyday"}  # corpora whose two sides are alike: either may take either role
+ROLES = {"customer": "customer", "agent": "agent", "a": "customer", "b": "agent"}  # by the speakers of the files
+MOST_TOKENS = 200  # of one message
 HELD_OUT = 40  # one training dialogue in 40 is set aside to choose settings with
 
 
@@ -35,6 +39,10 @@ class Sequences:
     ids: Tensor  # [B, T]
     lengths: Tensor  # [B]
 
+    def to(self, device: str) -> "Sequences":
+        """The same on a device."""
+        return Sequences(self.ids.to(device), self.lengths.to(device))
+
 
 @dataclass
 class Group:
@@ -47,12 +55,17 @@ class Group:
     dialogue: Tensor  # [P] number of the window's dialogue
     text: Tensor  # [P] number of the reply's text
 
+    def to(self, device: str) -> "Group":
+        """The same on a device."""
+        windows, replies = ([batch.to(device) for batch in batches] for batches in (self.windows, self.replies))
+        return Group(windows, replies, *(t.to(device) for t in (self.context_at, self.reply_at, self.dialogue, self.text)))
+
 
 def read(path: Path) -> list[tuple[str, Dialogue]]:
     """Read a JSONL file of dialogues: id and turns."""
     with open(path, encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
-    return [(row["id"], [Turn(t["speaker"], t["text"].strip()) for t in row["turns"]]) for row in rows]
+    return [(row["id"], [Turn(ROLES[t["speaker"]], t["text"].strip()) for t in row["turns"]]) for row in rows]
 
 
 def read_train(data: Path, corpus: str) -> tuple[list[Dialogue], list[Dialogue]]:
@@ -96,23 +109,35 @@ def pad(sequences: list[list[int]], waste: float = 0.2, most: int = 4096) -> tup
     return padded, offsets
 
 
+@dataclass(frozen=True)
+class Pair:
+    """A reply in its window."""
+
+    window: int
+    position: int  # of the token of the speaker who replies
+    dialogue: int
+    reply: str
+
+
 @dataclass
 class Corpus:
-    """An endless, shuffled supply of windows from the encoded dialogues of one corpus."""
+    """An endless, shuffled supply of windows from the dialogues of one corpus, typed in varying styles."""
 
-    dialogues: list[list[tuple[int, list[int]]]]  # per turn: speaker token, text tokens
+    dialogues: list[Dialogue]
+    tokenizer: Tokenizer
     random: random.Random
     context: int
+    peers: bool  # the sides may be swapped
     pending: list[tuple[int, int, int]] = field(default_factory=list)  # dialogue, first turn, one past the last
 
-    @staticmethod
-    def encode(dialogues: list[Dialogue], tokenizer: Tokenizer, seed: int, context: int) -> "Corpus":
-        """Encode every turn once."""
-        encoded = [
-            [(tokens.SPEAKERS[turn.speaker], tokenizer.encode(turn.text, add_special_tokens=False).ids[:200]) for turn in dialogue]
-            for dialogue in dialogues
-        ]
-        return Corpus(encoded, random.Random(seed), context)
+    def _encode(self, text: str) -> list[int]:
+        return self.tokenizer.encode(text, add_special_tokens=False).ids[:MOST_TOKENS]
+
+    def _styles(self) -> dict[str, int]:
+        """How each side types in a window: half of the windows as they came."""
+        if self.random.random() < 0.5:
+            return dict.fromkeys(tokens.SPEAKERS, style.AS_TYPED)
+        return {speaker: self.random.randrange(3) for speaker in tokens.SPEAKERS}
 
     def _refill(self) -> None:
         """Cut every dialogue into consecutive windows: mostly 3 to 10 turns, one dialogue in ten whole."""
@@ -132,36 +157,43 @@ class Corpus:
     def group(self, budget: int) -> Group:
         """Windows with about `budget` tokens together, and every reply in them."""
         windows: list[list[int]] = []
-        pairs: list[tuple[int, int, int, tuple[int, ...]]] = []  # window, position, dialogue, reply
+        pairs: list[Pair] = []
         total = 0
         while total < budget:
             if not self.pending:
                 self._refill()
             number, first, stop = self.pending.pop()
+            styles = self._styles()
+            swapped = self.peers and self.random.random() < 0.5
             window = [tokens.BEGIN]
             for index in range(first, stop):
-                speaker, text = self.dialogues[number][index]
+                turn = self.dialogues[number][index]
+                text = self._encode(style.typed(turn.text, styles[turn.speaker], self.random))
                 if len(window) + len(text) + 2 > self.context:
                     break
                 if index > first and text:
-                    pairs.append((len(windows), len(window), number, tuple(text)))
-                window += [speaker, *text, tokens.END]
+                    pairs.append(Pair(len(windows), len(window), number, turn.text))
+                window += [tokens.side(turn.speaker, swapped), *text, tokens.END]
             windows.append(window)
             total += len(window)
         return self._assemble(windows, pairs)
 
-    def _assemble(self, windows: list[list[int]], pairs: list[tuple[int, int, int, tuple[int, ...]]]) -> Group:
-        numbers = {text: i for i, text in enumerate(dict.fromkeys(text for *_, text in pairs))}
-        replies = [[tokens.REPLY, *text, tokens.END] for text in numbers]
+    def _assemble(self, windows: list[list[int]], pairs: list[Pair]) -> Group:
+        numbers: dict[str, int] = {}
+        replies: list[list[int]] = []
+        for pair in pairs:
+            if numbers.setdefault(style.identity(pair.reply), len(numbers)) == len(replies):
+                text = style.typed(pair.reply, self.random.randrange(3), self.random)
+                replies.append([tokens.REPLY, *self._encode(text), tokens.END])
         padded_windows, window_at = pad(windows)
         padded_replies, reply_at = pad(replies)
-        text = [numbers[t] for *_, t in pairs]
+        text = [numbers[style.identity(pair.reply)] for pair in pairs]
         return Group(
             padded_windows,
             padded_replies,
-            torch.tensor([window_at[w] + position for w, position, _, _ in pairs]),
+            torch.tensor([window_at[pair.window] + pair.position for pair in pairs]),
             torch.tensor([reply_at[i] + len(replies[i]) - 1 for i in text]),
-            torch.tensor([number for _, _, number, _ in pairs]),
+            torch.tensor([pair.dialogue for pair in pairs]),
             torch.tensor(text),
         )
 

@@ -27,7 +27,7 @@ INT4_OPTIONS = [
 def load_checkpoint(run: Path) -> tuple[Decoder, float]:
     """The network of a training run, and its ranking temperature."""
     content = torch.load(run / "checkpoint.pt", weights_only=True)
-    model = Decoder(Shape())
+    model = Decoder(Shape.fitting(content["model"]))
     model.load_state_dict(content["model"])
     return model.eval(), 1 / content["scale"].exp().clamp(max=50.0).item()
 

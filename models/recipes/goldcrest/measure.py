@@ -54,7 +54,7 @@ def perplexity(model: Decoder, tokenizer, path: Path) -> float:
     total, count = 0.0, 0
     for line in path.read_text(encoding="utf-8").splitlines():
         ids = torch.tensor(tokenizer.encode(line, add_special_tokens=False).ids[: model.shape.context])
-        logits = model.text_logits(model(ids[None])[0][0, :-1]).float()  # [T - 1, 4096]
+        logits = model.text_logits(model(ids[None])[0][0, :-1]).float()  # [T - 1, text vocabulary]
         total += F.cross_entropy(logits, ids[1:], reduction="sum").item()
         count += len(ids) - 1
     return round(math.exp(total / count), 3)

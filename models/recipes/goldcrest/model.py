@@ -22,12 +22,20 @@ class Shape:
     kv_heads: int = 2
     head_dim: int = 64
     ffn: int = 768
-    vocab: int = 4224
-    text_vocab: int = 4096
+    vocab: int = 8320
+    text_vocab: int = 8192
     context: int = 1024
     rope_theta: float = 10000.0
     norm_eps: float = 1e-6
     dropout: float = 0.0
+
+    @staticmethod
+    def fitting(state: dict[str, Tensor]) -> "Shape":
+        """The shape of saved weights; what they do not tell is as by default."""
+        vocab, hidden = state["embed_tokens.weight"].shape
+        layers = 1 + max(int(name.split(".")[1]) for name in state if name.startswith("layers."))
+        rank_tokens = Shape.vocab - Shape.text_vocab
+        return Shape(hidden=hidden, layers=layers, vocab=vocab, text_vocab=vocab - rank_tokens)
 
 
 def quantise_dequantise(weight: Tensor, bits: int = 4, block: int = 32) -> Tensor:
@@ -163,7 +171,7 @@ class Decoder(nn.Module):
         start = past[0][0].shape[2] if past else 0
         steps = ids.shape[1]
         cos, sin = self.cos[start : start + steps], self.sin[start : start + steps]
-        mask = torch.ones(steps, start + steps, dtype=torch.bool).tril(start)  # [T, start + T]
+        mask = torch.ones(steps, start + steps, dtype=torch.bool, device=ids.device).tril(start)  # [T, start + T]
         x = F.embedding(ids, self.embed_tokens.effective())
         presents: Cache = []
         for index, layer in enumerate(self.layers):
@@ -172,7 +180,7 @@ class Decoder(nn.Module):
         return self.norm(x), presents
 
     def text_logits(self, hidden: Tensor) -> Tensor:
-        """Logits of the tokens that text can hold: [.., D] to [.., 4096]."""
+        """Logits of the tokens that text can hold: [.., D] to [.., text vocabulary]."""
         return F.linear(hidden, self.embed_tokens.effective()[: self.shape.text_vocab])
 
     def rank_vector(self, hidden: Tensor) -> Tensor:

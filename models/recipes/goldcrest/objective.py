@@ -6,7 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-import tokens
 from data import Group, Sequences
 from model import Decoder
 
@@ -14,15 +13,22 @@ Encoder = Callable[[Tensor], Tensor]  # ids [B, T] to hidden states [B, T, D]
 MAX_SCALE = 50.0
 
 
+def half(device: str) -> torch.dtype:
+    """The type of products in training: bfloat16 where the device multiplies it faster than float32."""
+    fast = device != "cpu" or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.bfloat16 if fast else torch.float32
+
+
 class LinearCrossEntropy(torch.autograd.Function):
     """Sum of the cross-entropies of `hidden @ weight.T`, in chunks that stay in the cache; gradients are made in the forward pass."""
 
     @staticmethod
     def forward(ctx, hidden: Tensor, weight: Tensor, targets: Tensor, chunk: int = 256) -> Tensor:  # [n, D], [V, D], [n]
-        rows, matrix = hidden.bfloat16(), weight.bfloat16()
+        narrow = half(hidden.device.type)
+        rows, matrix = hidden.to(narrow), weight.to(narrow)
         grad_rows = torch.empty_like(rows)
-        grad_matrix = torch.zeros(weight.shape)
-        loss = torch.zeros(())
+        grad_matrix = torch.zeros_like(weight, dtype=torch.float32)
+        loss = torch.zeros((), device=weight.device)
         for start in range(0, rows.shape[0], chunk):
             part, target = rows[start : start + chunk], targets[start : start + chunk, None]
             logits = (part @ matrix.T).float()  # [chunk, V]
@@ -33,7 +39,7 @@ class LinearCrossEntropy(torch.autograd.Function):
             loss += (total.log() + peak - wanted).sum()
             logits.div_(total)
             logits.scatter_add_(1, target, torch.full_like(wanted, -1.0))
-            grad = logits.bfloat16()
+            grad = logits.to(narrow)
             grad_rows[start : start + chunk] = grad @ matrix
             grad_matrix += grad.T @ part
         ctx.save_for_backward(grad_rows, grad_matrix)
@@ -57,8 +63,8 @@ def next_tokens(batches: list[Sequences]) -> tuple[Tensor, Tensor]:
     start = 0
     for batch in batches:
         width = batch.ids.shape[1]
-        flat = torch.arange(batch.ids.numel()).view(batch.ids.shape)
-        valid = torch.arange(width)[None] < batch.lengths[:, None] - 1
+        flat = torch.arange(batch.ids.numel(), device=batch.ids.device).view(batch.ids.shape)
+        valid = torch.arange(width, device=batch.ids.device)[None] < batch.lengths[:, None] - 1
         positions.append(flat[valid] + start)
         targets.append(batch.ids.flatten()[flat[valid] + 1])
         start += batch.ids.numel()
@@ -71,7 +77,7 @@ def ranking_loss(contexts: Tensor, replies: Tensor, scale: Tensor, group: Group)
     same = (group.dialogue[:, None] == group.dialogue[None]) | (group.text[:, None] == group.text[None])
     same.fill_diagonal_(False)
     scores = scores.masked_fill(same, -1e4)
-    truth = torch.arange(scores.shape[0])
+    truth = torch.arange(scores.shape[0], device=scores.device)
     loss = (F.cross_entropy(scores, truth) + F.cross_entropy(scores.T, truth)) / 2
     return loss, (scores.argmax(1) == truth).float().mean()
 
@@ -81,7 +87,7 @@ def losses(model: Decoder, encoder: Encoder, scale: Tensor, group: Group) -> tup
     hidden = encode(encoder, group.windows)
     positions, targets = next_tokens(group.windows)
     weight = model.embed_tokens.effective()
-    nats = LinearCrossEntropy.apply(hidden[positions], weight[: tokens.TEXT_VOCAB], targets) / len(targets)
+    nats = LinearCrossEntropy.apply(hidden[positions], weight[: model.shape.text_vocab], targets) / len(targets)
     contexts = model.rank_vector(hidden[group.context_at])
     replies = model.rank_vector(encode(encoder, group.replies)[group.reply_at])
     ranking, first = ranking_loss(contexts, replies, scale.exp().clamp(max=MAX_SCALE), group)

@@ -78,7 +78,7 @@ class Ranker:
         """Log-probability of each text and its end after a prefix. first: [D], the hidden state at the prefix's last token."""
         batches, offsets = data.pad([[*self.encode(text), tokens.END] for text in texts], most=4096)
         sums: list[Tensor] = []
-        opening = F.log_softmax(self.model.text_logits(first).float(), dim=-1)  # [4096]
+        opening = F.log_softmax(self.model.text_logits(first).float(), dim=-1)  # [text vocabulary]
         for batch in batches:
             hidden = self.model(batch.ids, past)[0][:, :-1]  # [B, T - 1, D]
             valid = torch.arange(hidden.shape[1])[None] < batch.lengths[:, None] - 1

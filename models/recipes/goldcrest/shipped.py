@@ -27,8 +27,9 @@ def matrix(packed: Tensor, scales: Tensor, bits: int) -> Tensor:
     return ((levels - 2 ** (bits - 1)) * scales[:, :, None]).flatten(1)
 
 
-def weights(folder: Path, shape: Shape) -> dict[str, Tensor]:
+def weights(folder: Path) -> dict[str, Tensor]:
     """The network's state, by its names in model.py."""
+    config = json.loads((folder / "config.json").read_text())
     graph = onnx.load(folder / "model.onnx").graph
     found = {i.name: torch.from_numpy(numpy_helper.to_array(i).copy()) for i in graph.initializer}
     state: dict[str, Tensor] = {}
@@ -39,8 +40,8 @@ def weights(folder: Path, shape: Shape) -> dict[str, Tensor]:
         elif name.endswith("layernorm.weight"):
             state[short] = value
     state["embed_tokens.weight"] = matrix(found["lm_head.MatMul.weight_Q8"], found["lm_head.MatMul.weight_scales"], 8)
-    state["norm.weight"] = state.pop(f"layers.{shape.layers}.final_norm_layernorm.weight")
-    rows = [shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim, shape.kv_heads * shape.head_dim]
+    state["norm.weight"] = state.pop(f"layers.{config['num_hidden_layers']}.final_norm_layernorm.weight")
+    rows = [config[f"num_{heads}_heads"] * config["head_dim"] for heads in ["attention", "key_value", "key_value"]]
     for name in [name for name in state if FUSED in name]:
         for part, value in zip("qkv", state.pop(name).split(rows), strict=True):
             state[name.replace("qkv_proj", f"{part}_proj")] = value
@@ -49,9 +50,9 @@ def weights(folder: Path, shape: Shape) -> dict[str, Tensor]:
 
 def load(folder: Path) -> tuple[Decoder, float]:
     """The network of an int4 folder, and its ranking temperature."""
-    shape = Shape()
-    model = Decoder(shape)
-    model.load_state_dict(weights(folder, shape))
+    state = weights(folder)
+    model = Decoder(Shape.fitting(state))
+    model.load_state_dict(state)
     return model.eval(), json.loads((folder / "kinglet.json").read_text())["reply_ranking"]["temperature"]
 
 

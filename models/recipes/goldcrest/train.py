@@ -1,8 +1,14 @@
-"""Train goldcrest: `python train.py DATA OUT --minutes 90`. A run that was stopped goes on from its last checkpoint."""
+"""Train goldcrest: `python train.py DATA OUT --steps 6000`. A run that was stopped goes on from its last checkpoint.
+
+The learning rate rises, stays, and falls over the last `--decay` steps, in which the weights are rounded as for int4. The
+state before the fall is kept as `stable.pt`: the same command with more steps goes on from there.
+"""
 
 import argparse
 import json
+import math
 import os
+import random
 import signal
 import time
 from collections.abc import Iterator
@@ -14,14 +20,16 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 import data
+import grow
 import objective
 import tokens
 from model import Decoder, Matrix, Shape
 
-SHARES = {"sgd": 0.62, "smalltalk": 0.27, "coffee": 0.11}  # how often a group is drawn from each corpus
-GROUPS = 2  # per step
+SHARES = {"sgd": 0.32, "smalltalk": 0.18, "coffee": 0.06, "everyday": 0.44}  # how often a group is drawn from each corpus
+WARM_UP = 50  # steps
 HEAD_BITS = 8  # of the embedding and output matrix in the int4 export
 CHECKPOINT = "checkpoint.pt"
+STABLE = "stable.pt"  # the state before the learning rate falls
 
 
 @dataclass
@@ -33,6 +41,12 @@ class State:
     optimisers: list[torch.optim.Optimizer]
     step: int = 0
     minutes: float = 0.0
+    falling_from: int = 0  # the step from which the learning rate falls, once it does
+
+    @property
+    def device(self) -> str:
+        """Where the network is."""
+        return self.scale.device.type
 
     def save(self, path: Path) -> None:
         """Write beside the old checkpoint, then rename over it."""
@@ -43,25 +57,35 @@ class State:
             "optimisers": [o.state_dict() for o in self.optimisers],
             "step": self.step,
             "minutes": self.minutes,
+            "falling_from": self.falling_from,
         }
         torch.save(content, beside)
         os.replace(beside, path)
 
     def load(self, path: Path) -> None:
         """Take over a checkpoint."""
-        content = torch.load(path, weights_only=True)
+        content = torch.load(path, weights_only=True, map_location=self.device)
         self.model.load_state_dict(content["model"])
         self.scale.data.copy_(content["scale"])
         for optimiser, saved in zip(self.optimisers, content["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
-        self.step, self.minutes = content["step"], content["minutes"]
+        self.step, self.minutes, self.falling_from = content["step"], content["minutes"], content["falling_from"]
+
+    def resume(self, out: Path, falls_from: int) -> bool:
+        """Take over the last checkpoint, or the state before its learning rate fell if the plan has more steps than it had."""
+        if not (out / CHECKPOINT).exists():
+            return False
+        self.load(out / CHECKPOINT)
+        if self.falling_from and self.falling_from < falls_from:
+            self.load(out / STABLE)
+        return True
 
 
 def start_state(args: argparse.Namespace) -> State:
     """A model with random weights and its optimisers: Muon for the layers' matrices, AdamW for the rest."""
     torch.manual_seed(args.seed)
-    model = Decoder(Shape(dropout=args.dropout))
-    scale = nn.Parameter(torch.tensor(1 / 0.07).log())
+    model = Decoder(Shape(dropout=args.dropout)).to(args.device)
+    scale = nn.Parameter(torch.tensor(1 / 0.07, device=args.device).log())
     matrices = [m.weight for m in model.layers.modules() if isinstance(m, Matrix)]
     norms = [p for p in model.parameters() if p.dim() == 1]
     muon = torch.optim.Muon(matrices, lr=args.matrix_rate, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
@@ -77,9 +101,11 @@ def start_state(args: argparse.Namespace) -> State:
     return State(model, scale, [muon, adam])
 
 
-def rate_factor(progress: float) -> float:
-    """Linear warm-up over the first hundredth, then linear decay to a fiftieth."""
-    return min(progress / 0.01 + 0.01, 1.0, max(0.02, 1.01 - progress))
+def rate_factor(step: int, steps: int, decay: int) -> float:
+    """Linear warm-up, a plateau, and a linear fall to a fiftieth over the last `decay` steps."""
+    rise = (step + 1) / WARM_UP
+    fall = (steps - step) / max(decay, 1)
+    return min(rise, 1.0, max(0.02, fall))
 
 
 def prepare_tokenizer(data_dir: Path, out: Path) -> Tokenizer:
@@ -91,14 +117,20 @@ def prepare_tokenizer(data_dir: Path, out: Path) -> Tokenizer:
     return tokens.load(folder)
 
 
+def mixed(device: str) -> torch.autocast:
+    """Products in the narrow type where that is faster."""
+    narrow = objective.half(device)
+    return torch.autocast(device, narrow, enabled=narrow != torch.float32)
+
+
 def held_out_losses(state: State, held: dict[str, list[data.Group]]) -> dict[str, list[float]]:
     """Next-token loss, ranking loss and share ranked first of each corpus's held-out groups."""
     state.model.eval()
     result = {}
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+    with torch.no_grad(), mixed(state.device):
         encoder = lambda ids: state.model(ids)[0]
         for name, groups in held.items():
-            sums = torch.stack([torch.stack(objective.losses(state.model, encoder, state.scale, g)) for g in groups])
+            sums = torch.stack([torch.stack(objective.losses(state.model, encoder, state.scale, g.to(state.device))) for g in groups])
             result[name] = [round(value, 4) for value in sums.mean(0).tolist()]
     state.model.train()
     return result
@@ -108,10 +140,10 @@ def train_step(state: State, encoder: objective.Encoder, groups: list[data.Group
     """One optimiser step over the groups. Returns the mean losses and share ranked first: [3]."""
     totals = torch.zeros(3)
     for group in groups:
-        with torch.autocast("cpu", torch.bfloat16):
-            nats, ranking, first = objective.losses(state.model, encoder, state.scale, group)
+        with mixed(state.device):
+            nats, ranking, first = objective.losses(state.model, encoder, state.scale, group.to(state.device))
         ((nats + weight * ranking) / len(groups)).backward()
-        totals += torch.stack((nats.detach(), ranking.detach(), first)) / len(groups)
+        totals += torch.stack((nats.detach(), ranking.detach(), first)).cpu() / len(groups)
     nn.utils.clip_grad_norm_(state.model.parameters(), 1.0)
     for optimiser in state.optimisers:
         for parameters in optimiser.param_groups:
@@ -130,11 +162,11 @@ def log(out: Path, row: dict) -> None:
         file.write(line + "\n")
 
 
-def batches(corpora: dict[str, data.Corpus], seed: int, budget: int) -> Iterator[list[data.Group]]:
+def batches(corpora: dict[str, data.Corpus], seed: int, groups: int, budget: int) -> Iterator[list[data.Group]]:
     """The groups of each step, every group of one corpus."""
     names = data.mixture(SHARES, seed)
     while True:
-        yield [corpora[next(names)].group(budget) for _ in range(GROUPS)]
+        yield [corpora[next(names)].group(budget) for _ in range(groups)]
 
 
 @dataclass
@@ -150,8 +182,8 @@ class Supplies:
         corpora, held = {}, {}
         for name in data.CORPORA:
             learn, kept = data.read_train(args.data, name)
-            corpora[name] = data.Corpus.encode(learn, tokenizer, seed, Shape().context)
-            aside = data.Corpus.encode(kept, tokenizer, 1, Shape().context)
+            supply = lambda dialogues, seed: data.Corpus(dialogues, tokenizer, random.Random(seed), Shape().context, name in data.PEERS)
+            corpora[name], aside = supply(learn, seed), supply(kept, 1)
             held[name] = [aside.group(5000) for _ in range(2)]
         return Supplies(corpora, held)
 
@@ -194,11 +226,12 @@ class Reporter:
 
 
 def train(args: argparse.Namespace) -> None:
-    """Train until the minutes are used up; time that the run was stopped does not count."""
+    """Train until the steps are done or a signal to end comes."""
     tokenizer = prepare_tokenizer(args.data, args.out)
     state = start_state(args)
-    if (args.out / CHECKPOINT).exists():
-        state.load(args.out / CHECKPOINT)
+    falls_from = args.steps - args.decay
+    if not state.resume(args.out, falls_from) and args.start:
+        state.scale.data.fill_(-math.log(grow.begin(state.model, args.start, tokenizer)))
     supplies = Supplies.load(args, tokenizer, args.seed + state.step)
     forward = torch.compile(state.model, dynamic=True) if args.compile else state.model
     encoder = lambda ids: forward(ids)[0]
@@ -207,13 +240,16 @@ def train(args: argparse.Namespace) -> None:
     signal.signal(signal.SIGTERM, lambda number, _: asked_to_stop.append(number))
     began, before = time.monotonic(), state.minutes
     state.model.train()
-    for groups in batches(supplies.corpora, args.seed + state.step, args.budget):
-        progress = state.minutes / args.minutes
-        if asked_to_stop or progress >= 1 or (args.steps and state.step >= args.steps):
+    for groups in batches(supplies.corpora, args.seed + state.step, args.groups, args.budget):
+        if asked_to_stop or state.step >= args.steps:
             break
-        if progress >= args.quantise_from and state.model.embed_tokens.bits is None:
+        if state.step >= falls_from and state.model.embed_tokens.bits is None:
+            if not state.falling_from:
+                state.save(args.out / STABLE)
+                state.falling_from = falls_from
             state.model.quantise(4, HEAD_BITS)
-        losses = train_step(state, encoder, groups, rate_factor(progress), args.ranking_weight)
+        factor = rate_factor(state.step, args.steps, args.decay)
+        losses = train_step(state, encoder, groups, factor, args.ranking_weight)
         state.step += 1
         state.minutes = before + (time.monotonic() - began) / 60
         reporter.after_step(losses)
@@ -224,17 +260,19 @@ def train(args: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path, help="folder with sgd_train.jsonl, coffee_train.jsonl, smalltalk_train.jsonl")
+    parser.add_argument("data", type=Path, help="folder with the *_train.jsonl files")
     parser.add_argument("out", type=Path, help="folder for the tokenizer, checkpoint and log")
-    parser.add_argument("--minutes", type=float, default=100.0, help="length of the training in minutes")
-    parser.add_argument("--steps", type=int, default=0, help="stop after so many steps, for trials")
+    parser.add_argument("--steps", type=int, default=6000, help="length of the training")
+    parser.add_argument("--decay", type=int, default=800, help="last steps, in which the learning rate falls and weights are rounded")
+    parser.add_argument("--start", type=Path, metavar="FOLDER", help="begin from the weights of an int4 folder")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--budget", type=int, default=4500, help="tokens of dialogue in a group")
-    parser.add_argument("--rate", type=float, default=2e-3, help="learning rate of AdamW")
-    parser.add_argument("--matrix-rate", type=float, default=4e-3, help="learning rate of Muon")
+    parser.add_argument("--groups", type=int, default=2, help="groups in a step, each of one corpus")
+    parser.add_argument("--budget", type=int, default=5000, help="tokens of dialogue in a group")
+    parser.add_argument("--rate", type=float, default=1.5e-3, help="learning rate of AdamW")
+    parser.add_argument("--matrix-rate", type=float, default=3e-3, help="learning rate of Muon")
     parser.add_argument("--ranking-weight", type=float, default=1.0)
     parser.add_argument("--dropout", type=float, default=0.0)
-    parser.add_argument("--quantise-from", type=float, default=0.8, help="share of the training after which weights are quantised")
     parser.add_argument("--save-minutes", type=float, default=3.0)
     parser.add_argument("--report-minutes", type=float, default=6.0)
     parser.add_argument("--seed", type=int, default=7)
