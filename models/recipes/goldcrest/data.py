@@ -15,7 +15,8 @@ import style
 import tokens
 
 CORPORA = ["sgd", "coffee", "smalltalk", "everyday"]
-PEERS = {"smalltalk", "everyday"}  # corpora whose two sides are alike: either may take either role
+DISTILLED = "distilled"  # the name of what distil.py wrote
+PEERS = {"smalltalk", "everyday", DISTILLED}  # corpora whose two sides are alike: either may take either role
 ROLES = {"customer": "customer", "agent": "agent", "a": "customer", "b": "agent"}  # by the speakers of the files
 MOST_TOKENS = 200  # of one message
 HELD_OUT = 40  # one training dialogue in 40 is set aside to choose settings with
@@ -75,6 +76,16 @@ def read_train(data: Path, corpus: str) -> tuple[list[Dialogue], list[Dialogue]]
     for name, dialogue in read(data / f"{corpus}_train.jsonl"):
         (held if zlib.crc32(name.encode()) % HELD_OUT == 0 else learn).append(dialogue)
     return learn, held
+
+
+def read_distilled(path: Path) -> tuple[list[Dialogue], list[Dialogue]]:
+    """The dialogues that distil.py kept: those to learn from, and those held out."""
+    rows = [row for row in map(json.loads, path.read_text(encoding="utf-8").splitlines()) if "turns" in row]
+    split: tuple[list[Dialogue], list[Dialogue]] = ([], [])
+    for row in rows:
+        held = zlib.crc32(row["id"].encode()) % HELD_OUT == 0
+        split[held].append([Turn(t["speaker"], t["text"]) for t in row["turns"]])
+    return split
 
 
 def read_dev(data: Path, corpus: str) -> list[Dialogue]:

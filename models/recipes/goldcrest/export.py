@@ -13,7 +13,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 import tokens
-from model import Decoder, Shape
+from model import Decoder, load_checkpoint
 
 INT4_OPTIONS = [
     "accuracy_level=4",
@@ -22,14 +22,6 @@ INT4_OPTIONS = [
     "matmul_mixed_precision=last_matmul:int8",
     "shared_embeddings=true",
 ]
-
-
-def load_checkpoint(run: Path) -> tuple[Decoder, float]:
-    """The network of a training run, and its ranking temperature."""
-    content = torch.load(run / "checkpoint.pt", weights_only=True)
-    model = Decoder(Shape.fitting(content["model"]))
-    model.load_state_dict(content["model"])
-    return model.eval(), 1 / content["scale"].exp().clamp(max=50.0).item()
 
 
 def to_transformers(model: Decoder) -> LlamaForCausalLM:

@@ -12,8 +12,7 @@ import torch.nn.functional as F
 import cases
 import data
 import tokens
-from export import load_checkpoint
-from model import Decoder, Shape
+from model import Decoder, Shape, load_checkpoint
 from ranking import Ranker, Terms, place, summary
 from tfidf import TfIdf
 

@@ -4,6 +4,7 @@ Shapes in comments: B sequences, T positions, D hidden size, H query heads, G ke
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -194,3 +195,11 @@ class Decoder(nn.Module):
             if isinstance(module, Matrix):
                 module.bits = bits
         self.embed_tokens.bits = head_bits
+
+
+def load_checkpoint(run: Path) -> tuple[Decoder, float]:
+    """The network of a training run, and its ranking temperature."""
+    content = torch.load(run / "checkpoint.pt", weights_only=True)
+    model = Decoder(Shape.fitting(content["model"]))
+    model.load_state_dict(content["model"])
+    return model.eval(), 1 / content["scale"].exp().clamp(max=50.0).item()

@@ -26,6 +26,7 @@ import tokens
 from model import Decoder, Matrix, Shape
 
 SHARES = {"sgd": 0.32, "smalltalk": 0.18, "coffee": 0.06, "everyday": 0.44}  # how often a group is drawn from each corpus
+DISTILLED_SHARE = 0.15  # of the groups, where there is distilled text; the others give way evenly
 WARM_UP = 50  # steps
 HEAD_BITS = 8  # of the embedding and output matrix in the int4 export
 CHECKPOINT = "checkpoint.pt"
@@ -164,7 +165,8 @@ def log(out: Path, row: dict) -> None:
 
 def batches(corpora: dict[str, data.Corpus], seed: int, groups: int, budget: int) -> Iterator[list[data.Group]]:
     """The groups of each step, every group of one corpus."""
-    names = data.mixture(SHARES, seed)
+    shares = SHARES if data.DISTILLED not in corpora else {**SHARES, data.DISTILLED: DISTILLED_SHARE / (1 - DISTILLED_SHARE)}
+    names = data.mixture(shares, seed)
     while True:
         yield [corpora[next(names)].group(budget) for _ in range(groups)]
 
@@ -180,11 +182,14 @@ class Supplies:
     def load(args: argparse.Namespace, tokenizer: Tokenizer, seed: int) -> "Supplies":
         """Read and encode the training dialogues."""
         corpora, held = {}, {}
-        for name in data.CORPORA:
-            learn, kept = data.read_train(args.data, name)
+        read = {name: data.read_train(args.data, name) for name in data.CORPORA}
+        if args.distilled:
+            read[data.DISTILLED] = data.read_distilled(args.distilled)
+        for name, (learn, kept) in read.items():
             supply = lambda dialogues, seed: data.Corpus(dialogues, tokenizer, random.Random(seed), Shape().context, name in data.PEERS)
             corpora[name], aside = supply(learn, seed), supply(kept, 1)
-            held[name] = [aside.group(5000) for _ in range(2)]
+            if kept:
+                held[name] = [aside.group(5000) for _ in range(2)]
         return Supplies(corpora, held)
 
 
@@ -265,6 +270,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6000, help="length of the training")
     parser.add_argument("--decay", type=int, default=800, help="last steps, in which the learning rate falls and weights are rounded")
     parser.add_argument("--start", type=Path, metavar="FOLDER", help="begin from the weights of an int4 folder")
+    parser.add_argument("--distilled", type=Path, metavar="FILE", help="what distil.py wrote, to train on as well")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--groups", type=int, default=2, help="groups in a step, each of one corpus")
