@@ -1,6 +1,7 @@
 //! From the logits backwards: asks the recogniser for each value that is needed and lists the operators in running order.
 
 use crate::program::{Attention, Op, Program, Step, ValueId};
+use crate::prove::Prover;
 use crate::recognise::{Facts, Found, Recogniser, Want};
 use crate::source::Source;
 use kinglet_bundle::onnx::Graph;
@@ -18,7 +19,8 @@ pub(crate) fn build(graph: &Graph, facts: &Facts, logits: &str) -> Result<Progra
     let output = output.ok_or_else(|| EngineError::UnsupportedGraph(format!("the graph has no output `{logits}`")))?;
     let mut builder = Builder {
         source: &source,
-        recogniser: Recogniser::new(&source, facts),
+        recogniser: Recogniser::new(&source, facts, output),
+        prover: Prover::new(&source, facts),
         made: HashMap::new(),
         program: Program::default(),
         widths: vec![0],
@@ -33,6 +35,7 @@ pub(crate) fn build(graph: &Graph, facts: &Facts, logits: &str) -> Result<Progra
 struct Builder<'s, 'g> {
     source: &'s Source<'g>,
     recogniser: Recogniser<'s, 'g>,
+    prover: Prover<'s, 'g>,
     made: HashMap<Want<'g>, ValueId>,
     program: Program,
     /// Width of each value.
@@ -66,7 +69,8 @@ impl<'g> Builder<'_, 'g> {
             let missing: Vec<_> = inputs.iter().copied().filter(|i| !self.made.contains_key(i)).collect();
             if !missing.is_empty() {
                 open.extend(missing.into_iter().rev());
-            } else if let Some(found) = found.remove(&next) {
+            } else if let Some(mut found) = found.remove(&next) {
+                self.prover.check(&mut self.recogniser, next, &mut found)?;
                 let inputs = inputs.iter().map(|i| self.made[i]).collect();
                 let id = self.emit(found, inputs)?;
                 self.made.insert(next, id);

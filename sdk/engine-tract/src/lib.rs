@@ -26,6 +26,7 @@ mod model;
 mod plan;
 mod profile;
 mod program;
+mod prove;
 mod recognise;
 mod resident;
 mod rotary;

@@ -40,11 +40,24 @@ pub(crate) struct GraphFacts {
     pub(crate) head_dim: Option<usize>,
     pub(crate) sliding_window: Option<Window>,
     pub(crate) max_context: Option<usize>,
+    pub(crate) attention_mask: Option<String>,
+    pub(crate) position_ids: Option<String>,
+    /// By the name of an input of past keys or values: the output that becomes it at the next step.
+    pub(crate) presents: HashMap<String, String>,
 }
 
 impl Default for GraphFacts {
     fn default() -> Self {
-        Self { input_ids: "input_ids".into(), logits: "logits".into(), head_dim: None, sliding_window: None, max_context: None }
+        Self {
+            input_ids: "input_ids".into(),
+            logits: "logits".into(),
+            head_dim: None,
+            sliding_window: None,
+            max_context: None,
+            attention_mask: Some("attention_mask".into()),
+            position_ids: Some("position_ids".into()),
+            presents: HashMap::new(),
+        }
     }
 }
 
@@ -82,6 +95,9 @@ impl TractModel {
                     .map(|layers| layers.iter().map(|&l| bundle.io().past_key.of_layer(l)).collect()),
             }),
             max_context: architecture.max_context,
+            attention_mask: bundle.io().attention_mask.clone(),
+            position_ids: bundle.io().position_ids.clone(),
+            presents: presents(bundle, &graph),
         };
         let model = Self::of_graph(&graph, &facts, options)?;
         // What was copied of the files need not stay in memory.
@@ -94,6 +110,10 @@ impl TractModel {
             head_dim: declared_head_dim(graph).or(given.head_dim),
             sliding_window: given.sliding_window.clone(),
             input_ids: given.input_ids.clone(),
+            attention_mask: given.attention_mask.clone(),
+            position_ids: given.position_ids.clone(),
+            presents: given.presents.clone(),
+            max_context: given.max_context,
         };
         let mut program = build(graph, &facts, &given.logits)?;
         fuse(&mut program)?;
@@ -201,6 +221,14 @@ fn info_of(program: &Program, declared_context: Option<usize>) -> ModelInfo {
         own_nodes: program.steps.iter().filter(|s| !matches!(s.op, Op::Foreign(_))).count(),
         foreign_ops: program.foreign_ops(),
     }
+}
+
+/// By the name of each past key and value among the graph's inputs: what the bundle calls its successor.
+fn presents(bundle: &Bundle, graph: &Graph) -> HashMap<String, String> {
+    let io = bundle.io();
+    let pairs = [(&io.past_key, &io.present_key), (&io.past_value, &io.present_value)];
+    let successor = |name: &str| pairs.iter().find_map(|(past, present)| Some(present.of_layer(past.layer_of(name)?)));
+    graph.inputs.iter().filter_map(|i| Some((i.name.clone(), successor(&i.name)?))).collect()
 }
 
 /// The last dimension of the first past input, `[batch, kv heads, past, head_dim]`.

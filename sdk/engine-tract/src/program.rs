@@ -41,6 +41,8 @@ pub(crate) struct Attention {
     /// Norms over each head of q and k.
     pub(crate) q_norm: Option<Norm>,
     pub(crate) k_norm: Option<Norm>,
+    /// Whether heads are rotated before those norms.
+    pub(crate) norm_after_rotation: bool,
     /// Index into [`Program::rotaries`].
     pub(crate) rotary: Option<usize>,
 }

@@ -247,6 +247,7 @@ impl Machine {
             window: a.window,
             q_norm: a.q_norm.as_ref().map(head_norm),
             k_norm: a.k_norm.as_ref().map(head_norm),
+            norm_after_rotation: a.norm_after_rotation,
             rotary,
         };
         let (arena, sequences) = self.caches.split();

@@ -11,10 +11,14 @@ pub(crate) struct Source<'g> {
     makers: HashMap<&'g str, usize>,
     /// Initializers and the tensors of `Constant` nodes.
     constants: HashMap<&'g str, &'g Tensor>,
+    /// Places of the graph's inputs.
+    inputs: HashMap<&'g str, usize>,
 }
 
 /// Two constants of which a graph reads one: up to and above a limit.
 pub(crate) struct Switched<'g> {
+    /// The value that is true for lengths above the limit.
+    pub(crate) condition: &'g str,
     pub(crate) limit: usize,
     pub(crate) below: &'g Tensor,
     pub(crate) above: &'g Tensor,
@@ -48,7 +52,8 @@ impl<'g> Source<'g> {
                 makers.insert(output, i);
             }
         }
-        Ok(Self { graph, makers, constants })
+        let inputs = graph.inputs.iter().enumerate().map(|(i, input)| (input.name.as_str(), i)).collect();
+        Ok(Self { graph, makers, constants, inputs })
     }
 
     pub(crate) fn graph(&self) -> &'g Graph {
@@ -108,17 +113,33 @@ impl<'g> Source<'g> {
         (axes == [2] && repeats.len() == 5 && [0, 1, 3, 4].iter().all(|&axis| repeats[axis] == 1)).then_some(tile)
     }
 
+    /// The tensor that a value itself is, as an initializer or a `Constant`.
+    pub(crate) fn tensor(&self, value: &str) -> Option<&'g Tensor> {
+        self.constants.get(value).copied()
+    }
+
+    /// The place of a value among the graph's inputs.
+    pub(crate) fn input_place(&self, value: &str) -> Option<usize> {
+        self.inputs.get(value).copied()
+    }
+
+    /// An output of the graph, by its name.
+    pub(crate) fn output(&self, name: &str) -> Option<&'g str> {
+        self.graph.outputs.iter().map(|o| o.name.as_str()).find(|o| *o == name)
+    }
+
     /// The tensor behind a value that is an initializer or a `Constant`, through identities.
     pub(crate) fn constant(&self, value: &str) -> Option<&'g Tensor> {
         self.constants.get(self.plain(value)).copied()
     }
 
     /// The two constants behind an `If` that asks whether something, the length of a sequence, is greater than a number.
-    pub(crate) fn switched(&self, value: &str) -> Option<Switched<'g>> {
+    pub(crate) fn switched(&self, value: &'g str) -> Option<Switched<'g>> {
         let value = self.plain(value);
         let node = self.maker_of(value, &["If"])?;
         let place = node.outputs.iter().position(|output| output == value)?;
-        let greater = self.maker_of(self.plain(node.input(0)?), &["Greater"])?;
+        let condition = node.input(0)?;
+        let greater = self.maker_of(self.plain(condition), &["Greater"])?;
         let limit = self.scalar(greater.input(1)?).filter(|limit| *limit >= 0.0)? as usize;
         let branch = |name: &str| match node.attribute(name)? {
             AttributeValue::Graph(graph) => {
@@ -128,7 +149,7 @@ impl<'g> Source<'g> {
             }
             _ => None,
         };
-        Some(Switched { limit, below: branch("else_branch")?, above: branch("then_branch")? })
+        Some(Switched { condition, limit, below: branch("else_branch")?, above: branch("then_branch")? })
     }
 
     /// The tensor at an input that a node may do without: none where it does.

@@ -61,8 +61,11 @@ impl Decoder {
         self.node("SimplifiedLayerNormalization", &["x0", "norm1"], &["n1"], &[("epsilon", AttributeValue::Float(1e-6))]);
         self.node("MatMul", &["n1", "qkv_w"], &["qkv0"], &[]);
         self.node("Add", &["qkv0", "qkv_b"], &["qkv"], &[]);
-        self.node("ReduceSum", &["attention_mask"], &["seqlens"], &[]);
-        self.node("Shape", &["attention_mask"], &["total"], &[]);
+        self.tensor("one", DataType::Int64, &[1], Bytes::copy_of(&[1i64]));
+        self.node("ReduceSum", &["attention_mask", "one"], &["sum"], &[("keepdims", AttributeValue::Int(0))]);
+        self.node("Sub", &["sum", "one"], &["seqlens"], &[]);
+        self.node("Shape", &["attention_mask"], &["mask_shape"], &[]);
+        self.node("Gather", &["mask_shape", "one"], &["total"], &[]);
         let attributes =
             [("num_heads", HEADS), ("kv_num_heads", KV_HEADS), ("do_rotary", 1)].map(|(k, v)| (k, AttributeValue::Int(v as i64)));
         let inputs = ["qkv", "", "", "past_key_values.0.key", "past_key_values.0.value", "seqlens", "total", "cos", "sin"];

@@ -174,6 +174,7 @@ fn attentions(pool: &Pool, scratch: &mut Scratch) {
                 window: None,
                 q_norm: None,
                 k_norm: None,
+                norm_after_rotation: false,
                 rotary: None,
             };
             attention(pool, scratch, &shape, &mut arena, &[Run { pages: &pages, past, first_row: 0, rows }], &qkv, &mut out);

@@ -64,10 +64,14 @@ pub struct AttentionShape<'a> {
     pub softcap: Option<f32>,
     /// A row sees itself and the `window - 1` positions before it; everything before it where there is none. At least 1.
     pub window: Option<usize>,
-    /// Applied to each query head before the rotation.
+    /// Applied to each query head, before the rotation unless `norm_after_rotation` says otherwise.
     pub q_norm: Option<HeadNorm<'a>>,
-    /// Applied to each key head before the rotation.
+    /// Applied to each key head, likewise.
     pub k_norm: Option<HeadNorm<'a>>,
+    /// Whether heads are rotated first and normed afterwards, as in HunYuan; usually not. The two do not commute where a
+    /// norm's weights differ.
+    pub norm_after_rotation: bool,
+    /// Applied to queries and keys.
     /// Applied to queries and keys.
     pub rotary: Option<RotaryRows<'a>>,
 }
@@ -247,10 +251,18 @@ impl Call<'_> {
     fn prepare<S: Simd>(&self, s: S, row: usize, head: usize, norm: Option<HeadNorm<'_>>, out: &mut [f32]) {
         let dim = self.heads.head_dim;
         out.copy_from_slice(self.row(row, head * dim..(head + 1) * dim));
+        let rotary = self.shape.rotary.as_ref();
+        if self.shape.norm_after_rotation
+            && let Some(rotary) = rotary
+        {
+            rotary.rotate(row, out);
+        }
         if let Some(HeadNorm { weight, offset, eps }) = norm {
             Norm { weight, offset, eps }.apply(s, out);
         }
-        if let Some(rotary) = &self.shape.rotary {
+        if !self.shape.norm_after_rotation
+            && let Some(rotary) = rotary
+        {
             rotary.rotate(row, out);
         }
     }

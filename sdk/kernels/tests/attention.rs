@@ -20,6 +20,8 @@ struct Case {
     window: Option<usize>,
     softcap: Option<f32>,
     norms: bool,
+    /// Whether norms come after the rotation.
+    norm_last: bool,
     /// Values rotated, and whether interleaved.
     rotary: Option<(usize, bool)>,
 }
@@ -34,6 +36,7 @@ const PLAIN: Case = Case {
     window: None,
     softcap: None,
     norms: false,
+    norm_last: false,
     rotary: None,
 };
 
@@ -70,7 +73,7 @@ impl Model {
 
     /// Runs a step: `sequences` are (pages, past, rows of qkv), which lie one after the other.
     fn step(&self, pool: &Pool, arena: &mut KvArena, sequences: &[(&[u32], usize, &[f32])]) -> Vec<f32> {
-        let Case { q_heads, value_dim, window, softcap, norms, rotary, .. } = self.case;
+        let Case { q_heads, value_dim, window, softcap, norms, norm_last, rotary, .. } = self.case;
         let width = self.case.width();
         let (mut qkv, mut runs, mut positions) = (vec![], vec![], vec![]);
         for &(pages, past, rows) in sequences {
@@ -91,6 +94,7 @@ impl Model {
             window,
             q_norm: norms.then_some(norm(&self.q_weight)),
             k_norm: norms.then_some(norm(&self.k_weight)),
+            norm_after_rotation: norm_last,
             rotary: rotary.map(|(rotary_dim, interleaved)| RotaryRows { cos: &cos, sin: &sin, rotary_dim, interleaved }),
         };
         let mut out = vec![f32::NAN; positions.len() * q_heads * value_dim];
@@ -101,19 +105,27 @@ impl Model {
     /// A head of queries or keys, normed and rotated.
     fn prepare(&self, x: &[f32], weight: &[f32], position: usize) -> Vec<f64> {
         let mut x: Vec<f64> = x.iter().map(|&x| x.into()).collect();
+        if self.case.norm_last {
+            self.rotate(&mut x, position);
+        }
         if self.case.norms {
             let mean = x.iter().map(|x| x * x).sum::<f64>() / x.len() as f64;
             let factor = 1. / (mean + 1e-6).sqrt();
             x.iter_mut().zip(weight).for_each(|(x, &w)| *x *= factor * (1. + f64::from(w)));
         }
-        if let Some((dim, interleaved)) = self.case.rotary {
-            for pair in 0..dim / 2 {
-                let (i, j) = if interleaved { (2 * pair, 2 * pair + 1) } else { (pair, pair + dim / 2) };
-                let (sin, cos) = angle(position, pair).sin_cos();
-                (x[i], x[j]) = (x[i] * cos - x[j] * sin, x[j] * cos + x[i] * sin);
-            }
+        if !self.case.norm_last {
+            self.rotate(&mut x, position);
         }
         x
+    }
+
+    fn rotate(&self, x: &mut [f64], position: usize) {
+        let Some((dim, interleaved)) = self.case.rotary else { return };
+        for pair in 0..dim / 2 {
+            let (i, j) = if interleaved { (2 * pair, 2 * pair + 1) } else { (pair, pair + dim / 2) };
+            let (sin, cos) = angle(position, pair).sin_cos();
+            (x[i], x[j]) = (x[i] * cos - x[j] * sin, x[j] * cos + x[i] * sin);
+        }
     }
 
     /// All rows of a whole sequence `[rows, width]`, at once and in f64.
@@ -218,6 +230,8 @@ fn every_shape_matches_the_oracle() {
         (Case { rotary: Some((16, true)), ..PLAIN }, 70),
         (Case { rotary: Some((6, false)), ..PLAIN }, 70),
         (Case { rotary: Some((6, true)), norms: true, window: Some(9), softcap: Some(20.), ..PLAIN }, 140),
+        (Case { rotary: Some((16, false)), norms: true, norm_last: true, ..PLAIN }, 70),
+        (Case { rotary: Some((6, true)), norms: true, norm_last: true, ..PLAIN }, 70),
     ]
     .into_iter()
     .enumerate()
@@ -363,6 +377,7 @@ fn rows_between_runs_keep_what_they_had() {
             window: None,
             q_norm: None,
             k_norm: None,
+            norm_after_rotation: false,
             rotary: None,
         };
         let mut out = vec![7.; 3 * 64];
@@ -402,6 +417,7 @@ fn step_with(case: Case, runs: &[Run<'_>], rows: usize) {
         window: case.window,
         q_norm: None,
         k_norm: None,
+        norm_after_rotation: false,
         rotary: None,
     };
     let (qkv, mut out) = (vec![0.; rows * case.width()], vec![0.; rows * case.q_heads * case.value_dim]);
@@ -447,7 +463,7 @@ proptest! {
     fn any_shape_matches_the_oracle(
         kv_heads in 1usize..4, group in 1usize..5, quarter in 1usize..12, value_quarter in 1usize..12, rows in 1usize..140,
         long: bool, window in proptest::option::of(1usize..150), softcap in proptest::option::of(1f32..50.), norms: bool,
-        rotary in proptest::option::of((0usize..8, any::<bool>())), seed: u64
+        norm_last: bool, rotary in proptest::option::of((0usize..8, any::<bool>())), seed: u64
     ) {
         let head_dim = 4 * quarter;
         let case = Case {
@@ -460,6 +476,7 @@ proptest! {
             window,
             softcap,
             norms,
+            norm_last,
             rotary: rotary.map(|(pairs, interleaved)| ((2 * pairs).min(head_dim), interleaved)),
         };
         check(case, rows, seed);

@@ -3,12 +3,12 @@
 //! ```text
 //! softmax( cap( q kᵀ * scale ) + mask ) v        k = repeat(concat(past k, k)), v likewise
 //! ```
-//! with the scale on the scores, on q, or its root on q and on k each. The mask is not looked at but for one thing: whether
-//! the sliding window that the configuration names occurs in it.
+//! with the scale on the scores, on q, or its root on q and on k each. What the mask lets a row see, and the window that may
+//! be in it, is found by evaluating it ([`crate::prove`]).
 
-use super::attention::found_attention;
-use super::{Found, Recogniser, Want};
-use crate::program::Attention;
+use super::attention::Parts;
+use super::{Found, Recogniser};
+use crate::prove::Projections;
 use crate::source::unsupported;
 use kinglet_bundle::onnx::Node;
 use kinglet_engine::EngineError;
@@ -20,8 +20,19 @@ struct Scores<'g> {
     k: &'g str,
     scale: f32,
     softcap: Option<f32>,
-    mask: Option<&'g str>,
+    masks: Vec<&'g str>,
 }
+
+/// Keys or values of the step before they join the cache, and the factor on them after it.
+pub(super) struct Cached<'g> {
+    pub(super) past: &'g str,
+    pub(super) value: &'g str,
+    pub(super) present: &'g str,
+    pub(super) scale: f32,
+}
+
+/// Masks that may be added to one attention's scores one after the other.
+const MOST_MASKS: usize = 3;
 
 impl<'g> Recogniser<'_, 'g> {
     /// The attention whose heads, side by side, are `value`.
@@ -31,48 +42,55 @@ impl<'g> Recogniser<'_, 'g> {
         let Some(softmax) = self.softmax(weights) else { return Ok(None) };
         let scores = softmax
             .input(0)
-            .and_then(|s| self.scores(s))
+            .and_then(|s| self.scores(s, MOST_MASKS))
             .ok_or_else(|| unsupported(softmax, "its input is no product of queries and keys"))?;
-
-        let (past_key, k) = self
-            .cached(scores.k)
-            .ok_or_else(|| unsupported(softmax, "the keys are not the past keys with the step's behind them"))?;
-        let (_, v) = self
-            .cached(values)
-            .ok_or_else(|| unsupported(softmax, "the values are not the past values with the step's behind them"))?;
-        let head_dim = self
-            .source
-            .input_width(past_key)
-            .or(self.facts.head_dim)
-            .ok_or_else(|| unsupported(softmax, "the size of a head is not known"))?;
+        let (k, v) = (self.cached_or_refuse(scores.k, softmax)?, self.cached_or_refuse(values, softmax)?);
+        let head_dim = self.head_dim_of(k.past, softmax)?;
         let (q, k_heads) = (self.heads(scores.q, Some(head_dim))?, self.heads(k.value, Some(head_dim))?);
-        let v = self.source.moved(v.value);
-        let width = |value: &'g str| -> Result<usize, EngineError> {
-            self.width_of(value)?.ok_or_else(|| unsupported(softmax, format!("`{value}` is not a projection")))
-        };
-        let (q_width, kv_width) = (width(q.projection)?, width(k_heads.projection)?);
-        if !q_width.is_multiple_of(head_dim) || !kv_width.is_multiple_of(head_dim) || width(v)? != kv_width {
-            return Err(unsupported(
-                softmax,
-                format!("projections of {q_width} and {kv_width} columns are no heads of {head_dim}"),
-            ));
-        }
-        if q.rotary != k_heads.rotary {
-            return Err(unsupported(softmax, "queries and keys are rotated differently"));
-        }
-        let attention = Attention {
-            layer: self.layer_of(past_key, softmax)?,
-            q_heads: q_width / head_dim,
-            kv: LayerKv::new(kv_width / head_dim, head_dim),
-            scale: scores.scale * q.scale * k_heads.scale * k.scale,
+        let projections = [q.projection, k_heads.projection, self.source.moved(v.value)];
+        let (q_heads, kv_heads) = self.head_counts(softmax, projections, head_dim)?;
+        let parts = Parts {
+            node: softmax,
+            projections: Projections::Separate(projections),
+            q: Some(q),
+            k: Some(k_heads),
+            fused: None,
+            past: [k.past, v.past],
+            present: [Some(k.present), Some(v.present)],
+            q_heads,
+            kv: LayerKv::new(kv_heads, head_dim),
+            scale: scores.scale * k.scale,
             softcap: scores.softcap,
-            window: scores.mask.and_then(|mask| self.window_in(mask)),
-            q_norm: q.norm,
-            k_norm: k_heads.norm,
-            rotary: q.rotary.map(|r| self.register(r)),
+            window: None,
+            masks: scores.masks,
+            lengths: vec![],
+            positions: vec![],
         };
-        let inputs = vec![Want::Packed([q.projection, k_heads.projection, v])];
-        found_attention(attention, inputs, softmax).map(Some)
+        self.found_attention(value, parts).map(Some)
+    }
+
+    /// Columns of a head: what the graph declares of its past keys, or else the configuration.
+    pub(super) fn head_dim_of(&self, past_key: &str, node: &Node) -> Result<usize, EngineError> {
+        let found = self.source.input_width(past_key).or(self.facts.head_dim).filter(|d| *d > 0);
+        found.ok_or_else(|| unsupported(node, "the size of a head is not known"))
+    }
+
+    /// Heads of queries, and of keys and values, by the columns of their projections.
+    pub(super) fn head_counts(
+        &self,
+        node: &Node,
+        projections: [&'g str; 3],
+        head_dim: usize,
+    ) -> Result<(usize, usize), EngineError> {
+        let mut widths = [0; 3];
+        for (width, value) in widths.iter_mut().zip(projections) {
+            *width = self.width_of(value)?.ok_or_else(|| unsupported(node, format!("`{value}` is not a projection")))?;
+        }
+        let [q, k, v] = widths;
+        if !q.is_multiple_of(head_dim) || !k.is_multiple_of(head_dim) || v != k {
+            return Err(unsupported(node, format!("projections of {q}, {k} and {v} columns are no heads of {head_dim}")));
+        }
+        Ok((q / head_dim, k / head_dim))
     }
 
     /// The softmax that makes attention weights, behind the guard against rows without a score.
@@ -85,22 +103,19 @@ impl<'g> Recogniser<'_, 'g> {
         self.source.maker_of(value, &["Softmax"])
     }
 
-    fn scores(&self, value: &'g str) -> Option<Scores<'g>> {
+    /// Scores behind the masks that are added to them or that choose among them.
+    fn scores(&self, value: &'g str, masks_left: usize) -> Option<Scores<'g>> {
         let source = self.source;
-        let node = source.maker(source.moved(value))?;
-        match node.op_type.as_str() {
-            "Add" => {
-                let (a, b) = (node.input(0)?, node.input(1)?);
-                let masked =
-                    |scores: &'g str, mask: &'g str| self.unmasked_scores(scores).map(|s| Scores { mask: Some(mask), ..s });
-                masked(a, b).or_else(|| masked(b, a))
-            }
-            "Where" => self
-                .unmasked_scores(node.input(1)?)
-                .or_else(|| self.unmasked_scores(node.input(2)?))
-                .map(|s| Scores { mask: node.input(0), ..s }),
-            _ => self.unmasked_scores(value),
+        if let Some(scores) = self.unmasked_scores(value) {
+            return Some(scores);
         }
+        let node = source.maker_of(source.moved(value), &["Add", "Where"]).filter(|_| masks_left > 0)?;
+        let operands: &[(usize, usize)] = if node.op_type == "Add" { &[(0, 1), (1, 0)] } else { &[(1, 0), (2, 0)] };
+        operands.iter().find_map(|&(scores, mask)| {
+            let mut scores = self.scores(node.input(scores)?, masks_left - 1)?;
+            scores.masks.push(node.input(mask)?);
+            Some(scores)
+        })
     }
 
     fn unmasked_scores(&self, value: &'g str) -> Option<Scores<'g>> {
@@ -111,7 +126,7 @@ impl<'g> Recogniser<'_, 'g> {
             value = source.moved(match node.op_type.as_str() {
                 "MatMul" => {
                     let (q, k) = (node.input(0)?, node.input(1)?);
-                    return Some(Scores { q, k, scale, softcap, mask: None });
+                    return Some(Scores { q, k, scale, softcap, masks: vec![] });
                 }
                 // cap * tanh(x / cap): the factor met so far is the cap, and the next division undoes it.
                 "Tanh" => {
@@ -161,8 +176,15 @@ impl<'g> Recogniser<'_, 'g> {
         }
     }
 
+    /// # Errors
+    /// [`EngineError::UnsupportedNode`] with the attention's node where `value` is not the past with the step's own behind.
+    pub(super) fn cached_or_refuse(&self, value: &'g str, node: &Node) -> Result<Cached<'g>, EngineError> {
+        let refuse = || unsupported(node, format!("`{value}` is not past keys or values with the step's behind them"));
+        self.cached(value).ok_or_else(refuse)
+    }
+
     /// Walks from the keys or values that attention reads to the cache: the past's input and what is put behind it.
-    fn cached(&self, value: &'g str) -> Option<(&'g str, Cached<'g>)> {
+    fn cached(&self, value: &'g str) -> Option<Cached<'g>> {
         let source = self.source;
         let (mut value, mut scale) = (source.moved(value), 1.0);
         while let Some((factor, x)) = self.factor(value) {
@@ -170,21 +192,8 @@ impl<'g> Recogniser<'_, 'g> {
             value = source.moved(x);
         }
         let concat = source.maker_of(value, &["Concat"])?;
-        let past = concat.input(0)?;
-        source.graph().inputs.iter().any(|i| i.name == past).then_some((past, Cached { value: concat.input(1)?, scale }))
+        let past = source.plain(concat.input(0)?);
+        let is_input = source.graph().inputs.iter().any(|i| i.name == past);
+        is_input.then_some(Cached { past, value: concat.input(1)?, present: concat.outputs.first()?, scale })
     }
-
-    /// The configured sliding window, if a constant of this mask is that number.
-    fn window_in(&self, mask: &'g str) -> Option<usize> {
-        let window = self.facts.sliding_window.as_ref()?.positions;
-        let is_window =
-            |v: &&str| self.source.scalar(v).is_some_and(|c| c.abs() == window as f32 || c.abs() == window as f32 - 1.0);
-        self.source.ancestors(mask, |n| n.op_type == "Shape").iter().any(is_window).then_some(window)
-    }
-}
-
-/// Keys or values of the step before they join the cache, and the factor on them after it.
-struct Cached<'g> {
-    value: &'g str,
-    scale: f32,
 }

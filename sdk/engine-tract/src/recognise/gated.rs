@@ -2,17 +2,20 @@
 
 use super::{Found, Recogniser, Want};
 use crate::program::Op;
+use crate::prove::Claim;
 use kinglet_bundle::onnx::Node;
 use kinglet_engine::EngineError;
 use kinglet_kernels::GateActivation;
 
 impl<'g> Recogniser<'_, 'g> {
-    pub(super) fn gated(&self, node: &'g Node) -> Result<Option<Found<'g>>, EngineError> {
+    pub(super) fn gated(&mut self, value: &'g str, node: &'g Node) -> Result<Option<Found<'g>>, EngineError> {
         let (Some(a), Some(b), "Mul") = (node.input(0), node.input(1), node.op_type.as_str()) else { return Ok(None) };
         for (activated, up) in [(a, b), (b, a)] {
-            let Some((activation, gate)) = self.activation(activated) else { continue };
-            let (Some((gate, x)), Some((up, y))) = (self.linear(gate)?, self.linear(up)?) else { continue };
+            let Some((activation, gate_value)) = self.activation(activated) else { continue };
+            let up_value = up;
+            let (Some((gate, x)), Some((up, y))) = (self.linear(gate_value)?, self.linear(up_value)?) else { continue };
             if self.source.plain(x) == self.source.plain(y) && gate.weight.n() == up.weight.n() {
+                self.claim(value, Claim::Activated { gate: gate_value, up: up_value, activation });
                 let width = Some(up.weight.n());
                 let op = Op::Gated { gate, up, activation };
                 return Ok(Some(Found { op, inputs: vec![Want::Value(x)], width, label: node.label() }));

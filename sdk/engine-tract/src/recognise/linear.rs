@@ -127,7 +127,7 @@ impl<'g> Recogniser<'_, 'g> {
     }
 
     /// The product whose heads, `[batch, heads, rows, head_dim]`, a `Split` shares out, as OpenELM's does.
-    fn split_heads(&self, node: &'g Node) -> Option<&'g str> {
+    pub(super) fn split_heads(&self, node: &'g Node) -> Option<&'g str> {
         if node.op_type != "Split" || node.int("axis") != Some(1) {
             return None;
         }

@@ -1,22 +1,31 @@
 //! What makes a value? One of our operators, and the values that it needs.
 //!
 //! Recognition is local: it looks at the few nodes behind one value and never calls itself for the inputs it reports, so
-//! the depth of a graph does not matter and each pattern can be tested alone. What no pattern fits is left to tract if it
-//! works element by element ([`foreign`]), and is an error that names the node otherwise.
+//! the depth of a graph does not matter and each pattern can be tested alone. A pattern is a guess: what it says of nodes
+//! without large weights is noted as a claim, which [`crate::prove`] holds against the graph. What no pattern fits is left to
+//! tract if it works element by element ([`foreign`]), and is an error that names the node otherwise.
 
 mod attention;
 mod decomposed;
 mod embed;
 mod foreign;
 mod gated;
+mod grouped;
 mod linear;
 mod norm;
 mod rope;
+mod standard;
+
+pub(crate) use self::grouped::window_of;
+pub(crate) use self::rope::Turned;
 
 use crate::program::Op;
+use crate::prove::Claim;
 use crate::rotary::Rotary;
-use crate::source::Source;
+use crate::source::{Source, unsupported};
+use kinglet_bundle::onnx::Node;
 use kinglet_engine::EngineError;
+use std::collections::{HashMap, HashSet};
 
 /// A value to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,6 +55,13 @@ pub(crate) struct Facts {
     pub(crate) sliding_window: Option<Window>,
     /// Name of the graph's input of token ids.
     pub(crate) input_ids: String,
+    /// Names of the inputs that say which positions count, and which position each row has.
+    pub(crate) attention_mask: Option<String>,
+    pub(crate) position_ids: Option<String>,
+    /// By the name of an input of past keys or values: the output that becomes it at the next step.
+    pub(crate) presents: HashMap<String, String>,
+    /// Positions that the model is for.
+    pub(crate) max_context: Option<usize>,
 }
 
 /// A sliding window that the configuration names.
@@ -70,11 +86,20 @@ pub(crate) struct Recogniser<'s, 'g> {
     source: &'s Source<'g>,
     facts: &'s Facts,
     rotaries: Vec<Rotary>,
+    /// What has to be proved of values, until somebody asks for it.
+    claims: HashMap<&'g str, Claim<'g>>,
+    /// Values between the product that makes the logits and the logits.
+    tail: HashSet<&'g str>,
+    /// Whether any node names a window.
+    windows_in_graph: bool,
 }
 
 impl<'s, 'g> Recogniser<'s, 'g> {
-    pub(crate) fn new(source: &'s Source<'g>, facts: &'s Facts) -> Self {
-        Self { source, facts, rotaries: vec![] }
+    /// `logits`: the value that the walk begins with.
+    pub(crate) fn new(source: &'s Source<'g>, facts: &'s Facts, logits: &'g str) -> Self {
+        let windows_in_graph = source.graph().nodes.iter().any(|n| window_of(n).is_some());
+        let tail = HashSet::from([source.plain(logits)]);
+        Self { source, facts, rotaries: vec![], claims: HashMap::new(), tail, windows_in_graph }
     }
 
     /// The rotary embeddings met so far, each once.
@@ -82,12 +107,48 @@ impl<'s, 'g> Recogniser<'s, 'g> {
         self.rotaries
     }
 
+    fn claim(&mut self, value: &'g str, claim: Claim<'g>) {
+        self.claims.insert(self.source.plain(value), claim);
+    }
+
+    /// What has to be proved of a value that was recognised.
+    pub(crate) fn take_claim(&mut self, value: &str) -> Option<Claim<'g>> {
+        self.claims.remove(self.source.plain(value))
+    }
+
+    /// Whether a value lies between the product that makes the logits and the logits, where rows are those that are asked for.
+    pub(crate) fn is_tail(&self, value: &str) -> bool {
+        self.tail.contains(self.source.plain(value))
+    }
+
+    /// Rows and columns, n and k, of the weight whose product makes a value.
+    pub(crate) fn product_size(&self, value: &'g str) -> Result<Option<(usize, usize)>, EngineError> {
+        Ok(self.linear(value)?.map(|(part, _)| (part.weight.n(), part.weight.k())))
+    }
+
+    /// The size of a head where a `Split` shares out the heads of a product, `[1, heads, rows, head_dim]`.
+    pub(crate) fn head_dim_of_split(&self, node: &'g Node) -> Result<Option<usize>, EngineError> {
+        let (Some(product), Some(sizes)) = (self.split_heads(node), node.input(1).and_then(|s| self.source.ints(s))) else {
+            return Ok(None);
+        };
+        let heads = usize::try_from(sizes.iter().fold(0i64, |sum, s| sum.saturating_add(*s))).ok().filter(|h| *h > 0);
+        Ok(self.product_size(product)?.zip(heads).map(|((n, _), heads)| n / heads))
+    }
+
     /// # Errors
     /// [`EngineError::UnsupportedNode`] for a node that no pattern fits, [`EngineError::UnsupportedGraph`] for a value that
     /// nothing makes.
     pub(crate) fn recognise(&mut self, want: Want<'g>) -> Result<Found<'g>, EngineError> {
         match want {
-            Want::Value(value) => self.value(value),
+            Want::Value(value) => {
+                let found = self.value(value)?;
+                if let (Op::Scale(_) | Op::Softcap(_) | Op::Foreign(_), [Want::Value(input)]) = (&found.op, &found.inputs[..])
+                    && self.is_tail(value)
+                {
+                    self.tail.insert(self.source.plain(input));
+                }
+                Ok(found)
+            }
             Want::SumIn(output) => self.sum_in(output),
             Want::Packed(parts) => self.packed(parts),
         }
@@ -108,16 +169,23 @@ impl<'s, 'g> Recogniser<'s, 'g> {
         if let Some(found) = self.attention(value, node)? {
             return Ok(found);
         }
-        if let Some(found) = self.gated(node)? {
+        if let Some(found) = self.gated(value, node)? {
             return Ok(found);
         }
         if let Some(found) = self.norm_or_sum(value, node)? {
             return Ok(found);
         }
-        if let Some(found) = self.scaled(node) {
+        if let Some(found) = self.scaled(value, node) {
             return Ok(found);
         }
-        self.foreign(node)
+        // What only moves elements is not what is unknown.
+        let moved = self.source.maker(self.source.moved(value)).filter(|behind| !std::ptr::eq(*behind, node));
+        match moved {
+            Some(behind) => {
+                Err(unsupported(behind, format!("no pattern that Kinglet knows contains it, nor `{}` behind it", node.label())))
+            }
+            None => self.foreign(node),
+        }
     }
 
     /// Three projections of one input become one product whose output rows hold q, k and v.
@@ -137,7 +205,7 @@ impl<'s, 'g> Recogniser<'s, 'g> {
     }
 
     /// `x * constant` and `cap * tanh(x / cap)`.
-    fn scaled(&self, node: &'g kinglet_bundle::onnx::Node) -> Option<Found<'g>> {
+    fn scaled(&mut self, value: &'g str, node: &'g Node) -> Option<Found<'g>> {
         let source = self.source;
         let (factor, inner) = match node.op_type.as_str() {
             "Mul" => source.with_constant(node, |v| source.scalar(v))?,
@@ -153,7 +221,10 @@ impl<'s, 'g> Recogniser<'s, 'g> {
             ((cap - factor).abs() <= 1e-4 * factor.abs()).then_some(x)
         });
         let (op, input) = match capped {
-            Some(x) => (Op::Softcap(factor), x),
+            Some(x) => {
+                self.claim(value, Claim::Capped { input: x, cap: factor });
+                (Op::Softcap(factor), x)
+            }
             None => (Op::Scale(factor), inner),
         };
         Some(Found { op, inputs: vec![Want::Value(input)], width: None, label: node.label() })

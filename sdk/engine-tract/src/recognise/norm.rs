@@ -2,20 +2,46 @@
 
 use super::{Found, Recogniser, Want};
 use crate::program::{Norm, Op};
+use crate::prove::{Claim, NormClaim};
 use crate::source::unsupported;
 use crate::weight::Vector;
 use kinglet_bundle::onnx::Node;
 use kinglet_engine::EngineError;
 
+/// An RMS norm that was found, and the values of the graph that it rests on.
+#[derive(Debug)]
+pub(super) struct FoundNorm<'g> {
+    pub(super) norm: Norm,
+    /// The value that it reads.
+    pub(super) input: &'g str,
+    /// The value of its weight.
+    pub(super) weight: &'g str,
+    /// Whether it is one operator over the last axis, so that there is nothing to prove.
+    whole: bool,
+}
+
+impl<'g> FoundNorm<'g> {
+    pub(super) fn claim(&self) -> NormClaim<'g> {
+        NormClaim { weight: self.weight, eps: self.norm.eps }
+    }
+}
+
+/// Attributes of the operators that are a norm: the axis and epsilon are read, and what an operator computes in is not our
+/// affair, since all is float32 here.
+const ATTRIBUTES: &[&str] = &["axis", "epsilon", "stash_type"];
+
 impl<'g> Recogniser<'_, 'g> {
-    pub(super) fn norm_or_sum(&self, value: &'g str, node: &'g Node) -> Result<Option<Found<'g>>, EngineError> {
+    pub(super) fn norm_or_sum(&mut self, value: &'g str, node: &'g Node) -> Result<Option<Found<'g>>, EngineError> {
         let label = node.label();
         if is_add_norm(node) {
             return self.add_norm(value, node).map(Some);
         }
-        if let Some((norm, x)) = self.rms_norm(value)? {
-            let width = Some(norm.weight.len());
-            return Ok(Some(Found { op: Op::Norm(norm), inputs: vec![Want::Value(x)], width, label }));
+        if let Some(found) = self.rms_norm(value)? {
+            if !found.whole {
+                self.claim(value, Claim::Norm { input: found.input, norm: found.claim() });
+            }
+            let width = Some(found.norm.weight.len());
+            return Ok(Some(Found { op: Op::Norm(found.norm), inputs: vec![Want::Value(found.input)], width, label }));
         }
         match (node.op_type.as_str(), node.input(0), node.input(1)) {
             ("Add", Some(a), Some(b)) if self.source.floats(a).is_none() && self.source.floats(b).is_none() => {
@@ -25,22 +51,39 @@ impl<'g> Recogniser<'_, 'g> {
         }
     }
 
-    /// An RMS norm that makes `value`, and the value it reads.
-    pub(super) fn rms_norm(&self, value: &'g str) -> Result<Option<(Norm, &'g str)>, EngineError> {
+    /// An RMS norm that makes `value`.
+    pub(super) fn rms_norm(&self, value: &'g str) -> Result<Option<FoundNorm<'g>>, EngineError> {
         let value = self.source.plain(value);
         let Some(node) = self.source.maker(value) else { return Ok(None) };
         match node.op_type.as_str() {
-            "SimplifiedLayerNormalization" | "RMSNormalization" => {
-                let (Some(x), Some(w)) = (node.input(0), node.input(1)) else { return Ok(None) };
-                let weight = self.norm_weight(w).ok_or_else(|| unsupported(node, "its weight is not a constant"))?;
-                if !matches!(node.int("axis"), None | Some(-1)) {
-                    return Err(unsupported(node, "only the last axis is supported"));
-                }
-                Ok(Some((Norm { weight, eps: node.float("epsilon").unwrap_or(1e-5) }, x)))
-            }
+            "SimplifiedLayerNormalization" | "RMSNormalization" => self.whole_norm(value, node).map(Some),
             "Mul" => Ok(self.taken_apart(node)),
             _ => Ok(None),
         }
+    }
+
+    fn whole_norm(&self, value: &str, node: &'g Node) -> Result<FoundNorm<'g>, EngineError> {
+        if node.outputs.first().is_none_or(|o| o != value) {
+            return Err(unsupported(node, format!("its output `{value}` is used")));
+        }
+        known_attributes(node, ATTRIBUTES)?;
+        let (Some(input), Some(weight)) = (node.input(0), node.input(1)) else {
+            return Err(unsupported(node, "it has no input or no weight"));
+        };
+        if node.input(2).is_some() {
+            return Err(unsupported(node, "a bias"));
+        }
+        let vector = self.norm_weight(weight).ok_or_else(|| unsupported(node, "its weight is not a constant"))?;
+        let norm = Norm { weight: vector, eps: node.float("epsilon").unwrap_or(1e-5) };
+        // An axis counted from the front is the last one or not: for the proof to find.
+        let whole = matches!(node.int("axis"), None | Some(-1));
+        Ok(FoundNorm { norm, input, weight, whole })
+    }
+
+    /// A norm that an operator has of itself, over each head of what it reads.
+    pub(super) fn operator_norm(&self, node: &'g Node, weight: &'g str, eps: f32) -> Option<FoundNorm<'g>> {
+        let norm = Norm { weight: self.norm_weight(weight)?, eps };
+        Some(FoundNorm { norm, input: node.input(0)?, weight, whole: true })
     }
 
     fn norm_weight(&self, value: &str) -> Option<Vector> {
@@ -50,13 +93,18 @@ impl<'g> Recogniser<'_, 'g> {
         }
     }
 
-    /// `weight * (x / sqrt(mean(x^2) + eps))` in any of the ways it is written.
-    fn taken_apart(&self, node: &'g Node) -> Option<(Norm, &'g str)> {
+    /// `weight * (x / sqrt(mean(x^2) + eps))` in any of the ways it is written. What the nodes between compute besides is
+    /// for the proof to find.
+    fn taken_apart(&self, node: &'g Node) -> Option<FoundNorm<'g>> {
         let source = self.source;
-        let (weight, scaled) = source.with_constant(node, |v| self.norm_weight(v).filter(|w| w.len() > 1))?;
+        let (a, b) = (node.input(0)?, node.input(1)?);
+        let (vector, weight, scaled) = [(b, a), (a, b)].into_iter().find_map(|(weight, scaled)| {
+            let vector = self.norm_weight(weight).filter(|w| w.len() > 1)?;
+            Some((vector, weight, scaled))
+        })?;
         let scaled = source.maker(source.plain(scaled))?;
         let (a, b) = (source.plain(scaled.input(0)?), source.plain(scaled.input(1)?));
-        let (x, root) = match scaled.op_type.as_str() {
+        let (input, root) = match scaled.op_type.as_str() {
             "Div" => (a, source.maker_of(b, &["Sqrt"])?),
             "Mul" => self.reciprocal_root(b).map(|r| (a, r)).or_else(|| self.reciprocal_root(a).map(|r| (b, r)))?,
             _ => return None,
@@ -65,10 +113,11 @@ impl<'g> Recogniser<'_, 'g> {
         let (eps, mean) = source.with_constant(sum, |v| source.scalar(v))?;
         let mean = source.maker_of(source.plain(mean), &["ReduceMean"])?;
         let square = source.maker_of(source.plain(mean.input(0)?), &["Pow", "Mul"])?;
-        (source.plain(square.input(0)?) == x).then_some((Norm { weight, eps }, x))
+        let found = FoundNorm { norm: Norm { weight: vector, eps }, input, weight, whole: false };
+        (source.plain(square.input(0)?) == input).then_some(found)
     }
 
-    /// The `Sqrt` under `1 / sqrt(..)`.
+    /// The node whose first input is under the root of `1 / sqrt(..)`.
     fn reciprocal_root(&self, value: &'g str) -> Option<&'g Node> {
         let node = self.source.maker_of(value, &["Div", "Reciprocal", "Pow"])?;
         match node.op_type.as_str() {
@@ -76,6 +125,7 @@ impl<'g> Recogniser<'_, 'g> {
                 self.source.maker_of(self.source.plain(node.input(1)?), &["Sqrt"])
             }
             "Reciprocal" => self.source.maker_of(self.source.plain(node.input(0)?), &["Sqrt"]),
+            "Pow" if self.source.scalar(node.input(1)?) == Some(-0.5) => Some(node),
             _ => None,
         }
     }
@@ -89,7 +139,8 @@ impl<'g> Recogniser<'_, 'g> {
         if value != first {
             return Err(unsupported(node, format!("its output `{value}` is used")));
         }
-        if node.input(3).is_some() {
+        known_attributes(node, &["epsilon"])?;
+        if node.inputs.iter().skip(3).any(|i| !i.is_empty()) {
             return Err(unsupported(node, "a bias"));
         }
         let weight =
@@ -114,4 +165,13 @@ impl<'g> Recogniser<'_, 'g> {
 
 fn is_add_norm(node: &Node) -> bool {
     node.op_type == "SkipSimplifiedLayerNormalization"
+}
+
+/// # Errors
+/// [`EngineError::UnsupportedNode`] for an attribute that is none of these: an unknown one may change what is computed.
+pub(super) fn known_attributes(node: &Node, known: &[&str]) -> Result<(), EngineError> {
+    match node.attributes.iter().find(|a| !known.contains(&a.name.as_str())) {
+        Some(unknown) => Err(unsupported(node, format!("an attribute that is not known, `{}`", unknown.name))),
+        None => Ok(()),
+    }
 }

@@ -1,16 +1,29 @@
-//! Rotary embedding as exporters write it out: `x * cos + rotate_half(x) * sin`, whole or on the first part of each head,
-//! or as an operator of its own.
+//! Rotary embedding as exporters write it out: `x * cos + turned(x) * sin`, where `turned` swaps halves or neighbours, whole
+//! or on the first part of each head; or as an operator of its own.
 
 use super::Recogniser;
-use crate::rotary::{Angles, Rotary};
+use crate::rotary::{Angles, Longer, Rotary};
 use crate::source::unsupported;
 use crate::weight::Vector;
-use kinglet_bundle::onnx::Node;
+use kinglet_bundle::onnx::{Node, Tensor};
 use kinglet_engine::EngineError;
+
+/// A rotary embedding that was found, and the values of the graph that it rests on.
+#[derive(Clone, Debug)]
+pub(crate) struct Turned<'g> {
+    pub(crate) rotary: Rotary,
+    /// The values of cosines and sines: tables, or what is computed.
+    pub(crate) cos: &'g str,
+    pub(crate) sin: &'g str,
+    /// Where rows of tables are taken from: the value that says which, if there is one.
+    pub(crate) rows: Option<&'g str>,
+    /// The condition by which a graph chooses the tables of longer contexts.
+    pub(crate) longer: Option<&'g str>,
+}
 
 impl<'g> Recogniser<'_, 'g> {
     /// The rotary embedding that makes `value`, and the value it turns.
-    pub(super) fn rotated(&self, value: &'g str) -> Result<Option<(Rotary, &'g str)>, EngineError> {
+    pub(super) fn rotated(&self, value: &'g str) -> Result<Option<(Turned<'g>, &'g str)>, EngineError> {
         let value = self.source.plain(value);
         let Some(node) = self.source.maker(value) else { return Ok(None) };
         match node.op_type.as_str() {
@@ -21,66 +34,81 @@ impl<'g> Recogniser<'_, 'g> {
         }
     }
 
-    /// `com.microsoft.RotaryEmbedding(x, position_ids, cos, sin)` or the standard's `RotaryEmbedding(x, cos, sin, position_ids)`.
-    fn rotary_operator(&self, node: &'g Node) -> Result<(Rotary, &'g str), EngineError> {
-        let (cos, sin) = if node.domain == "com.microsoft" { (2, 3) } else { (1, 2) };
+    /// `com.microsoft.RotaryEmbedding(x, position_ids, cos, sin)` or the standard's `RotaryEmbedding(x, cos, sin, position_ids)`,
+    /// whose cosines and sines are those of the rows themselves where there are no positions.
+    fn rotary_operator(&self, node: &'g Node) -> Result<(Turned<'g>, &'g str), EngineError> {
+        let (cos, sin, rows) = if node.domain == "com.microsoft" { (2, 3, 1) } else { (1, 2, 3) };
         if node.float("scale").is_some_and(|s| s != 1.0) {
             return Err(unsupported(node, "a scale"));
         }
         let x = node.input(0).ok_or_else(|| unsupported(node, "no input"))?;
-        Ok((self.tables(node, cos, sin, node.int("interleaved") == Some(1))?, x))
+        let interleaved = node.int("interleaved") == Some(1);
+        if node.input(rows).is_some() {
+            return Ok((Turned { rows: node.input(rows), ..self.tables(node, cos, sin, interleaved)? }, x));
+        }
+        let angles = node.input(cos).zip(node.input(sin));
+        let turned = angles.and_then(|(cos, sin)| self.angles(cos, sin)).map(|found| found.turned(interleaved));
+        turned.map(|turned| (turned, x)).ok_or_else(|| unsupported(node, "its cosines and sines are not those of positions"))
     }
 
-    /// `Add(Mul(x, cos), Mul(Concat(Neg(second half of x), first half of x), sin))`.
-    fn written_out(&self, node: &'g Node) -> Option<(Rotary, &'g str)> {
+    /// `Add(Mul(x, cos), Mul(turned x, sin))`.
+    fn written_out(&self, node: &'g Node) -> Option<(Turned<'g>, &'g str)> {
         let source = self.source;
         let product = |i: usize| source.maker_of(source.plain(node.input(i)?), &["Mul"]);
         let (a, b) = (product(0)?, product(1)?);
         [(a, b), (b, a)].into_iter().find_map(|(straight, turned)| {
-            let (x, sin) = self.turned(turned)?;
+            let (x, sin, interleaved) = self.turned(turned)?;
             let (l, r) = (source.plain(straight.input(0)?), source.plain(straight.input(1)?));
             let cos = if l == x { r } else { (r == x).then_some(l)? };
-            let angles = self.angles(cos, sin)?;
-            Some((Rotary { angles, longer: None, interleaved: false }, x))
+            Some((self.angles(cos, sin)?.turned(interleaved), x))
         })
     }
 
-    /// `Mul(rotate_half(x), sin)`: x and sin.
-    fn turned(&self, node: &'g Node) -> Option<(&'g str, &'g str)> {
+    /// `Mul(turned x, sin)`: x, sin, and whether neighbours rather than halves are swapped. Parts of x with one sign changed
+    /// are put together; how exactly is for the proof to find.
+    fn turned(&self, node: &'g Node) -> Option<(&'g str, &'g str, bool)> {
         let source = self.source;
         let (a, b) = (source.plain(node.input(0)?), source.plain(node.input(1)?));
-        [(a, b), (b, a)].into_iter().find_map(|(halves, sin)| {
-            let concat = source.maker_of(halves, &["Concat"])?;
-            let neg = source.maker_of(source.plain(concat.input(0)?), &["Neg"])?;
-            let second = source.maker_of(source.plain(neg.input(0)?), &["Slice", "Split"])?;
-            Some((source.plain(second.input(0)?), sin))
+        [(a, b), (b, a)].into_iter().find_map(|(swapped, sin)| {
+            let concat = source.maker_of(source.moved(swapped), &["Concat"])?;
+            let neg = source.maker_of(source.moved(concat.input(0)?), &["Neg"])?;
+            let part = source.maker_of(source.moved(neg.input(0)?), &["Slice", "Split", "Gather"])?;
+            let interleaved = part.op_type == "Gather" || part.input(4).and_then(|v| source.ints(v)).is_some_and(|s| s == [2]);
+            let x = source.plain(part.input(0)?);
+            // Neighbours may have been given an axis of their own.
+            let x = if part.op_type == "Gather" { source.moved(x) } else { x };
+            Some((x, sin, interleaved))
         })
     }
 
     /// `Concat(rotated first part of each head, rest of it)`.
-    fn partly(&self, node: &'g Node) -> Option<(Rotary, &'g str)> {
+    fn partly(&self, node: &'g Node) -> Option<(Turned<'g>, &'g str)> {
         let source = self.source;
         let add = source.maker_of(source.plain(node.input(0)?), &["Add"])?;
-        let (rotary, part) = self.written_out(add)?;
+        let (turned, part) = self.written_out(add)?;
         let first = source.maker_of(part, &["Slice", "Split"])?;
         let rest = source.maker_of(source.plain(node.input(1)?), &["Slice", "Split"])?;
         let x = source.plain(first.input(0)?);
-        (source.plain(rest.input(0)?) == x).then_some((rotary, x))
+        (source.plain(rest.input(0)?) == x).then_some((turned, x))
     }
 
     /// The angles behind a cosine and a sine value.
-    fn angles(&self, cos: &'g str, sin: &'g str) -> Option<Angles> {
-        let (cos, cos_scale) = self.unscaled(cos)?;
-        let (sin, sin_scale) = self.unscaled(sin)?;
-        let (c, s) = (self.source.maker(cos)?, self.source.maker(sin)?);
+    fn angles(&self, cos: &'g str, sin: &'g str) -> Option<FoundAngles<'g>> {
+        let (under_cos, cos_scale) = self.unscaled(cos)?;
+        let (under_sin, sin_scale) = self.unscaled(sin)?;
+        let (c, s) = (self.source.maker(under_cos)?, self.source.maker(under_sin)?);
         match (c.op_type.as_str(), s.op_type.as_str()) {
             ("Cos", "Sin") if c.input(0) == s.input(0) && cos_scale == sin_scale => {
-                Some(Angles::Frequencies { inverse: self.inverse_frequencies(c.input(0)?)?, scale: cos_scale })
+                let inverse = self.inverse_frequencies(c.input(0)?)?;
+                Some(FoundAngles { angles: Angles::Frequencies { inverse, scale: cos_scale }, cos, sin, rows: None })
             }
             ("Gather" | "Slice", "Gather" | "Slice") if cos_scale == 1.0 && sin_scale == 1.0 => {
-                let (cos, sin) = (self.table_under(c)?, self.table_under(s)?);
-                let stride = cos.1;
-                Some(Angles::Tables { half: stride / 2, cos: cos.0, sin: sin.0, stride })
+                let ((cos, cos_rows), (sin, sin_rows)) = (self.table_under(c)?, self.table_under(s)?);
+                let (cos_table, sin_table) = (self.source.constant(cos)?, self.source.constant(sin)?);
+                let stride = *cos_table.dims.last()?;
+                let halves = |t: &Tensor| Vector::of(t).ok().filter(|v| cos_table.dims == t.dims && repeats_halves(v, stride));
+                let angles = Angles::Tables { half: stride / 2, cos: halves(cos_table)?, sin: halves(sin_table)?, stride };
+                (cos_rows == sin_rows).then_some(FoundAngles { angles, cos, sin, rows: cos_rows })
             }
             _ => None,
         }
@@ -108,17 +136,76 @@ impl<'g> Recogniser<'_, 'g> {
         constant(0).or_else(|| constant(1)).filter(|f| f.len() > 1)
     }
 
-    /// The table `[positions, width]` that rows are taken from.
-    fn table_under(&self, node: &'g Node) -> Option<(Vector, usize)> {
+    /// The table `[.., positions, width]` that rows are taken from, and the value that says which.
+    fn table_under(&self, node: &'g Node) -> Option<(&'g str, Option<&'g str>)> {
         let source = self.source;
-        let mut node = node;
+        let (mut node, mut rows) = (node, None);
         for _ in 0..4 {
+            if node.op_type == "Gather" {
+                rows = node.input(1);
+            }
             let under = node.input(0)?;
-            if let Some(tensor) = source.constant(under) {
-                return Some((Vector::of(tensor).ok()?, *tensor.dims.last()?));
+            if source.constant(under).is_some() {
+                return Some((source.plain(under), rows));
             }
             node = source.maker_of(source.moved(under), &["Gather", "Slice"])?;
         }
         None
+    }
+
+    /// Cosine and sine tables, `[positions, half]` each, at two inputs of a node, which says itself which rows it takes.
+    pub(super) fn tables(&self, node: &'g Node, cos: usize, sin: usize, interleaved: bool) -> Result<Turned<'g>, EngineError> {
+        let (Some(cos), Some(sin)) = (node.input(cos), node.input(sin)) else {
+            return Err(unsupported(node, "it has no cosine and sine tables"));
+        };
+        let (source, rows) = (self.source, None);
+        if let (Some(c), Some(s)) = (source.constant(cos), source.constant(sin)) {
+            let rotary = Rotary { angles: angles_of(node, c, s)?, longer: None, interleaved };
+            return Ok(Turned { rotary, cos: source.plain(cos), sin: source.plain(sin), rows, longer: None });
+        }
+        match (source.switched(cos), source.switched(sin)) {
+            (Some(c), Some(s)) if c.limit == s.limit && c.condition == s.condition => {
+                let angles = angles_of(node, c.below, s.below)?;
+                let longer = Longer { after: c.limit, angles: angles_of(node, c.above, s.above)? };
+                if angles.half() != longer.angles.half() {
+                    return Err(unsupported(node, "its cosine and sine tables differ in width"));
+                }
+                let rotary = Rotary { angles, longer: Some(longer), interleaved };
+                Ok(Turned { rotary, cos: source.plain(cos), sin: source.plain(sin), rows, longer: Some(c.condition) })
+            }
+            _ => Err(unsupported(node, "its cosine and sine tables are not constant matrices")),
+        }
+    }
+}
+
+/// Angles, and the values that they were found behind.
+struct FoundAngles<'g> {
+    angles: Angles,
+    cos: &'g str,
+    sin: &'g str,
+    rows: Option<&'g str>,
+}
+
+impl<'g> FoundAngles<'g> {
+    fn turned(self, interleaved: bool) -> Turned<'g> {
+        let Self { angles, cos, sin, rows } = self;
+        Turned { rotary: Rotary { angles, longer: None, interleaved }, cos, sin, rows, longer: None }
+    }
+}
+
+/// Whether each row of a table holds its first half again.
+fn repeats_halves(table: &Vector, stride: usize) -> bool {
+    stride > 0
+        && stride.is_multiple_of(2)
+        && table.floats().chunks_exact(stride).all(|row| row[..stride / 2] == row[stride / 2..])
+}
+
+fn angles_of(node: &Node, cos: &Tensor, sin: &Tensor) -> Result<Angles, EngineError> {
+    match (&cos.dims[..], &sin.dims[..]) {
+        ([_, half], other) if cos.dims == *other => {
+            let half = *half;
+            Ok(Angles::Tables { cos: Vector::of(cos)?, sin: Vector::of(sin)?, half, stride: half })
+        }
+        _ => Err(unsupported(node, "its cosine and sine tables are not matrices of one shape")),
     }
 }

@@ -1,0 +1,177 @@
+//! Norms and activations that are taken apart, held against their formulas.
+
+use super::contract::{Length, Random};
+use super::formula::{activated, rms_norm};
+use super::rows::Form;
+use super::{NormClaim, Prover, Proven, differs};
+use crate::recognise::Recogniser;
+use crate::source::unsupported;
+use kinglet_bundle::onnx::Node;
+use kinglet_engine::EngineError;
+use kinglet_kernels::GateActivation;
+use kinglet_reference::{Data, Tensor};
+use std::collections::HashMap;
+
+/// Lengths for which what depends on no position is evaluated.
+const LENGTH: Length = Length { rows: 3, past: 2 };
+
+/// The part of a value by which both sides may differ, for their rounding.
+pub(super) const TOLERANCE: f32 = 2e-3;
+
+/// Rows of another operator that a piece reads.
+struct Rows<'g> {
+    value: &'g str,
+    form: Form,
+    width: usize,
+    /// `[rows, width]`
+    numbers: Vec<f32>,
+}
+
+/// Columns of rows that are taken element by element.
+const NARROW: usize = 16;
+
+impl<'g> Rows<'g> {
+    /// Rows for what works on each element by itself.
+    fn narrow(value: &'g str) -> Self {
+        let numbers = Random::new(value.len() as u64 + 11).numbers(LENGTH.rows * NARROW);
+        Self { value, form: Form::Batched, width: NARROW, numbers }
+    }
+}
+
+impl<'s, 'g> Prover<'s, 'g> {
+    pub(super) fn norm(
+        &mut self,
+        recogniser: &Recogniser<'s, 'g>,
+        value: &'g str,
+        input: &'g str,
+        claim: NormClaim<'g>,
+    ) -> Result<Form, EngineError> {
+        let node = self.node_of(value)?;
+        let weight = self.weight(recogniser, claim, node)?;
+        let mut rows = self.rows(recogniser, input, node)?;
+        let Data::Float(weights) = &weight.data else { return Err(unsupported(node, "its weight holds no numbers")) };
+        if weights.len() != rows.width {
+            return Err(unsupported(node, format!("a weight of {} elements on {} columns", weights.len(), rows.width)));
+        }
+        // One row is so small that where epsilon is added shows.
+        rows.numbers[..rows.width].iter_mut().for_each(|x| *x *= claim.eps.sqrt());
+        let expected: Vec<f32> = rows.numbers.chunks_exact(rows.width).flat_map(|x| rms_norm(x, weights, claim.eps)).collect();
+        let given = HashMap::from([(claim.weight, weight.clone())]);
+        let key = [10, claim.eps.to_bits(), rows.width as u32];
+        self.judge(recogniser, value, &[&rows], &given, &expected, &key)
+    }
+
+    pub(super) fn activated(
+        &mut self,
+        recogniser: &Recogniser<'s, 'g>,
+        value: &'g str,
+        [gate, up]: [&'g str; 2],
+        activation: GateActivation,
+    ) -> Result<Form, EngineError> {
+        let (mut gate, up) = (Rows::narrow(self.source.plain(gate)), Rows::narrow(self.source.plain(up)));
+        gate.numbers.iter_mut().for_each(|x| *x *= 2.0);
+        let expected: Vec<f32> = gate.numbers.iter().zip(&up.numbers).map(|(g, u)| activated(activation, *g) * u).collect();
+        let key = [11, activation as u32];
+        self.judge(recogniser, value, &[&gate, &up], &HashMap::new(), &expected, &key)
+    }
+
+    pub(super) fn capped(
+        &mut self,
+        recogniser: &Recogniser<'s, 'g>,
+        value: &'g str,
+        input: &'g str,
+        cap: f32,
+    ) -> Result<Form, EngineError> {
+        // Element by element, so that any shape serves; what makes the logits is no value with a row for each token.
+        let mut rows = Rows::narrow(self.source.plain(input));
+        rows.numbers.iter_mut().for_each(|x| *x *= cap);
+        let expected: Vec<f32> = rows.numbers.iter().map(|x| cap * (x / cap).tanh()).collect();
+        self.judge(recogniser, value, &[&rows], &HashMap::new(), &expected, &[12, cap.to_bits()])
+    }
+
+    fn node_of(&self, value: &'g str) -> Result<&'g Node, EngineError> {
+        let refuse = || EngineError::UnsupportedGraph(format!("no node makes `{value}`"));
+        self.source.maker(value).ok_or_else(refuse)
+    }
+
+    /// Random rows for a value.
+    fn rows(&mut self, recogniser: &Recogniser<'s, 'g>, value: &'g str, node: &Node) -> Result<Rows<'g>, EngineError> {
+        let value = self.source.plain(value);
+        let form = self.form(recogniser, value)?;
+        let (Some(form), Some(width)) = (form, self.width(recogniser, value)?) else {
+            return Err(unsupported(node, format!("it reads `{value}`, which does not hold a row for each token")));
+        };
+        let seed = value.len() as u64 + 3;
+        Ok(Rows { value, form, width, numbers: Random::new(seed).numbers(LENGTH.rows * width) })
+    }
+
+    /// A norm's weight as a value of its own: random numbers in its shape, which is that of the graph's constant, or of what
+    /// the graph computes from constants.
+    pub(super) fn weight(
+        &mut self,
+        recogniser: &Recogniser<'s, 'g>,
+        claim: NormClaim<'g>,
+        node: &Node,
+    ) -> Result<Tensor, EngineError> {
+        let dims = match self.source.constant(claim.weight) {
+            Some(constant) => constant.dims.clone(),
+            None => {
+                let piece = self.piece(recogniser, &[claim.weight], &[], node)?;
+                let made = self.evaluate(&piece, LENGTH, &HashMap::new(), &[claim.weight]);
+                let made = made.map_err(|e| differs(node, format!("its weight cannot be evaluated: {e}")))?;
+                let folded = self.source.floats(claim.weight).unwrap_or_default();
+                match &made[0].data {
+                    Data::Float(values) if close(values, &folded).is_none() => made[0].dims.clone(),
+                    _ => return Err(differs(node, "its weight is computed from constants in a way that is not known")),
+                }
+            }
+        };
+        let count = dims.iter().product();
+        Ok(Tensor::floats(dims, Random::new(5).numbers(count)))
+    }
+
+    /// Evaluates the piece behind `value` over some rows, and compares it with what is expected, `[rows, width]`.
+    fn judge(
+        &mut self,
+        recogniser: &Recogniser<'s, 'g>,
+        value: &'g str,
+        rows: &[&Rows<'g>],
+        given: &HashMap<&'g str, Tensor>,
+        expected: &[f32],
+        key: &[u32],
+    ) -> Result<Form, EngineError> {
+        let node = self.node_of(value)?;
+        let roles: Vec<&'g str> = rows.iter().map(|r| r.value).chain(given.keys().copied()).collect();
+        let piece = self.piece(recogniser, &[value], &roles, node)?;
+        let forms = rows.iter().map(|r| r.form.code());
+        let key: Vec<u32> = key.iter().copied().chain(forms).chain(piece.signature.iter().copied()).collect();
+        let width = expected.len() / LENGTH.rows;
+        if let Some(proven) = self.proven.get(&key) {
+            return Ok(proven.form);
+        }
+        let mut tensors: HashMap<&str, Tensor> = given.iter().map(|(name, t)| (*name, t.clone())).collect();
+        tensors.extend(rows.iter().map(|r| (r.value, r.form.tensor(&r.numbers, r.width, LENGTH))));
+        let made = self.evaluate(&piece, LENGTH, &tensors, &[value]);
+        let made = made.map_err(|e| differs(node, format!("it cannot be evaluated: {e}")))?;
+        let made = &made[0];
+        let Some(form) = Form::of(&made.dims, width, LENGTH) else {
+            return Err(differs(node, format!("it gives the shape {:?} for {} rows of {width}", made.dims, LENGTH.rows)));
+        };
+        let Data::Float(values) = &made.data else { return Err(differs(node, "it gives no numbers")) };
+        if let Some(at) = close(values, expected) {
+            let (got, want) = (values.get(at).copied().unwrap_or(f32::NAN), expected.get(at).copied().unwrap_or(f32::NAN));
+            return Err(differs(node, format!("it gives {got} where {want} is expected")));
+        }
+        self.proven.insert(key, Proven { form, window: None });
+        Ok(form)
+    }
+}
+
+/// The first place where two lists of numbers are not the same, but for rounding.
+pub(super) fn close(got: &[f32], expected: &[f32]) -> Option<usize> {
+    let largest = expected.iter().fold(0.0f32, |top, x| top.max(x.abs()));
+    if got.len() != expected.len() {
+        return Some(got.len().min(expected.len()));
+    }
+    got.iter().zip(expected).position(|(a, b)| (a - b).abs() > TOLERANCE * largest.max(1e-3) || a.is_nan() != b.is_nan())
+}

@@ -1,0 +1,398 @@
+//! A piece of the graph: the nodes between some values and those that are made from them, to be evaluated alone.
+
+use super::contract::{Extent, Length, Random, Role, role_of, tensor_of};
+use super::{EVALUATIONS, FREE_VISITS, LIMITS, Prover, VISITS_PER_NODE};
+use crate::recognise::Recogniser;
+use crate::source::unsupported;
+use kinglet_bundle::onnx::{AttributeValue, DataType, Graph, Node, Tensor as Constant};
+use kinglet_engine::EngineError;
+use kinglet_reference::{Data, ReferenceError, Tensor, evaluate};
+use std::collections::HashMap;
+
+/// A weight with more elements than this is not a part of a piece: what it is multiplied with stands as rows.
+const SMALL_WEIGHT: usize = 1 << 12;
+/// Constants up to this many bytes are told apart by what they hold, others by their names.
+const SMALL_BYTES: usize = 256;
+/// Elements that the constants of a piece may have.
+const MOST_CONSTANTS: usize = 1 << 24;
+
+/// A value where a piece begins.
+#[derive(Clone, Debug)]
+enum Start {
+    /// What a claim names: given by it.
+    Role,
+    /// An input of the graph, with its place among them.
+    Input(usize, Role),
+    /// Rows of another operator.
+    Rows,
+}
+
+/// Nodes from starts to the values that were asked for.
+pub(super) struct Piece<'g> {
+    /// The nodes alone, with every float type made float32.
+    graph: Graph,
+    starts: Vec<(&'g str, Start, Vec<Extent>)>,
+    /// Outputs of `Shape` nodes over starts, with the dimensions that they give.
+    shapes: Vec<(&'g str, Vec<Extent>)>,
+    constants: HashMap<String, Tensor>,
+    /// What the piece computes, apart from the names of its values.
+    pub(super) signature: Vec<u32>,
+    /// Whole numbers among its small constants.
+    pub(super) numbers: Vec<i64>,
+}
+
+/// Numbers for what pieces are made of.
+#[derive(Default)]
+pub(super) struct Interner {
+    numbers: HashMap<Vec<u8>, u32>,
+    /// By the address of the node.
+    nodes: HashMap<usize, u32>,
+}
+
+impl Interner {
+    fn number(&mut self, key: Vec<u8>) -> u32 {
+        let next = self.numbers.len() as u32;
+        *self.numbers.entry(key).or_insert(next)
+    }
+
+    fn node(&mut self, node: &Node) -> u32 {
+        let address = std::ptr::from_ref(node).addr();
+        if let Some(known) = self.nodes.get(&address) {
+            return *known;
+        }
+        let mut key = vec![b'n'];
+        [&node.op_type, &node.domain].into_iter().for_each(|text| push_text(&mut key, text));
+        for attribute in &node.attributes {
+            push_text(&mut key, &attribute.name);
+            push_attribute(&mut key, &attribute.value);
+        }
+        let number = self.number(key);
+        self.nodes.insert(address, number);
+        number
+    }
+
+    fn constant(&mut self, constant: &Constant, name: &str) -> u32 {
+        let mut key = vec![b'c'];
+        if constant.bytes.len() <= SMALL_BYTES {
+            key.extend(format!("{:?}{:?}", constant.data_type, constant.dims).bytes());
+            key.extend_from_slice(&constant.bytes[..]);
+        } else {
+            push_text(&mut key, name);
+        }
+        self.number(key)
+    }
+
+    fn name(&mut self, name: &str) -> u32 {
+        let mut key = vec![b'v'];
+        push_text(&mut key, name);
+        self.number(key)
+    }
+
+    fn extents(&mut self, extents: &[Extent]) -> u32 {
+        self.number(format!("s{extents:?}").into_bytes())
+    }
+}
+
+fn push_text(key: &mut Vec<u8>, text: &str) {
+    key.extend((text.len() as u32).to_le_bytes());
+    key.extend_from_slice(text.as_bytes());
+}
+
+fn push_attribute(key: &mut Vec<u8>, value: &AttributeValue) {
+    match value {
+        AttributeValue::Int(v) => key.extend(v.to_le_bytes()),
+        AttributeValue::Float(v) => key.extend(v.to_bits().to_le_bytes()),
+        AttributeValue::String(v) => key.extend_from_slice(v),
+        AttributeValue::Ints(v) => v.iter().for_each(|v| key.extend(v.to_le_bytes())),
+        AttributeValue::Tensor(t) => {
+            key.extend(format!("{:?}{:?}", t.data_type, t.dims).bytes());
+            key.extend_from_slice(&t.bytes[..]);
+        }
+        other => key.extend(format!("{other:?}").bytes()),
+    }
+}
+
+/// What the walk from the wanted values back has met.
+#[derive(Default)]
+struct Walk<'g> {
+    numbers: HashMap<&'g str, u32>,
+    list: Vec<&'g str>,
+    signature: Vec<u32>,
+    nodes: Vec<&'g Node>,
+    constants: Vec<(&'g str, &'g Constant)>,
+    starts: Vec<(&'g str, Start, Vec<Extent>)>,
+    shapes: Vec<(&'g str, Vec<Extent>)>,
+}
+
+impl<'g> Walk<'g> {
+    fn number(&mut self, value: &'g str) -> u32 {
+        let next = self.list.len() as u32;
+        let list = &mut self.list;
+        *self.numbers.entry(value).or_insert_with(|| {
+            list.push(value);
+            next
+        })
+    }
+}
+
+impl<'s, 'g> Prover<'s, 'g> {
+    /// The piece behind `outputs`, back to the values of `roles`, to inputs of the graph and to rows that other operators
+    /// make; `node` is named where it cannot be cut out.
+    pub(super) fn piece(
+        &mut self,
+        recogniser: &Recogniser<'s, 'g>,
+        outputs: &[&'g str],
+        roles: &[&'g str],
+        node: &Node,
+    ) -> Result<Piece<'g>, EngineError> {
+        let mut walk = Walk::default();
+        for output in outputs {
+            walk.number(output);
+        }
+        let mut at = 0;
+        while let Some(&value) = walk.list.get(at) {
+            at += 1;
+            self.visits += 1;
+            if self.visits > FREE_VISITS + VISITS_PER_NODE * self.source.graph().nodes.len() {
+                return Err(unsupported(node, "too much of the graph lies behind it"));
+            }
+            self.visit(recogniser, &mut walk, value, roles, node)?;
+        }
+        self.finish(walk, node)
+    }
+
+    fn visit(
+        &mut self,
+        recogniser: &Recogniser<'s, 'g>,
+        walk: &mut Walk<'g>,
+        value: &'g str,
+        roles: &[&'g str],
+        asking: &Node,
+    ) -> Result<(), EngineError> {
+        if let Some(role) = roles.iter().position(|r| *r == value) {
+            walk.signature.extend([0, role as u32]);
+            walk.starts.push((value, Start::Role, vec![]));
+            return Ok(());
+        }
+        if let Some(constant) = self.source.tensor(value) {
+            walk.signature.extend([1, self.interner.constant(constant, value)]);
+            walk.constants.push((value, constant));
+            return Ok(());
+        }
+        if let Some((start, extents)) = self.start(recogniser, value)? {
+            walk.signature.extend([2, self.interner.name(value)]);
+            walk.starts.push((value, start, extents));
+            return Ok(());
+        }
+        let Some(node) = self.source.maker(value) else {
+            return Err(unsupported(asking, format!("it depends on `{value}`, an input that Kinglet does not know")));
+        };
+        let output = node.outputs.iter().position(|o| o == value).unwrap_or(0) as u32;
+        if let Some(dims) = self.shape_of_start(recogniser, node, roles)? {
+            walk.signature.extend([3, self.interner.extents(&dims)]);
+            walk.shapes.push((value, dims));
+            return Ok(());
+        }
+        let takes_tokens = node.inputs.iter().any(|i| *i == self.facts.input_ids);
+        if takes_tokens && !asks_for_rows(node) && !asks_for_rows(asking) {
+            return Err(unsupported(asking, format!("what `{}` computes depends on the tokens themselves", node.label())));
+        }
+        let captured = captured(node);
+        walk.signature.extend([4, self.interner.node(node), output, (node.inputs.len() + captured.len()) as u32]);
+        for input in node.inputs.iter().map(String::as_str).chain(captured) {
+            let number = if input.is_empty() { u32::MAX } else { walk.number(input) };
+            walk.signature.push(number);
+        }
+        walk.nodes.push(node);
+        Ok(())
+    }
+
+    /// The start that a value is, with its dimensions: an input that the contract knows, or rows of another operator.
+    fn start(
+        &mut self,
+        recogniser: &Recogniser<'s, 'g>,
+        value: &'g str,
+    ) -> Result<Option<(Start, Vec<Extent>)>, EngineError> {
+        if let Some(place) = self.source.input_place(value) {
+            let role = role_of(self.facts, &self.source.graph().inputs[place]);
+            return Ok(role.map(|(role, extents)| (Start::Input(place, role), extents)));
+        }
+        let width = match self.widths.get(value) {
+            Some(width) => *width,
+            None => match recogniser.product_size(value)? {
+                Some((n, k)) if n.saturating_mul(k) > SMALL_WEIGHT => n,
+                _ => return Ok(None),
+            },
+        };
+        Ok(self.form(recogniser, value)?.map(|form| (Start::Rows, form.extents(width))))
+    }
+
+    /// The dimensions that a `Shape` gives of a start, so that nobody need look behind it.
+    fn shape_of_start(
+        &mut self,
+        recogniser: &Recogniser<'s, 'g>,
+        node: &'g Node,
+        roles: &[&'g str],
+    ) -> Result<Option<Vec<Extent>>, EngineError> {
+        let Some(of) = node.input(0).filter(|_| node.op_type == "Shape" && node.domain.is_empty()) else { return Ok(None) };
+        let of = self.source.plain(of);
+        let extents = match self.presents.get(of) {
+            Some(extents) => extents.clone(),
+            None => match self.extents_of_start(recogniser, of, roles)? {
+                Some(extents) => extents,
+                None => return Ok(None),
+            },
+        };
+        let bound = |name: &str, default: i64| {
+            let bound = node.int(name).unwrap_or(default);
+            let bound = if bound < 0 { bound.saturating_add(extents.len() as i64) } else { bound };
+            bound.clamp(0, extents.len() as i64) as usize
+        };
+        let (start, end) = (bound("start", 0), bound("end", extents.len() as i64));
+        Ok(Some(extents.get(start..end).unwrap_or_default().to_vec()))
+    }
+
+    fn extents_of_start(
+        &mut self,
+        recogniser: &Recogniser<'s, 'g>,
+        of: &'g str,
+        roles: &[&'g str],
+    ) -> Result<Option<Vec<Extent>>, EngineError> {
+        if roles.contains(&of) && self.source.input_place(of).is_none() && !self.widths.contains_key(of) {
+            return Ok(None);
+        }
+        Ok(self.start(recogniser, of)?.map(|(_, extents)| extents))
+    }
+
+    fn finish(&self, walk: Walk<'g>, node: &Node) -> Result<Piece<'g>, EngineError> {
+        let Walk { mut nodes, signature, starts, shapes, constants, .. } = walk;
+        let elements: usize = constants.iter().map(|(_, c)| c.elements()).fold(0, usize::saturating_add);
+        if elements > MOST_CONSTANTS {
+            return Err(unsupported(node, format!("{elements} elements of constants are mixed into it")));
+        }
+        // A node that makes several values was met for each of them.
+        nodes.sort_by_key(|n| std::ptr::from_ref(*n).addr());
+        nodes.dedup_by_key(|n| std::ptr::from_ref(*n).addr());
+        let graph = Graph {
+            nodes: nodes.into_iter().map(widened).collect(),
+            opsets: self.source.graph().opsets.clone(),
+            ..Graph::default()
+        };
+        let mut numbers = vec![];
+        let mut given = HashMap::new();
+        for (name, constant) in constants {
+            let tensor = tensor_of_constant(constant)
+                .ok_or_else(|| unsupported(node, format!("it depends on `{name}`, of type {:?}", constant.data_type)))?;
+            match &tensor.data {
+                Data::Int(values) if values.len() <= 8 => numbers.extend(values),
+                Data::Float(values) if values.len() == 1 => numbers.push(values[0] as i64),
+                _ => {}
+            }
+            given.insert(name.to_owned(), tensor);
+        }
+        Ok(Piece { graph, starts, shapes, constants: given, signature, numbers })
+    }
+
+    /// Makes the wanted values of a piece; `roles` are the tensors of the values that a claim names.
+    ///
+    /// # Errors
+    /// What the interpreter refuses, in its own words.
+    pub(super) fn evaluate(
+        &mut self,
+        piece: &Piece<'g>,
+        length: Length,
+        roles: &HashMap<&str, Tensor>,
+        wanted: &[&str],
+    ) -> Result<Vec<Tensor>, ReferenceError> {
+        self.evaluations += 1;
+        if self.evaluations > EVALUATIONS {
+            return Err(ReferenceError::TooLarge(format!("{EVALUATIONS} evaluations")));
+        }
+        let mut given = piece.constants.clone();
+        let mut random = Random::new(7);
+        for (name, start, extents) in &piece.starts {
+            let tensor = match start {
+                Start::Role => roles.get(name).cloned(),
+                Start::Input(place, role) => {
+                    let small = length.past <= MOST_PAST || *role != Role::Past;
+                    let input = &self.source.graph().inputs[*place];
+                    small.then(|| tensor_of(*role, input, extents, length, &mut random))
+                }
+                Start::Rows => {
+                    let dims: Vec<usize> = extents.iter().map(|e| e.at(length)).collect();
+                    let count = dims.iter().product();
+                    Some(Tensor::floats(dims, random.numbers(count)))
+                }
+            };
+            given.extend(tensor.map(|tensor| ((*name).to_owned(), tensor)));
+        }
+        for (name, extents) in &piece.shapes {
+            let dims: Vec<i64> = extents.iter().map(|e| e.at(length) as i64).collect();
+            given.insert((*name).to_owned(), Tensor::ints([dims.len()], dims));
+        }
+        evaluate(&piece.graph, &given, wanted, LIMITS)
+    }
+}
+
+/// Past positions beyond which keys and values are not made up: only their number may matter.
+const MOST_PAST: usize = 128;
+
+/// Whether a node that takes token ids does so for their number, or to look up rows.
+fn asks_for_rows(node: &Node) -> bool {
+    ["Shape", "Gather", "GatherBlockQuantized"].contains(&node.op_type.as_str())
+}
+
+/// Values of the graph that the branches of a node read.
+fn captured(node: &Node) -> Vec<&str> {
+    let graphs = node.attributes.iter().filter_map(|a| if let AttributeValue::Graph(g) = &a.value { Some(&**g) } else { None });
+    graphs.flat_map(outer_names).collect()
+}
+
+fn outer_names(graph: &Graph) -> Vec<&str> {
+    let made: std::collections::HashSet<&str> = graph
+        .nodes
+        .iter()
+        .flat_map(|n| &n.outputs)
+        .map(String::as_str)
+        .chain(graph.initializers.iter().map(|t| t.name.as_str()))
+        .chain(graph.inputs.iter().map(|i| i.name.as_str()))
+        .collect();
+    let read = graph.nodes.iter().flat_map(|n| n.inputs.iter().map(String::as_str).chain(captured(n)));
+    read.chain(graph.outputs.iter().map(|o| o.name.as_str())).filter(|v| !v.is_empty() && !made.contains(v)).collect()
+}
+
+/// A node whose floats are all float32: what narrower ones round to is no part of what is proved.
+fn widened(node: &Node) -> Node {
+    let mut node = node.clone();
+    let is_narrow = |t: DataType| matches!(t, DataType::Float16 | DataType::BFloat16 | DataType::Float64);
+    for attribute in &mut node.attributes {
+        match &mut attribute.value {
+            AttributeValue::Int(to) if attribute.name == "to" || attribute.name == "dtype" => {
+                if DataType::from_onnx(*to as i32).is_some_and(is_narrow) {
+                    *to = 1;
+                }
+            }
+            AttributeValue::Tensor(tensor) if is_narrow(tensor.data_type) => {
+                if let Ok(values) = tensor.to_f32() {
+                    tensor.data_type = DataType::Float32;
+                    tensor.bytes = kinglet_bundle::Bytes::copy_of(&values);
+                }
+            }
+            _ => {}
+        }
+    }
+    node
+}
+
+fn tensor_of_constant(constant: &Constant) -> Option<Tensor> {
+    let dims = constant.dims.clone();
+    if let Ok(values) = constant.to_f32() {
+        return Some(Tensor::floats(dims, values));
+    }
+    let values = constant.to_i64().ok()?;
+    Some(if constant.data_type == DataType::Bool {
+        Tensor::bools(dims, values.into_iter().map(|v| v != 0).collect())
+    } else {
+        Tensor::ints(dims, values)
+    })
+}
