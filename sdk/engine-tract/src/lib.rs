@@ -1,16 +1,17 @@
 //! ONNX graphs rewritten onto Kinglet's kernels and run by tract.
 //!
-//! Knows: the ONNX operators and patterns that decoders are exported as, our kernels, tract. Must not know: sampling, text,
-//! tasks.
+//! Knows: the ONNX operators and patterns that decoders are exported as, the plain interpreter of them, our kernels, tract.
+//! Must not know: sampling, text, tasks.
 //!
-//! Opening a model goes through four stages, each with its own types:
+//! Opening a model goes through five stages, each with its own types:
 //!
 //! 1. `source`: the graph as read, indexed by the values it makes; constants are folded on demand.
 //! 2. `recognise`: what makes a value? One look at the nodes behind it gives one of our operators and the values *that*
-//!    needs. `build` asks this from the logits backwards, so masks, shape arithmetic and past/present plumbing, which
-//!    lead nowhere from there, are never seen.
-//! 3. `program`: the list of our operators in order; `fuse` joins neighbours.
-//! 4. `plan`: the list handed to tract, which types it, adds the operators that are its own, and runs it through a
+//!    needs. `build` asks this from the logits backwards.
+//! 3. `prove`: the nodes that an operator stands for, masks, positions and shape arithmetic among them, are evaluated and
+//!    held against what the operator computes.
+//! 4. `program`: the list of our operators in order; `fuse` joins neighbours.
+//! 5. `plan`: the list handed to tract, which types it, adds the operators that are its own, and runs it through a
 //!    closure that borrows all state of a step. Where every operator is ours, `walk` can also run the list by itself.
 //!
 //! The runner keeps keys and values in reference-counted pages (`cache`). Quantised weights are read from the map or, once

@@ -3,7 +3,7 @@
 use super::contract::{Length, Random};
 use super::formula::{activated, rms_norm};
 use super::rows::Form;
-use super::{NormClaim, Prover, Proven, differs};
+use super::{NormClaim, Proven, Prover, differs};
 use crate::recognise::Recogniser;
 use crate::source::unsupported;
 use kinglet_bundle::onnx::Node;

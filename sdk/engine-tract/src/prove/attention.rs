@@ -5,7 +5,7 @@ use super::contract::{Extent, Length, Random};
 use super::formula::{Attended, Operands, Turn, attend};
 use super::graph_piece::Piece;
 use super::rows::Form;
-use super::{AttentionClaim, NormClaim, Projections, Prover, Proven, differs};
+use super::{AttentionClaim, NormClaim, Projections, Proven, Prover, differs};
 use crate::program::Attention;
 use crate::recognise::{Recogniser, Turned, window_of};
 use crate::rotary::{Angles, RotaryBuffer};
@@ -111,7 +111,8 @@ impl<'s, 'g> Prover<'s, 'g> {
         let mut projections = vec![];
         for projection in claim.projections.values() {
             let form = self.form(recogniser, projection)?;
-            let form = form.ok_or_else(|| unsupported(claim.node, format!("`{projection}` does not hold a row for each token")))?;
+            let form =
+                form.ok_or_else(|| unsupported(claim.node, format!("`{projection}` does not hold a row for each token")))?;
             projections.push((projection, form));
         }
         let mut tables: Vec<Table<'g>> = vec![];
@@ -186,7 +187,10 @@ impl<'s, 'g> Prover<'s, 'g> {
         let [mut q, mut k, v] = widths.map(|width| random.numbers(length.rows * width));
         let reach = reach(attention, case);
         // Scores of deviation 1 where nothing is done to queries; norms undo what is done here, and are steep by their weights.
-        let flat = 1.0 / (attention.scale / cut.claim.key_scale).abs().max(1e-6) / (dim as f32).sqrt() / cut.claim.key_scale.abs().max(1e-6);
+        let flat = 1.0
+            / (attention.scale / cut.claim.key_scale).abs().max(1e-6)
+            / (dim as f32).sqrt()
+            / cut.claim.key_scale.abs().max(1e-6);
         for (row, q) in q.chunks_exact_mut(widths[0]).enumerate() {
             q.iter_mut().for_each(|q| *q *= flat * reach[row % reach.len()]);
         }
@@ -202,7 +206,9 @@ impl<'s, 'g> Prover<'s, 'g> {
         for (i, (value, form)) in cut.projections.iter().enumerate() {
             let tensor = match cut.claim.projections {
                 Projections::Separate(_) => form.tensor([&q, &k, &v][i], widths[i], length),
-                Projections::Packed(_) => form.tensor(&side_by_side([&q, &k, &v], widths, length.rows), widths.iter().sum(), length),
+                Projections::Packed(_) => {
+                    form.tensor(&side_by_side([&q, &k, &v], widths, length.rows), widths.iter().sum(), length)
+                }
             };
             tensors.insert(value, tensor);
         }
@@ -213,7 +219,13 @@ impl<'s, 'g> Prover<'s, 'g> {
             let Some(norm) = norm else { continue };
             let mut weight = self.weight(recogniser, *norm, cut.claim.node)?;
             if let Data::Float(values) = &mut weight.data {
-                let steep = if i == 0 && case == 1 { flat * STEEP } else if i == 0 { flat } else { 1.0 };
+                let steep = if i == 0 && case == 1 {
+                    flat * STEEP
+                } else if i == 0 {
+                    flat
+                } else {
+                    1.0
+                };
                 values.iter_mut().for_each(|w| *w *= steep);
             }
             tensors.insert(norm.weight, weight);

@@ -1,7 +1,7 @@
 //! Our operators as plain formulas, by which the pieces of the graph that they stand for are judged.
 
-use crate::program::Attention;
 use super::contract::Length;
+use crate::program::Attention;
 use kinglet_kernels::GateActivation;
 
 /// What one attention reads, heads side by side in each row.

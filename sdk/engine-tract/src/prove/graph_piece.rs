@@ -1,18 +1,17 @@
 //! A piece of the graph: the nodes between some values and those that are made from them, to be evaluated alone.
 
 use super::contract::{Extent, Length, Random, Role, role_of, tensor_of};
+use super::widen::{tensor_of_constant, widened};
 use super::{EVALUATIONS, FREE_VISITS, LIMITS, Prover, VISITS_PER_NODE};
 use crate::recognise::Recogniser;
 use crate::source::unsupported;
-use kinglet_bundle::onnx::{AttributeValue, DataType, Graph, Node, Tensor as Constant};
+use kinglet_bundle::onnx::{AttributeValue, Graph, Node, Tensor as Constant};
 use kinglet_engine::EngineError;
 use kinglet_reference::{Data, ReferenceError, Tensor, evaluate};
 use std::collections::HashMap;
 
 /// A weight with more elements than this is not a part of a piece: what it is multiplied with stands as rows.
 const SMALL_WEIGHT: usize = 1 << 12;
-/// Constants up to this many bytes are told apart by what they hold, others by their names.
-const SMALL_BYTES: usize = 256;
 /// Elements that the constants of a piece may have.
 const MOST_CONSTANTS: usize = 1 << 24;
 
@@ -39,77 +38,6 @@ pub(super) struct Piece<'g> {
     pub(super) signature: Vec<u32>,
     /// Whole numbers among its small constants.
     pub(super) numbers: Vec<i64>,
-}
-
-/// Numbers for what pieces are made of.
-#[derive(Default)]
-pub(super) struct Interner {
-    numbers: HashMap<Vec<u8>, u32>,
-    /// By the address of the node.
-    nodes: HashMap<usize, u32>,
-}
-
-impl Interner {
-    fn number(&mut self, key: Vec<u8>) -> u32 {
-        let next = self.numbers.len() as u32;
-        *self.numbers.entry(key).or_insert(next)
-    }
-
-    fn node(&mut self, node: &Node) -> u32 {
-        let address = std::ptr::from_ref(node).addr();
-        if let Some(known) = self.nodes.get(&address) {
-            return *known;
-        }
-        let mut key = vec![b'n'];
-        [&node.op_type, &node.domain].into_iter().for_each(|text| push_text(&mut key, text));
-        for attribute in &node.attributes {
-            push_text(&mut key, &attribute.name);
-            push_attribute(&mut key, &attribute.value);
-        }
-        let number = self.number(key);
-        self.nodes.insert(address, number);
-        number
-    }
-
-    fn constant(&mut self, constant: &Constant, name: &str) -> u32 {
-        let mut key = vec![b'c'];
-        if constant.bytes.len() <= SMALL_BYTES {
-            key.extend(format!("{:?}{:?}", constant.data_type, constant.dims).bytes());
-            key.extend_from_slice(&constant.bytes[..]);
-        } else {
-            push_text(&mut key, name);
-        }
-        self.number(key)
-    }
-
-    fn name(&mut self, name: &str) -> u32 {
-        let mut key = vec![b'v'];
-        push_text(&mut key, name);
-        self.number(key)
-    }
-
-    fn extents(&mut self, extents: &[Extent]) -> u32 {
-        self.number(format!("s{extents:?}").into_bytes())
-    }
-}
-
-fn push_text(key: &mut Vec<u8>, text: &str) {
-    key.extend((text.len() as u32).to_le_bytes());
-    key.extend_from_slice(text.as_bytes());
-}
-
-fn push_attribute(key: &mut Vec<u8>, value: &AttributeValue) {
-    match value {
-        AttributeValue::Int(v) => key.extend(v.to_le_bytes()),
-        AttributeValue::Float(v) => key.extend(v.to_bits().to_le_bytes()),
-        AttributeValue::String(v) => key.extend_from_slice(v),
-        AttributeValue::Ints(v) => v.iter().for_each(|v| key.extend(v.to_le_bytes())),
-        AttributeValue::Tensor(t) => {
-            key.extend(format!("{:?}{:?}", t.data_type, t.dims).bytes());
-            key.extend_from_slice(&t.bytes[..]);
-        }
-        other => key.extend(format!("{other:?}").bytes()),
-    }
 }
 
 /// What the walk from the wanted values back has met.
@@ -193,7 +121,7 @@ impl<'s, 'g> Prover<'s, 'g> {
             walk.shapes.push((value, dims));
             return Ok(());
         }
-        let takes_tokens = node.inputs.iter().any(|i| *i == self.facts.input_ids);
+        let takes_tokens = node.inputs.contains(&self.facts.input_ids);
         if takes_tokens && !asks_for_rows(node) && !asks_for_rows(asking) {
             return Err(unsupported(asking, format!("what `{}` computes depends on the tokens themselves", node.label())));
         }
@@ -208,11 +136,7 @@ impl<'s, 'g> Prover<'s, 'g> {
     }
 
     /// The start that a value is, with its dimensions: an input that the contract knows, or rows of another operator.
-    fn start(
-        &mut self,
-        recogniser: &Recogniser<'s, 'g>,
-        value: &'g str,
-    ) -> Result<Option<(Start, Vec<Extent>)>, EngineError> {
+    fn start(&mut self, recogniser: &Recogniser<'s, 'g>, value: &'g str) -> Result<Option<(Start, Vec<Extent>)>, EngineError> {
         if let Some(place) = self.source.input_place(value) {
             let role = role_of(self.facts, &self.source.graph().inputs[place]);
             return Ok(role.map(|(role, extents)| (Start::Input(place, role), extents)));
@@ -240,7 +164,10 @@ impl<'s, 'g> Prover<'s, 'g> {
             Some(extents) => extents.clone(),
             None => match self.extents_of_start(recogniser, of, roles)? {
                 Some(extents) => extents,
-                None => return Ok(None),
+                None => match self.extents_of_moved(recogniser, of, node)? {
+                    Some(extents) => extents,
+                    None => return Ok(None),
+                },
             },
         };
         let bound = |name: &str, default: i64| {
@@ -250,6 +177,43 @@ impl<'s, 'g> Prover<'s, 'g> {
         };
         let (start, end) = (bound("start", 0), bound("end", extents.len() as i64));
         Ok(Some(extents.get(start..end).unwrap_or_default().to_vec()))
+    }
+
+    /// The dimensions of what past and step together were moved into, such as heads that are repeated: as they are for a few
+    /// lengths.
+    fn extents_of_moved(
+        &mut self,
+        recogniser: &Recogniser<'s, 'g>,
+        of: &'g str,
+        node: &Node,
+    ) -> Result<Option<Vec<Extent>>, EngineError> {
+        if !self.presents.contains_key(self.source.moved(of)) {
+            return Ok(None);
+        }
+        let piece = self.piece(recogniser, &[of], &[], node)?;
+        let mut found: Option<Vec<Vec<Extent>>> = None;
+        for length in [Length { rows: 5, past: 0 }, Length { rows: 3, past: 4 }, Length { rows: 2, past: 7 }] {
+            let Ok(made) = self.evaluate(&piece, length, &HashMap::new(), &[of]) else { return Ok(None) };
+            let dims = &made[0].dims;
+            let possible = |dim: &usize| {
+                let all = [Extent::Of(*dim), Extent::Rows, Extent::Past, Extent::Total];
+                all.into_iter().filter(|e| e.at(length) == *dim).collect::<Vec<_>>()
+            };
+            let here: Vec<Vec<Extent>> = dims.iter().map(possible).collect();
+            found = Some(match found {
+                None => here,
+                Some(before) if before.len() == here.len() => {
+                    let both = |(a, b): (Vec<Extent>, &Vec<Extent>)| a.into_iter().filter(|e| b.contains(e)).collect();
+                    before.into_iter().zip(&here).map(both).collect()
+                }
+                Some(_) => return Ok(None),
+            });
+        }
+        let extents: Option<Vec<Extent>> = found.unwrap_or_default().iter().map(|axis| axis.first().copied()).collect();
+        if let Some(extents) = &extents {
+            self.presents.insert(of, extents.clone());
+        }
+        Ok(extents)
     }
 
     fn extents_of_start(
@@ -359,40 +323,4 @@ fn outer_names(graph: &Graph) -> Vec<&str> {
         .collect();
     let read = graph.nodes.iter().flat_map(|n| n.inputs.iter().map(String::as_str).chain(captured(n)));
     read.chain(graph.outputs.iter().map(|o| o.name.as_str())).filter(|v| !v.is_empty() && !made.contains(v)).collect()
-}
-
-/// A node whose floats are all float32: what narrower ones round to is no part of what is proved.
-fn widened(node: &Node) -> Node {
-    let mut node = node.clone();
-    let is_narrow = |t: DataType| matches!(t, DataType::Float16 | DataType::BFloat16 | DataType::Float64);
-    for attribute in &mut node.attributes {
-        match &mut attribute.value {
-            AttributeValue::Int(to) if attribute.name == "to" || attribute.name == "dtype" => {
-                if DataType::from_onnx(*to as i32).is_some_and(is_narrow) {
-                    *to = 1;
-                }
-            }
-            AttributeValue::Tensor(tensor) if is_narrow(tensor.data_type) => {
-                if let Ok(values) = tensor.to_f32() {
-                    tensor.data_type = DataType::Float32;
-                    tensor.bytes = kinglet_bundle::Bytes::copy_of(&values);
-                }
-            }
-            _ => {}
-        }
-    }
-    node
-}
-
-fn tensor_of_constant(constant: &Constant) -> Option<Tensor> {
-    let dims = constant.dims.clone();
-    if let Ok(values) = constant.to_f32() {
-        return Some(Tensor::floats(dims, values));
-    }
-    let values = constant.to_i64().ok()?;
-    Some(if constant.data_type == DataType::Bool {
-        Tensor::bools(dims, values.into_iter().map(|v| v != 0).collect())
-    } else {
-        Tensor::ints(dims, values)
-    })
 }

@@ -42,7 +42,10 @@ impl<'s, 'g> Prover<'s, 'g> {
         match seen.iter().find(|row| row.first != expected(row.position)) {
             Some(odd) => Err(differs(
                 claim.node,
-                format!("by its mask, the row at position {} sees positions from {} on, which is no window", odd.position, odd.first),
+                format!(
+                    "by its mask, the row at position {} sees positions from {} on, which is no window",
+                    odd.position, odd.first
+                ),
             )),
             None => {
                 self.windows.insert(key, window);
@@ -82,8 +85,7 @@ struct Row {
 /// The rows' sight through all of the masks.
 fn first_seen(masks: &[Tensor], length: Length, causal: bool) -> Result<Vec<Row>, String> {
     let (rows, total) = (length.rows, length.total());
-    let mut seen: Vec<bool> =
-        (0..rows).flat_map(|row| (0..total).map(move |p| !causal || p <= length.past + row)).collect();
+    let mut seen: Vec<bool> = (0..rows).flat_map(|row| (0..total).map(move |p| !causal || p <= length.past + row)).collect();
     for mask in masks {
         restrict(&mut seen, mask, length)?;
     }

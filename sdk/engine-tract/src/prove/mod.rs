@@ -19,16 +19,18 @@ mod claim;
 mod contract;
 mod formula;
 mod graph_piece;
+mod interner;
 mod mask;
 mod rows;
 #[cfg(test)]
 mod tests;
 mod wide;
+mod widen;
 
 pub(crate) use self::claim::{AttentionClaim, Claim, NormClaim, Projections};
 
 use self::contract::Extent;
-use self::graph_piece::Interner;
+use self::interner::Interner;
 use self::rows::Form;
 use crate::program::Op;
 use crate::recognise::{Facts, Found, Recogniser, Want};
@@ -108,7 +110,8 @@ impl<'s, 'g> Prover<'s, 'g> {
     ) -> Result<(), EngineError> {
         let is_tail = matches!(want, Want::Value(v) if recogniser.is_tail(v));
         let passes = matches!(found.op, Op::Scale(_) | Op::Softcap(_) | Op::Foreign(_));
-        if !(is_tail && passes) && !matches!(found.op, Op::Embed { .. }) {
+        let reads_rows = !matches!(found.op, Op::Embed { .. });
+        if reads_rows && !(is_tail && passes) {
             for &input in &found.inputs {
                 self.check_rows(recogniser, input, found.label)?;
             }
@@ -132,7 +135,11 @@ impl<'s, 'g> Prover<'s, 'g> {
         if let Some(form) = form {
             self.forms.insert(value, Some(form));
         }
-        if let Some(width) = found.width {
+        let of_input = match found.inputs.first() {
+            Some(Want::Value(input)) => self.widths.get(self.source.plain(input)).copied(),
+            _ => None,
+        };
+        if let Some(width) = found.width.or(of_input) {
             self.widths.insert(value, width);
         }
         Ok(())
@@ -163,7 +170,9 @@ impl<'s, 'g> Prover<'s, 'g> {
     fn refuse_rows(&self, value: &str, label: &str) -> EngineError {
         let reason = format!("it reads `{value}`, which does not hold a row for each token");
         match self.source.maker(value) {
-            Some(node) => unsupported(node, format!("what it makes is read by `{label}`, and does not hold a row for each token")),
+            Some(node) => {
+                unsupported(node, format!("what it makes is read by `{label}`, and does not hold a row for each token"))
+            }
             None => EngineError::UnsupportedNode { node: label.into(), op_type: "input".into(), reason },
         }
     }

@@ -187,7 +187,9 @@ impl<'s, 'g> Prover<'s, 'g> {
                 let rank = |i: &String| self.source.constant(i).map_or(0, |t| t.dims.len());
                 let constants = node.inputs.iter().map(rank).max().unwrap_or(0);
                 let all: Option<Vec<Form>> = forms.iter().copied().collect();
-                Ok(all.filter(|all| !all.is_empty() && constants <= 3).map(|all| *all.iter().min_by_key(order).unwrap_or(&all[0])))
+                Ok(all
+                    .filter(|all| !all.is_empty() && constants <= 3)
+                    .map(|all| *all.iter().min_by_key(order).unwrap_or(&all[0])))
             }
             _ => Ok(None),
         }

@@ -44,13 +44,10 @@ impl<'s, 'g> Prover<'s, 'g> {
     }
 
     /// Holds a value that must be one integer a row against the rows' positions.
-    pub(super) fn positions(
-        &mut self,
-        recogniser: &Recogniser<'s, 'g>,
-        value: &'g str,
-        node: &Node,
-    ) -> Result<(), EngineError> {
-        self.integers(recogniser, value, node, Kind::Positions, |length| (length.past..length.total()).map(|p| p as i64).collect())
+    pub(super) fn positions(&mut self, recogniser: &Recogniser<'s, 'g>, value: &'g str, node: &Node) -> Result<(), EngineError> {
+        self.integers(recogniser, value, node, Kind::Positions, |length| {
+            (length.past..length.total()).map(|p| p as i64).collect()
+        })
     }
 
     /// Holds a value that must be one integer against the number of positions plus `offset`.

@@ -10,7 +10,8 @@ use kinglet_bundle::onnx::Node;
 use kinglet_engine::EngineError;
 use kinglet_kernels::LayerKv;
 
-/// What is read of the operator, or known to be neutral. Those of a quantised cache are read where they ask for one.
+/// What is read of the operator, or known to be neutral. Those of a quantised cache are read where they ask for one; how much
+/// of the past a sliding cache keeps is more than its window lets a row see.
 const ATTRIBUTES: &[&str] = &[
     "do_rotary",
     "k_quant_type",
@@ -22,6 +23,7 @@ const ATTRIBUTES: &[&str] = &[
     "qk_output",
     "rotary_interleaved",
     "scale",
+    "sliding_window_cache",
     "smooth_softmax",
     "softcap",
     "v_quant_type",
@@ -111,7 +113,10 @@ impl<'g> Recogniser<'_, 'g> {
             match (heads.as_mut(), projections) {
                 // A norm or a rotation before the operator's own norm: two of them, or in another order.
                 (Some(Heads { norm: Some(_), .. } | Heads { turned: Some(_), .. }), _) => {
-                    return Err(unsupported(node, format!("`{weight}`, the weight of a norm, beside a norm or rotation before it")));
+                    return Err(unsupported(
+                        node,
+                        format!("`{weight}`, the weight of a norm, beside a norm or rotation before it"),
+                    ));
                 }
                 (Some(heads), _) => heads.norm = Some(found),
                 (None, Projections::Packed(qkv)) => *heads = Some(Heads::plain(qkv, found)),

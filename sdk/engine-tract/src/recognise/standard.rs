@@ -11,15 +11,8 @@ use kinglet_kernels::LayerKv;
 
 /// What is read of the operator, or known to be neutral: the scores that it can give besides are used by nobody, and all of
 /// ours is float32. Whether it is causal, by attribute or by its mask, is for the proof to find.
-const ATTRIBUTES: &[&str] = &[
-    "is_causal",
-    "kv_num_heads",
-    "q_num_heads",
-    "qk_matmul_output_mode",
-    "scale",
-    "softcap",
-    "softmax_precision",
-];
+const ATTRIBUTES: &[&str] =
+    &["is_causal", "kv_num_heads", "q_num_heads", "qk_matmul_output_mode", "scale", "softcap", "softmax_precision"];
 
 impl<'g> Recogniser<'_, 'g> {
     /// Inputs: Q, K, V, attn_mask, past_key, past_value. Outputs: Y, present_key, present_value. The past may also have been

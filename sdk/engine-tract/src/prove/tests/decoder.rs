@@ -32,8 +32,7 @@ impl Decoder {
         ];
         let outputs = ["logits", "present.0.key", "present.0.value"].map(|name| input(name, DataType::Float32, vec![]));
         let domains = [("", 24), ("com.microsoft", 1)].map(|(domain, version)| OpSet { domain: domain.into(), version });
-        let graph =
-            Graph { nodes: vec![], inputs, outputs: outputs.into(), initializers: vec![], opsets: domains.into() };
+        let graph = Graph { nodes: vec![], inputs, outputs: outputs.into(), initializers: vec![], opsets: domains.into() };
         let mut d = Self { graph, seed: 1 };
         for (name, dims) in [
             ("embed", &[VOCAB, HIDDEN][..]),
@@ -128,7 +127,8 @@ impl Decoder {
         d.node("Gather", &["mask_shape", "one"], "length", &[]);
         d.node("Cast", &["length"], "total", &[("to", int(6))]);
         let inputs = ["q", "k", "v", "past.0.key", "past.0.value", "seqlens", "total", "cos_table", "sin_table"];
-        let attributes = [("num_heads", int(4)), ("kv_num_heads", int(2)), ("do_rotary", int(1)), ("scale", AttributeValue::Float(0.5))];
+        let attributes =
+            [("num_heads", int(4)), ("kv_num_heads", int(2)), ("do_rotary", int(1)), ("scale", AttributeValue::Float(0.5))];
         d.node("GroupQueryAttention", &inputs, "attended", &attributes);
         d.last().outputs.extend(["present.0.key", "present.0.value"].map(String::from));
         d.ended()

@@ -57,7 +57,8 @@ fn turn_neighbours(d: &mut Decoder, part: &str) {
     d.ints("by_2", &[2]);
     d.ints("from_1", &[1]);
     d.ints("axis_4", &[4]);
-    d.ints("pairs", &[0, if part == "q" { 4 } else { 2 }, -1, 4]);
+    let shape = name("shape");
+    d.ints(&shape, &[0, if part == "q" { 4 } else { 2 }, -1, 4]);
     for (what, from) in [("first", "from_0"), ("second", "from_1")] {
         d.maker(&name(what)).inputs = [&format!("{part}n"), from, "to_end", "axis_3", "by_2"].map(String::from).into();
     }
@@ -67,7 +68,7 @@ fn turn_neighbours(d: &mut Decoder, part: &str) {
         node("Concat", &[&name("neg5"), &name("first5")], &name("pairs"), &[("axis", int(-1))]),
     ];
     d.before(&name("turned"), pairs);
-    *d.maker(&name("turned")) = node("Reshape", &[&name("pairs"), "pairs"], &name("turned"), &[]);
+    *d.maker(&name("turned")) = node("Reshape", &[&name("pairs"), &shape], &name("turned"), &[]);
 }
 
 fn repeat_each_angle(d: &mut Decoder) {
@@ -86,11 +87,7 @@ fn what_is_put_in_its_place_computes_the_same() {
     let cases = [
         Same { name: "attention written out", from: Decoder::written_out, bend: |_| {} },
         Same { name: "a window that the mask alone knows", from: Decoder::written_out, bend: |d| see_the_last(d, 4) },
-        Same {
-            name: "norms after the rotation",
-            from: Decoder::written_out,
-            bend: |d| norms_after_the_rotation(d, &["q", "k"]),
-        },
+        Same { name: "norms after the rotation", from: Decoder::written_out, bend: |d| norms_after_the_rotation(d, &["q", "k"]) },
         Same {
             name: "neighbours rotated",
             from: Decoder::written_out,
@@ -198,11 +195,14 @@ fn the_nearest_neighbours_are_refused() {
             name: "a slope in the mask",
             from: Decoder::written_out,
             bend: |d| {
-                d.before("masked", vec![
-                    node("Sub", &["columns", "rows"], "distance", &[]),
-                    node("Cast", &["distance"], "slope", &[("to", int(1))]),
-                    node("Add", &["mask", "slope"], "sloped", &[]),
-                ]);
+                d.before(
+                    "masked",
+                    vec![
+                        node("Sub", &["columns", "rows"], "distance", &[]),
+                        node("Cast", &["distance"], "slope", &[("to", int(1))]),
+                        node("Add", &["mask", "slope"], "sloped", &[]),
+                    ],
+                );
                 d.maker("masked").inputs[1] = "sloped".into();
             },
             says: &["/weights", "linear biases"],
@@ -222,12 +222,15 @@ fn the_nearest_neighbours_are_refused() {
             from: Decoder::written_out,
             bend: |d| {
                 d.int("eight", 8);
-                d.before("mask", vec![
-                    node("Div", &["rows", "eight"], "chunk", &[]),
-                    node("Mul", &["chunk", "eight"], "chunk_start", &[]),
-                    node("GreaterOrEqual", &["columns", "chunk_start"], "same_chunk", &[]),
-                    node("And", &["seen", "same_chunk"], "seen_chunk", &[]),
-                ]);
+                d.before(
+                    "mask",
+                    vec![
+                        node("Div", &["rows", "eight"], "chunk", &[]),
+                        node("Mul", &["chunk", "eight"], "chunk_start", &[]),
+                        node("GreaterOrEqual", &["columns", "chunk_start"], "same_chunk", &[]),
+                        node("And", &["seen", "same_chunk"], "seen_chunk", &[]),
+                    ],
+                );
                 d.maker("mask").inputs[0] = "seen_chunk".into();
             },
             says: &["/weights", "no window"],
@@ -245,12 +248,15 @@ fn the_nearest_neighbours_are_refused() {
             name: "a mask by the tokens",
             from: Decoder::written_out,
             bend: |d| {
-                d.before("mask", vec![
-                    node("Equal", &["input_ids", "zero"], "padding", &[]),
-                    node("Not", &["padding"], "no_padding", &[]),
-                    node("Unsqueeze", &["no_padding", "axes_13"], "rows_no_padding", &[]),
-                    node("And", &["seen", "rows_no_padding"], "seen_tokens", &[]),
-                ]);
+                d.before(
+                    "mask",
+                    vec![
+                        node("Equal", &["input_ids", "zero"], "padding", &[]),
+                        node("Not", &["padding"], "no_padding", &[]),
+                        node("Unsqueeze", &["no_padding", "axes_13"], "rows_no_padding", &[]),
+                        node("And", &["seen", "rows_no_padding"], "seen_tokens", &[]),
+                    ],
+                );
                 d.maker("mask").inputs[0] = "seen_tokens".into();
             },
             says: &["/weights", "/padding", "tokens themselves"],
@@ -397,12 +403,15 @@ fn the_nearest_neighbours_are_refused() {
                 d.scalar("half_", 0.5);
                 d.scalar("one_", 1.0);
                 d.scalar("close_to_root", 0.8);
-                d.before("silu", vec![
-                    node("Mul", &["gate", "close_to_root"], "inside", &[]),
-                    node("Erf", &["inside"], "erf", &[]),
-                    node("Add", &["erf", "one_"], "bracket", &[]),
-                    node("Mul", &["gate", "bracket"], "twice_gelu", &[]),
-                ]);
+                d.before(
+                    "silu",
+                    vec![
+                        node("Mul", &["gate", "close_to_root"], "inside", &[]),
+                        node("Erf", &["inside"], "erf", &[]),
+                        node("Add", &["erf", "one_"], "bracket", &[]),
+                        node("Mul", &["gate", "bracket"], "twice_gelu", &[]),
+                    ],
+                );
                 *d.maker("silu") = node("Mul", &["twice_gelu", "half_"], "silu", &[]);
             },
             says: &["/act"],
