@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::bytes::Bytes;
-use crate::config::{Architecture, ConfigFiles, GenerationDefaults};
+use crate::config::{Architecture, ConfigFiles, Decoder, GenerationDefaults};
 use crate::error::{BundleError, FileError};
 use crate::fingerprint::Fingerprint;
 use crate::given::GivenFiles;
@@ -44,9 +44,13 @@ impl Bundle {
         check_folder(folder)?;
         let configs = ConfigFiles::read(folder)?;
         let given = GivenFiles::new(folder, &options.files)?;
-        // The type comes first: for a model of another kind, its missing or odd graphs are not the news.
         let architecture = if configs.any() { Architecture::new(folder, &configs)? } else { Architecture::default() };
-        let Found { layout, mut variants } = detect(folder, &configs, &given)?;
+        // For a model of another kind, its missing or odd graphs are not the news.
+        let found = detect(folder, &configs, &given).map_err(|error| match error {
+            BundleError::NoModel { .. } => architecture.no_graph().unwrap_or(error),
+            error => error,
+        });
+        let Found { layout, mut variants } = found?;
         let (place, reason) = match layout {
             // The name that the configuration gives says nothing about the precision, so a request waits for the graph.
             Layout::Genai => (0, "named by genai_config.json".to_owned()),
@@ -64,7 +68,7 @@ impl Bundle {
 
         let decoder = configs.genai.as_ref().and_then(|genai| genai.model.decoder.as_ref());
         let bundle = Bundle {
-            io: IoNames::new(folder, decoder, &file, &graph)?,
+            io: io_names(folder, decoder, &file, &graph, &architecture)?,
             choice: describe(folder, &variants[place], &reason),
             generation: GenerationDefaults::new(folder, &configs)?,
             text_files: TextFiles::find(folder)?,
@@ -215,6 +219,22 @@ fn check_variant(folder: &Path, variants: &[Variant], place: usize, options: &Op
     match &options.variant {
         Some(wanted) if !variant.is_meant_by(wanted) => Err(unknown(folder, wanted, variants)),
         _ => Ok(()),
+    }
+}
+
+/// The names of the graph's inputs and outputs. A type that is not known to run is told where the graph is no decoder that goes on
+/// from what it computed before.
+fn io_names(
+    folder: &Path,
+    decoder: Option<&Decoder>,
+    file: &Path,
+    graph: &Graph,
+    architecture: &Architecture,
+) -> Result<IoNames, BundleError> {
+    match IoNames::new(folder, decoder, file, graph) {
+        Err(error @ BundleError::MissingValue { .. }) => Err(architecture.no_decoder().unwrap_or(error)),
+        Ok(names) if !names.has_past(graph) => architecture.no_decoder().map_or(Ok(names), Err),
+        names => names,
     }
 }
 

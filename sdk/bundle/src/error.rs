@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use kinglet_guard::{ReadError, Shown};
+
 use crate::onnx::OnnxError;
 
 /// One file of a folder cannot be used.
@@ -71,8 +73,9 @@ pub enum FileError {
     },
     /// A file of the model names another one that is not in its own folder.
     #[error(
-        "the model names the file `{location}`, which is not inside its folder `{folder}` ({reason}); \
-         files outside it are never read: do not use this model, or put the file inside and correct the name"
+        "the model names the file `{}`, which is not inside its folder `{folder}` ({reason}); \
+         files outside it are never read: do not use this model, or put the file inside and correct the name",
+        Shown(location)
     )]
     OutsideFolder {
         /// The name as the model gives it.
@@ -82,12 +85,26 @@ pub enum FileError {
         /// What is wrong with the name.
         reason: &'static str,
     },
+    /// The file is not what it is taken for, such as one that is larger than files of its kind may be.
+    #[error(transparent)]
+    Unfit(ReadError),
     /// The model is spread over more files than may be held open.
     #[error("the model is spread over more than {limit} files; save it again with its weights in one file")]
     TooManyParts {
         /// The greatest number of files.
         limit: usize,
     },
+}
+
+impl From<ReadError> for FileError {
+    fn from(error: ReadError) -> FileError {
+        match error {
+            ReadError::Missing { path } => FileError::Missing { path },
+            ReadError::NotAFile { path } => FileError::NotAFile { path },
+            ReadError::Unreadable { path, source } => FileError::Unreadable { path, source },
+            other => FileError::Unfit(other),
+        }
+    }
 }
 
 /// A folder cannot be opened as a model.
@@ -146,7 +163,7 @@ pub enum BundleError {
     #[error(transparent)]
     File(#[from] FileError),
     /// A configuration file is no JSON, or says something of the wrong kind.
-    #[error("`{path}` cannot be understood ({source}); download it again")]
+    #[error("`{path}` cannot be understood ({source}); {}", if source.is_eof() { "it is cut off: download it again" } else { "correct it there" })]
     Json {
         /// The file.
         path: PathBuf,
@@ -154,7 +171,7 @@ pub enum BundleError {
         source: serde_json::Error,
     },
     /// A configuration file says something impossible.
-    #[error("`{path}` says that {field} is {value}, which cannot be; correct the file or download it again")]
+    #[error("`{path}` says that {field} is {}, which cannot be; correct the file or download it again", Shown(value))]
     Config {
         /// The file.
         path: PathBuf,
@@ -171,8 +188,8 @@ pub enum BundleError {
         /// The field.
         field: &'static str,
     },
-    /// The model is of a kind that Kinglet does not run.
-    #[error("the model type `{model_type}` is not supported: {reason}. Known types: {known}")]
+    /// The model is of a kind that Kinglet does not run, and its graph is no decoder that could be run in spite of that.
+    #[error("the model type `{}` is not supported: {reason}. Known types: {known}", Shown(model_type))]
     UnknownArchitecture {
         /// The type, as the configuration names it.
         model_type: String,
@@ -190,7 +207,7 @@ pub enum BundleError {
         stages: usize,
     },
     /// The variant that was asked for is not there.
-    #[error("there is no variant `{requested}` in `{folder}`; there are: {available}")]
+    #[error("there is no variant `{}` in `{folder}`; there are: {available}", Shown(requested))]
     UnknownVariant {
         /// The folder.
         folder: PathBuf,
@@ -216,7 +233,7 @@ pub enum BundleError {
         source: OnnxError,
     },
     /// The graph lacks an input or output that a decoder has.
-    #[error("`{path}` has no {role} `{name}`, only {present}; export it as a decoder for text generation")]
+    #[error("`{path}` has no {role} `{}`, only {present}; export it as a decoder for text generation", Shown(name))]
     MissingValue {
         /// The graph.
         path: PathBuf,

@@ -1,26 +1,24 @@
 //! Files and folders on the way to a model: opening them, and telling what is not what it seems.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
+
+use kinglet_guard::{Kind, ReadError};
 
 use crate::error::FileError;
 
-/// A configuration file is some kilobytes.
-const LIMIT_BYTES: u64 = 16 << 20;
 /// What a Git LFS pointer file begins with (Git LFS specification, version 1).
 const LFS_POINTER: &[u8] = b"version https://git-lfs";
 /// A pointer file is smaller than this (Git LFS specification, version 1).
 const LFS_POINTER_LIMIT_BYTES: usize = 1024;
 
-/// The content of a configuration file, `None` where there is no such file. What lies behind [`LIMIT_BYTES`] is not
-/// read, and so ends in a syntax error.
+/// The content of a configuration file, `None` where there is no such file.
 pub(crate) fn read_small(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
-    let file = match open_regular(path) {
-        Err(FileError::Missing { .. }) => return Ok(None),
-        opened => opened?,
+    let content = match kinglet_guard::read(path, Kind::Configuration) {
+        Err(ReadError::Missing { .. }) => return Ok(None),
+        content => content?,
     };
-    let content = read_start(path, file, LIMIT_BYTES)?;
     if content.is_empty() {
         return Err(FileError::Empty { path: path.into() });
     }
@@ -45,15 +43,7 @@ fn read_start(path: &Path, file: File, limit_bytes: u64) -> Result<Vec<u8>, File
 
 /// Opens a regular file, or a link to one.
 pub(crate) fn open_regular(path: &Path) -> Result<File, FileError> {
-    let failed = |source: io::Error| match source.kind() {
-        io::ErrorKind::NotFound => FileError::Missing { path: path.into() },
-        _ => FileError::Unreadable { path: path.into(), source },
-    };
-    // Asked before the file is opened, since opening a pipe would wait for a writer.
-    if !path.metadata().map_err(failed)?.is_file() {
-        return Err(FileError::NotAFile { path: path.into() });
-    }
-    File::open(path).map_err(failed)
+    Ok(kinglet_guard::open_regular(path)?)
 }
 
 /// Whether a file's content is a Git LFS pointer instead of what it stands for.
@@ -100,11 +90,13 @@ mod tests {
         std::fs::write(path("empty"), "").unwrap();
         std::fs::write(path("pointer"), LFS_POINTER).unwrap();
         std::fs::create_dir(path("folder")).unwrap();
+        File::create(path("large")).unwrap().set_len(Kind::Configuration.limit_bytes() + 1).unwrap();
         assert_eq!(read_small(&path("full")).unwrap().unwrap(), b"{}");
         assert!(read_small(&path("absent")).unwrap().is_none());
         assert!(matches!(read_small(&path("empty")), Err(FileError::Empty { .. })));
         assert!(matches!(read_small(&path("pointer")), Err(FileError::GitLfsPointer { .. })));
         assert!(matches!(read_small(&path("folder")), Err(FileError::NotAFile { .. })));
+        assert!(matches!(read_small(&path("large")), Err(FileError::Unfit(ReadError::TooLarge { .. }))));
         assert!(matches!(check_content(&path("pointer")), Err(FileError::GitLfsPointer { .. })));
         assert!(check_content(&path("full")).is_ok());
     }

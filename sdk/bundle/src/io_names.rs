@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use kinglet_guard::Shown;
+
 use crate::config::{Decoder, GENAI_CONFIG};
 use crate::error::BundleError;
 use crate::onnx::{Graph, ValueInfo};
@@ -56,6 +58,11 @@ impl NameTemplate {
 }
 
 impl IoNames {
+    /// Whether the graph takes keys that were computed before, as a decoder does that goes on from them.
+    pub(crate) fn has_past(&self, graph: &Graph) -> bool {
+        graph.inputs.iter().any(|input| self.past_key.layer_of(&input.name).is_some())
+    }
+
     /// The names that a configuration gives, held against the graph at `file`.
     pub(crate) fn new(folder: &Path, decoder: Option<&Decoder>, file: &Path, graph: &Graph) -> Result<IoNames, BundleError> {
         let none = Decoder::default();
@@ -95,9 +102,9 @@ fn required(file: &Path, role: &'static str, values: &[ValueInfo], name: String)
     if values.iter().any(|value| value.name == name) {
         return Ok(name);
     }
-    let mut present: Vec<&str> = values.iter().map(|value| value.name.as_str()).take(8).collect();
+    let mut present: Vec<String> = values.iter().map(|value| Shown(&value.name).to_string()).take(8).collect();
     if values.len() > present.len() {
-        present.push("...");
+        present.push("...".into());
     }
     let present = if present.is_empty() { "none at all".into() } else { present.join(", ") };
     Err(BundleError::MissingValue { path: file.into(), role, name, present })

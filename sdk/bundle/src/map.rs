@@ -56,7 +56,12 @@ impl MappedFile {
 
     fn new(path: &Path, file: Arc<File>, offset: u64, bytes: u64) -> Result<Arc<MappedFile>, FileError> {
         let unreadable = |source| FileError::Unreadable { path: path.into(), source };
-        let held = file.metadata().map_err(unreadable)?.len();
+        let about = file.metadata().map_err(unreadable)?;
+        // What was given may be anything that a descriptor stands for.
+        if !about.is_file() {
+            return Err(FileError::NotAFile { path: path.into() });
+        }
+        let held = about.len();
         if offset.checked_add(bytes).is_none_or(|end| end > held) {
             return Err(FileError::RangeOutside { path: path.into(), offset, bytes, file_bytes: held });
         }

@@ -45,6 +45,24 @@ pub struct Architecture {
     pub pad_id: Option<u32>,
 }
 
+impl Architecture {
+    /// What mostly stands in the way of running a model of this type, such as a mixture of experts; `None` where nothing is known
+    /// to. It decides nothing: the graph does.
+    pub fn hindrance(&self) -> Option<&'static str> {
+        families::hindrance(&self.model_type)
+    }
+
+    /// The error for a model that has no graph, where its type says why.
+    pub(crate) fn no_graph(&self) -> Option<BundleError> {
+        self.hindrance().map(|reason| families::refusal(&self.model_type, reason))
+    }
+
+    /// The error for a model whose graph is no decoder; `None` for known types, and where no file names the type.
+    pub(crate) fn no_decoder(&self) -> Option<BundleError> {
+        if self.model_type.is_empty() { None } else { families::no_decoder(&self.model_type) }
+    }
+}
+
 /// Layers that see only the last positions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SlidingWindow {
@@ -89,7 +107,8 @@ impl Architecture {
     }
 }
 
-/// The model's type, after everything that a configuration can say against running it as a decoder.
+/// The model's type, after everything that a configuration can say against running it as a decoder. The name of the type says
+/// nothing against it.
 fn model_type(folder: &Path, files: &ConfigFiles) -> Result<String, BundleError> {
     let genai = files.genai.as_ref().map(|genai| &genai.model);
     let stages = genai.and_then(|genai| genai.decoder.as_ref()).and_then(|decoder| decoder.pipeline.as_ref());
@@ -102,7 +121,6 @@ fn model_type(folder: &Path, files: &ConfigFiles) -> Result<String, BundleError>
         Some(_) => BundleError::ConfigLacks { path: folder.join(GENAI_CONFIG), field: "model.type" },
         None => BundleError::ConfigLacks { path: folder.join(CONFIG), field: "model_type" },
     })?;
-    families::check(&model_type)?;
     if genai.is_some_and(|genai| genai.encoder.is_some())
         || files.model.as_ref().is_some_and(|model| model.is_encoder_decoder == Some(true))
     {
@@ -132,9 +150,11 @@ fn count(
     Ok(value.same().and_then(|number| usize::try_from(number).ok()))
 }
 
-/// The window that either file describes; a width of 0 or less is none.
+/// The window that either file describes; a width of 0 or less is none, and none is wider than the longest context.
 fn sliding_window(decoder: &Decoder, model: &ModelConfig) -> Option<SlidingWindow> {
-    let width = |number: Option<i64>| number.and_then(|number| usize::try_from(number).ok()).filter(|width| *width > 0);
+    let width = |number: Option<i64>| {
+        number.and_then(|number| usize::try_from(number.min(GREATEST_COUNT)).ok()).filter(|width| *width > 0)
+    };
     if let Some(window) = &decoder.sliding_window {
         return Some(SlidingWindow { positions: width(window.window_size)?, layers: window.layers.clone() });
     }

@@ -1,4 +1,7 @@
-//! Which model types Kinglet takes on, and why it turns others away.
+//! What to expect of a model by its type.
+//!
+//! A name decides nothing: a graph is run where all of it is known, whatever its type is called. Where it is not, the type often
+//! says why.
 
 use crate::BundleError;
 
@@ -43,8 +46,8 @@ const EXPERTS: &str = "it has a mixture of experts, and Kinglet runs dense model
 const RECURRENT: &str = "its layers keep a recurrent state, and Kinglet keeps keys and values only";
 const UNKNOWN: &str = "Kinglet does not know how it computes";
 
-/// Types that people try, by the reason why they are turned away.
-const TURNED_AWAY: [(&str, &[&str]); 5] = [
+/// Types that people try, by what mostly stands in the way of running them.
+const HINDERED: [(&str, &[&str]); 5] = [
     (ENCODER_DECODER, &["t5", "mt5", "umt5", "bart", "mbart", "pegasus", "marian", "m2m_100", "nllb-moe", "led", "t5gemma"]),
     (ENCODER, &["bert", "roberta", "xlm-roberta", "distilbert", "deberta-v2", "electra", "mpnet", "modernbert", "nomic_bert"]),
     (
@@ -82,13 +85,14 @@ const TURNED_AWAY: [(&str, &[&str]); 5] = [
     ),
 ];
 
-/// Checks that `model_type` is one that Kinglet takes on.
-pub(super) fn check(model_type: &str) -> Result<(), BundleError> {
-    if KNOWN.contains(&model_type) {
-        return Ok(());
-    }
-    let row = TURNED_AWAY.iter().find(|(_, types)| types.contains(&model_type));
-    Err(refusal(model_type, row.map_or(UNKNOWN, |(reason, _)| reason)))
+/// What mostly stands in the way of running a model of that type, where something is known to.
+pub(super) fn hindrance(model_type: &str) -> Option<&'static str> {
+    HINDERED.iter().find(|(_, types)| types.contains(&model_type)).map(|(reason, _)| *reason)
+}
+
+/// The error for a model of that type whose graph is no decoder; `None` for known types, of which that is not to be expected.
+pub(super) fn no_decoder(model_type: &str) -> Option<BundleError> {
+    (!KNOWN.contains(&model_type)).then(|| refusal(model_type, hindrance(model_type).unwrap_or(UNKNOWN)))
 }
 
 /// The error for a model that has an encoder.
@@ -101,7 +105,8 @@ pub(super) fn has_senses(model_type: &str) -> BundleError {
     refusal(model_type, SENSES)
 }
 
-fn refusal(model_type: &str, reason: &'static str) -> BundleError {
+/// The error for a model that cannot be run, and why.
+pub(super) fn refusal(model_type: &str, reason: &'static str) -> BundleError {
     BundleError::UnknownArchitecture { model_type: model_type.into(), reason, known: KNOWN.join(", ") }
 }
 
@@ -122,17 +127,17 @@ mod tests {
             Case("", UNKNOWN),
             Case("Llama", UNKNOWN),
         ] {
-            let message = check(model_type).unwrap_err().to_string();
+            let message = no_decoder(model_type).unwrap().to_string();
             assert!(message.contains(&format!("`{model_type}`")) && message.contains(reason), "{message}");
             assert!(message.contains("llama, ") && message.contains("qwen2, "), "{message}");
         }
     }
 
     #[test]
-    fn known_types_pass_and_none_is_also_turned_away() {
+    fn nothing_is_in_the_way_of_known_types() {
         for known in KNOWN {
-            assert!(check(known).is_ok(), "{known}");
-            assert!(TURNED_AWAY.iter().all(|(_, types)| !types.contains(&known)), "{known} is in both lists");
+            assert!(no_decoder(known).is_none(), "{known}");
+            assert!(HINDERED.iter().all(|(_, types)| !types.contains(&known)), "{known} is in both lists");
         }
     }
 }

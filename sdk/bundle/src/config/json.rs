@@ -11,7 +11,7 @@ use crate::files::read_small;
 /// Reads `path`, `None` where there is no such file. Fields that `T` does not have are ignored.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, BundleError> {
     let Some(content) = read_small(path)? else { return Ok(None) };
-    serde_json::from_slice(&content).map(Some).map_err(|source| BundleError::Json { path: path.into(), source })
+    kinglet_guard::json::parse(&content).map(Some).map_err(|source| BundleError::Json { path: path.into(), source })
 }
 
 /// A number, or a list of them.

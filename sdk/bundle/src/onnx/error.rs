@@ -1,5 +1,7 @@
 //! What can be wrong with an ONNX file.
 
+use kinglet_guard::Shown;
+
 use crate::error::FileError;
 
 /// The bytes are no ONNX model that can be read.
@@ -32,19 +34,19 @@ pub enum OnnxError {
         limit: usize,
     },
     /// The model calls functions that it defines itself.
-    #[error("it defines the local function `{function}`; export it again with functions inlined (`onnx.inliner`)")]
+    #[error("it defines the local function `{}`; export it again with functions inlined (`onnx.inliner`)", Shown(function))]
     LocalFunction {
         /// The function's name.
         function: String,
     },
     /// A constant is stored sparsely.
-    #[error("the constant `{tensor}` is stored sparsely; export the model again with dense constants")]
+    #[error("the constant `{}` is stored sparsely; export the model again with dense constants", Shown(tensor))]
     SparseTensor {
         /// The constant's name.
         tensor: String,
     },
     /// A constant disagrees with itself, or with the file that holds it.
-    #[error("the constant `{tensor}` cannot be read: {problem}")]
+    #[error("the constant `{}` cannot be read: {problem}", Shown(tensor))]
     Tensor {
         /// The constant's name.
         tensor: String,
@@ -97,7 +99,7 @@ pub enum TensorProblem {
     #[error("it is stored in segments")]
     Segments,
     /// A dimension is negative, or their product is more than the address space.
-    #[error("its shape {dims:?} is impossible")]
+    #[error("its shape {} is impossible", few(dims))]
     Shape {
         /// The dimensions as they are in the file.
         dims: Vec<i64>,
@@ -114,7 +116,7 @@ pub enum TensorProblem {
     #[error("it is stored outside the model file, but the file does not say where")]
     NoLocation,
     /// An offset or a length that is no number.
-    #[error("the {key} of its external data is `{value}`, which is no number of bytes")]
+    #[error("the {key} of its external data is `{}`, which is no number of bytes", Shown(value))]
     ExternalNumber {
         /// `offset` or `length`.
         key: String,
@@ -122,7 +124,7 @@ pub enum TensorProblem {
         value: String,
     },
     /// External data that is not inside its file.
-    #[error("`{location}` has {file_bytes} bytes, and this constant's {length} bytes from {offset} are not among them")]
+    #[error("`{}` has {file_bytes} bytes, and this constant's {length} bytes from {offset} are not among them", Shown(location))]
     OutsideFile {
         /// The file, as the model names it.
         location: String,
@@ -133,4 +135,10 @@ pub enum TensorProblem {
         /// How long the file is.
         file_bytes: usize,
     },
+}
+
+/// The first dimensions of a shape: no real one has more than eight.
+fn few(dims: &[i64]) -> String {
+    let (shown, rest) = dims.split_at(dims.len().min(8));
+    if rest.is_empty() { format!("{shown:?}") } else { format!("{shown:?} and {} more", rest.len()) }
 }

@@ -1,6 +1,7 @@
 //! A constant tensor: its type, its shape and where its bytes are.
 
 use half::{bf16, f16};
+use kinglet_guard::Shown;
 
 use super::DataType;
 use crate::Bytes;
@@ -23,7 +24,7 @@ pub struct Tensor {
 
 /// A tensor was asked for elements of a kind that it does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the tensor `{tensor}` holds {data_type:?} elements and cannot be read as {wanted}")]
+#[error("the tensor `{}` holds {data_type:?} elements and cannot be read as {wanted}", Shown(tensor))]
 pub struct ConversionError {
     /// The tensor's name.
     pub tensor: String,

@@ -3,7 +3,9 @@
 use kinglet_bundle::onnx::{OnnxError, TensorProblem};
 use kinglet_bundle::{Bundle, BundleError, FileError, OpenOptions};
 
-use crate::writer::{CONFIG, GENAI, Message, decoder, external, folder, model, node, raw_floats, whole_model};
+use crate::writer::{
+    CONFIG, FLOAT, GENAI, INT64, Message, decoder, external, folder, model, node, raw_floats, value, whole_model,
+};
 
 /// What a pointer of Git LFS looks like.
 const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n";
@@ -85,7 +87,8 @@ fn configurations_that_cannot_be_used() {
 
 #[test]
 fn models_of_another_kind() {
-    let onnx = whole_model();
+    // It goes on from nothing that it computed before, as encoders do.
+    let onnx = without_past();
     let config = |content: &str| refused(&[("config.json", content.as_bytes()), ("model.onnx", &onnx)]);
     let genai = |content: &str| refused(&[("genai_config.json", content.as_bytes()), ("model.onnx", &onnx)]);
     let unknown = |error: BundleError| assert_refused!(error, BundleError::UnknownArchitecture { .. }, "Known types:", "llama");
@@ -98,6 +101,8 @@ fn models_of_another_kind() {
     assert_refused!(genai(&seeing), BundleError::UnknownArchitecture { .. }, "pictures");
     let stages = GENAI.replace(r#""head_size""#, r#""pipeline":[{"embeddings":{}},{"layers":{}},{"head":{}}],"head_size""#);
     assert_refused!(genai(&stages), BundleError::Pipeline { stages: 3, .. }, "pipeline of 3", "single graph");
+    let pictures = model(&Message::default().bytes(11, value("pixel_values", FLOAT)).bytes(12, value("logits", FLOAT))).0;
+    unknown(refused(&[("config.json", br#"{"model_type":"llava"}"#), ("model.onnx", &pictures)]));
     // The kind is told even where the graphs of such a model have other names.
     let error = refused(&[("config.json", br#"{"model_type":"t5"}"#), ("onnx/encoder_model.onnx", &onnx)]);
     unknown(error);
@@ -210,9 +215,9 @@ fn graphs_that_cannot_be_read_or_are_no_decoders() {
     assert_eq!(tensor, "w");
     assert!(error.to_string().contains("16 bytes"), "{error}");
 
-    let graph = Message::default().bytes(11, crate::writer::value("pixels", 1));
+    let graph = Message::default().bytes(11, value("pixels", 1));
     assert_refused!(onnx(&model(&graph).0), BundleError::MissingValue { .. }, "input `input_ids`", "pixels");
-    let graph = Message::default().bytes(11, crate::writer::value("input_ids", 7));
+    let graph = Message::default().bytes(11, value("input_ids", 7));
     assert_refused!(onnx(&model(&graph).0), BundleError::MissingValue { .. }, "output `logits`", "none at all");
 }
 
@@ -253,4 +258,92 @@ fn too_many_parts_are_refused() {
     let mut files: Vec<(&str, &[u8])> = vec![("config.json", CONFIG.as_bytes()), ("model.onnx", &onnx)];
     files.extend(names.iter().map(|name| (name.as_str(), &[0_u8; 4][..])));
     assert_refused!(refused(&files), BundleError::File(FileError::TooManyParts { limit: 200 }), "200 files");
+}
+
+/// A graph that takes token ids and gives logits, and nothing that was computed before.
+fn without_past() -> Vec<u8> {
+    let graph = Message::default()
+        .bytes(1, node("MatMul", &["input_ids", "w"], &["logits"]))
+        .bytes(5, raw_floats("w", &[1.0]))
+        .bytes(11, value("input_ids", INT64))
+        .bytes(12, value("logits", FLOAT));
+    model(&graph).0
+}
+
+#[test]
+fn a_type_is_no_reason_where_the_graph_is_a_decoder() {
+    let onnx = whole_model();
+    for model_type in ["granitemoehybrid", "mixtral", "t5", "abacus"] {
+        let config = CONFIG.replace("llama", model_type);
+        let place = folder(&[("config.json", config.as_bytes()), ("model.onnx", &onnx)]);
+        let bundle = Bundle::open(place.path(), &OpenOptions::default()).unwrap_or_else(|error| panic!("{model_type}: {error}"));
+        assert_eq!(bundle.architecture().model_type, model_type);
+        assert_eq!(bundle.architecture().hindrance().is_none(), model_type == "abacus", "{model_type}");
+    }
+}
+
+#[test]
+fn numbers_that_no_model_has_are_refused_with_their_field_or_line() {
+    let onnx = whole_model();
+    let open = |config: &str| {
+        let place = folder(&[("config.json", config.as_bytes()), ("model.onnx", &onnx)]);
+        Bundle::open(place.path(), &OpenOptions::default())
+    };
+    struct Case(&'static str, &'static str, Option<&'static str>);
+    for Case(field, value, refused) in [
+        Case("num_attention_heads", "1e30", Some("whole number")),
+        Case("num_attention_heads", "9223372036854775808", Some("whole number")),
+        Case("num_attention_heads", "-9223372036854775808", Some("num_attention_heads is -9223372036854775808")),
+        Case("num_attention_heads", "1e999", Some("line 1")),
+        Case("num_attention_heads", "[8, [8]]", Some("whole number")),
+        Case("num_attention_heads", "16777217", Some("num_attention_heads is 16777217")),
+        Case("head_dim", "0", Some("head_dim is 0")),
+        Case("sliding_window", "9223372036854775807", None),
+        Case("sliding_window", "-9223372036854775808", None),
+        Case("sliding_window", "1.5", Some("line 1")),
+        Case("eos_token_id", "18446744073709551615", Some("whole number")),
+        Case("hidden_size", "{\"hidden_size\": 1}", Some("whole number")),
+        Case("model_type", "\"llama\"", Some("duplicate field")),
+        Case("rope_theta", "1e30", None),
+        Case("rope_theta", "Infinity", None),
+        Case("num_attention_heads", "NaN", None),
+    ] {
+        let outcome = open(&format!(r#"{{"model_type":"llama","{field}":{value}}}"#));
+        match (&outcome, refused) {
+            (Ok(_), None) => {}
+            (Err(error), Some(words)) => assert!(error.to_string().contains(words), "{field} {value}: {error}"),
+            _ => panic!("{field} {value}: {outcome:?}"),
+        }
+    }
+    let window = open(r#"{"model_type":"llama","sliding_window":9223372036854775807}"#).unwrap();
+    assert_eq!(window.architecture().sliding_window.as_ref().unwrap().positions, 1 << 24);
+    let deep = format!(r#"{{"model_type":"llama","x":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+    assert_refused!(open(&deep).unwrap_err(), BundleError::Json { .. }, "recursion limit", "correct it there");
+}
+
+#[test]
+fn a_configuration_of_any_size_is_refused_at_once() {
+    let place = folder(&[("config.json", CONFIG.as_bytes()), ("model.onnx", &whole_model())]);
+    for name in ["config.json", "genai_config.json", "generation_config.json"] {
+        let path = place.path().join(name);
+        let kept = std::fs::read(&path).ok();
+        std::fs::File::create(&path).unwrap().set_len(30 << 30).unwrap();
+        assert_refused!(
+            refusal(place.path()),
+            BundleError::File(FileError::Unfit(_)),
+            name,
+            "32212254720 bytes",
+            "16777216 at most"
+        );
+        std::fs::remove_file(&path).unwrap();
+        kept.into_iter().for_each(|content| std::fs::write(&path, content).unwrap());
+    }
+}
+
+#[test]
+fn names_out_of_files_cannot_steer_a_terminal_or_fill_it() {
+    let odd = r"a\u001b[31m\u202e".to_owned() + &"x".repeat(100_000);
+    let config = format!(r#"{{"model_type":"{odd}"}}"#);
+    let message = refused(&[("config.json", config.as_bytes()), ("model.onnx", &without_past())]).to_string();
+    assert!(message.contains(r"a\u{1b}[31m\u{202e}xx") && message.len() < 2000, "{message}");
 }
