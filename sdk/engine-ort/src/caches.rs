@@ -222,7 +222,7 @@ impl Caches {
             if leaving.get(id) == Some(&held) { 0 } else { self.block_bytes(block.holders.len(), block.capacity) }
         };
         let staying: usize = self.blocks.iter().map(stays).sum();
-        let fits = |capacity: usize| staying + self.block_bytes(rows, capacity) <= self.budget_bytes;
+        let fits = |capacity: usize| staying.saturating_add(self.block_bytes(rows, capacity)) <= self.budget_bytes;
         if self.exact {
             return if fits(most) { Ok(wanted) } else { Err(self.full()) };
         }
@@ -235,7 +235,7 @@ impl Caches {
     }
 
     fn block_bytes(&self, rows: usize, capacity: usize) -> usize {
-        rows * capacity * self.position_bytes
+        rows.saturating_mul(capacity).saturating_mul(self.position_bytes)
     }
 
     fn allocate(&self, rows: usize, capacity: usize) -> Result<Block, EngineError> {
@@ -349,7 +349,7 @@ pub(crate) fn element_type(element: Element) -> TensorElementType {
 
 /// Bytes that all keys and values of a runner may take.
 pub(crate) fn budget_bytes(position_bytes: usize, context: usize, sequences: usize) -> usize {
-    sequences * context.next_multiple_of(STEP) * position_bytes
+    sequences.saturating_mul(context.next_multiple_of(STEP)).saturating_mul(position_bytes)
 }
 
 /// Copies the first `len` positions of a row: `from` and `to` are bytes, capacity and row.

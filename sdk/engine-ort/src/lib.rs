@@ -6,6 +6,7 @@
 //! - `provider` knows what else than the CPU a library may have been built for.
 //! - `signature` reads from a graph what a step must give it and gets from it, and whether its keys and values may stay in one
 //!   buffer; `head` finds where rows can be picked before the vocabulary is multiplied.
+//! - `outside` refuses graphs that would have the library run code, or open files by itself.
 //! - `mapped` makes a session whose weights lie in the model's mapped files.
 //! - `caches` keeps sequences and the tensors of their keys and values; `runner` plans a step into runs of the session.
 //!
@@ -18,6 +19,7 @@ mod head;
 mod library;
 mod mapped;
 mod model;
+mod outside;
 mod provider;
 mod runner;
 mod signature;

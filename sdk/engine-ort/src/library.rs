@@ -23,14 +23,12 @@ pub struct Library {
     pub version: String,
 }
 
-/// Where to look besides the places that are always looked at.
+/// Where to look instead of the places that are always looked at. No place depends on the model: its folder, and those around
+/// it, come with a download, and a library is code that runs as soon as it is loaded.
 #[derive(Clone, Debug, Default)]
 pub struct Search {
     /// The file that the caller named. No other is looked for then.
     pub given: Option<PathBuf>,
-    /// The model's folder: the library may lie beside it. It is not looked for inside, since what is inside came with a
-    /// download.
-    pub model: Option<PathBuf>,
 }
 
 /// Why there is no library.
@@ -202,11 +200,12 @@ fn places(search: &Search, around: &Surroundings) -> Vec<PathBuf> {
     if let Some(named) = search.given.as_ref().or(around.variable.as_ref()) {
         return vec![absolute(named)];
     }
-    let beside_model = search.model.as_ref().and_then(|folder| absolute(folder).parent().map(Path::to_path_buf));
     let beside_executable = around.executable.as_ref().and_then(|path| path.parent().map(Path::to_path_buf));
-    let folders = beside_model.into_iter().chain(beside_executable).chain(around.system.iter().cloned());
+    let folders = beside_executable.into_iter().chain(around.system.iter().cloned());
+    // The loader of Windows looks into the current folder for a bare name, and that may be a download.
+    let bare = (!cfg!(windows)).then(|| PathBuf::from(file_name()));
     let mut found: Vec<PathBuf> = vec![];
-    for path in folders.flat_map(|folder| candidates(&folder)).chain([PathBuf::from(file_name())]) {
+    for path in folders.flat_map(|folder| candidates(&folder)).chain(bare) {
         if !found.contains(&path) {
             found.push(path);
         }
@@ -238,13 +237,19 @@ fn candidates(folder: &Path) -> Vec<PathBuf> {
     vec![newest.map_or(usual, |(_, name)| folder.join(name))]
 }
 
-/// Where this system keeps libraries. On Android an app's own libraries are found by the bare name, and on Windows those of the
-/// path.
+/// Where this system keeps libraries, relative folders left out: they lead to wherever the process happens to be. On Android an
+/// app's own libraries are found by the bare name, and on Windows those of the path.
 fn system_folders() -> Vec<PathBuf> {
+    let listed = |variable: &str| {
+        let folders = std::env::var_os(variable).unwrap_or_default();
+        std::env::split_paths(&folders).filter(|folder| folder.is_absolute()).collect::<Vec<_>>()
+    };
     let mut folders = vec![];
+    if cfg!(windows) {
+        folders.extend(listed("PATH"));
+    }
     if cfg!(any(target_os = "linux", target_os = "freebsd")) {
-        let searched = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
-        folders.extend(std::env::split_paths(&searched).filter(|folder| folder.is_absolute()));
+        folders.extend(listed("LD_LIBRARY_PATH"));
         let mut triple = String::new();
         // Writing to a string does not fail.
         let _ = write!(triple, "/usr/lib/{}-linux-gnu", std::env::consts::ARCH);
@@ -273,19 +278,23 @@ mod tests {
 
     #[test]
     fn a_named_library_is_the_only_one() {
-        let both = Search { given: Some("/a/lib.so".into()), model: Some("/models/m".into()) };
-        assert_eq!(places(&both, &around(Some("/b/lib.so"), None)), [PathBuf::from("/a/lib.so")]);
-        let none = Search { given: None, ..both };
-        assert_eq!(places(&none, &around(Some("/b/lib.so"), None)), [PathBuf::from("/b/lib.so")]);
+        let given = Search { given: Some("/a/lib.so".into()) };
+        assert_eq!(places(&given, &around(Some("/b/lib.so"), None)), [PathBuf::from("/a/lib.so")]);
+        assert_eq!(places(&Search::default(), &around(Some("/b/lib.so"), None)), [PathBuf::from("/b/lib.so")]);
     }
 
     #[test]
-    fn without_a_name_the_order_is_model_executable_system() {
-        let search = Search { given: None, model: Some("/models/m".into()) };
+    fn without_a_name_the_order_is_executable_system() {
         let name = file_name();
-        let found = places(&search, &around(None, Some("/app/kinglet".into())));
-        let wanted: Vec<PathBuf> = ["/models/", "/app/", "/usr/lib/", ""].map(|folder| format!("{folder}{name}").into()).into();
+        let found = places(&Search::default(), &around(None, Some("/app/kinglet".into())));
+        let folders = if cfg!(windows) { &["/app/", "/usr/lib/"][..] } else { &["/app/", "/usr/lib/", ""] };
+        let wanted: Vec<PathBuf> = folders.iter().map(|folder| Path::new(folder).join(&name)).collect();
         assert_eq!(found, wanted);
+    }
+
+    #[test]
+    fn no_place_is_where_the_process_happens_to_be() {
+        assert!(Surroundings::of_process().system.iter().all(|folder| folder.is_absolute()));
     }
 
     #[cfg(target_os = "linux")]

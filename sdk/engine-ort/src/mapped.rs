@@ -8,6 +8,12 @@
 //! The library reads a session's initializers while the session is made and while it runs, and never writes them. Both happen
 //! through [`MappedSession`], which holds the bytes ([`Bytes`] keeps its map alive) and hands out no session. What else may
 //! outlive it (bindings, outputs) can be dropped, which reads no element, and cannot run.
+//!
+//! What a model's files say cannot break that. The bytes of a weight are a range that sdk/bundle has found inside its file, whatever
+//! offset and length the graph names, and [`tensor_over`] counts them against type and shape without overflow. Ranges may overlap, as
+//! weights that are shared do: nobody writes to them. A file that is written to while it is mapped gives other numbers, and one that
+//! is cut short ends the process where the library reads behind its end (`map.rs` of sdk/bundle says what is done about that):
+//! whoever installs models writes beside and renames.
 
 #![allow(unsafe_code)]
 

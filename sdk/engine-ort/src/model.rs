@@ -5,6 +5,7 @@ use crate::failure::{NAME, backend_error, open_error};
 use crate::head::pick_rows;
 use crate::library::{Library, Loaded, Search, load};
 use crate::mapped::{MappedSession, SessionOptions, Weight};
+use crate::outside::refuse_outside;
 use crate::provider::Provider;
 use crate::runner::OrtRunner;
 use crate::signature::{Declared, Signature, Storage};
@@ -57,15 +58,17 @@ impl OrtModel {
     /// # Errors
     /// [`EngineError::NoLibrary`] where ONNX Runtime is not on this machine, and [`EngineError::NoProvider`] where it has no such
     /// provider or that refuses the machine; [`EngineError::UnsupportedNode`] and
-    /// [`EngineError::UnsupportedGraph`] where it does not run the graph or the graph is no decoder with a past;
+    /// [`EngineError::UnsupportedGraph`] where it does not run the graph, the graph would have it run code or read files of its own
+    /// choice, or is no decoder with a past;
     /// [`EngineError::BadModel`] where it contradicts itself.
     pub fn open(bundle: &Bundle, options: &OpenOptions) -> Result<OrtModel, EngineError> {
-        let search = Search { given: options.library.clone(), model: Some(bundle.folder().into()) };
+        let search = Search { given: options.library.clone() };
         let loaded = load(&search).map_err(|error| EngineError::NoLibrary { engine: NAME, source: error.into() })?;
         options.provider.check(&loaded.library, || SessionBuilder::new(&loaded.environment))?;
         let bad = |error: &dyn std::error::Error| EngineError::BadModel(error.to_string());
         let graph = bundle.graph().map_err(|error| bad(&error))?;
         let file = bundle.graph_file().map_err(|error| bad(&error))?;
+        refuse_outside(&graph, &bundle.variant().file)?;
         let architecture = bundle.architecture();
         let declared =
             Declared { kv_heads: architecture.kv_heads, head_dim: architecture.head_dim, vocab: architecture.vocab_size };
@@ -141,7 +144,10 @@ impl Model for OrtModel {
             kv: budget_bytes(position, context, options.sequences) as u64,
             kv_per_token: position as u64,
             // While a sequence's tensors grow, the old and the new are there.
-            scratch: (context * position + logit_rows * self.signature.vocab * size_of::<f32>() * 2) as u64,
+            scratch: context
+                .saturating_mul(position)
+                .saturating_add(logit_rows.saturating_mul(self.signature.vocab * size_of::<f32>() * 2))
+                as u64,
         }
     }
 

@@ -6,6 +6,7 @@ use crate::mapped::MappedSession;
 use crate::signature::{ExtraInput, LogitRows, Signature, Storage};
 use crate::watch::Watch;
 use kinglet_engine::{CacheId, CancelToken, EngineError, Logits, ModelInfo, Runner, SequenceStep, TokenId, check_step};
+use kinglet_guard::room;
 use ort::memory::{Allocator, MemoryInfo};
 use ort::session::{IoBinding, RunOptions};
 use ort::value::{DynTensor, DynTensorValueType, Tensor, TensorElementType};
@@ -355,6 +356,7 @@ impl Runner for OrtRunner {
         }
         let lens = sequences.iter().map(|s| self.cache_len(s.cache)).collect::<Result<Vec<_>, _>>()?;
         self.logits.clear();
+        room::reserve(&mut self.logits, rows * self.info.vocab, "the logits of a step")?;
         self.logits.resize(rows * self.info.vocab, 0.0);
         let runs = self.plan(sequences)?;
         if let Err(error) = runs.iter().try_for_each(|run| self.run(sequences, run, &starts, cancel)) {

@@ -69,6 +69,9 @@ pub(crate) enum ExtraInput {
     UseCacheBranch { name: String },
 }
 
+/// More logits than any model gives a position.
+const MOST_LOGITS: usize = 1 << 24;
+
 /// What a step gives and gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Signature {
@@ -120,9 +123,9 @@ impl Signature {
             logits: io.logits.clone(),
             logits_element: element_of(logits)?,
             logit_rows: if dims.len() == 3 && dims[1] == Dim::Known(1) { LogitRows::Last } else { LogitRows::All },
-            vocab: vocab
-                .filter(|vocab| *vocab > 0)
-                .ok_or_else(|| unsupported("neither the graph nor the configuration says how many logits a position has"))?,
+            vocab: vocab.filter(|vocab| (1..=MOST_LOGITS).contains(vocab)).ok_or_else(|| {
+                unsupported("neither the graph nor the configuration says how many logits a position has, or one that can be")
+            })?,
             storage: storage(graph, io, &kv),
             // One scale for all rows.
             mixes_rows: graph.nodes.iter().any(|node| node.op_type.starts_with("DynamicQuantize")),

@@ -114,7 +114,7 @@ mod tests {
     /// Options of runs, where the library is here; without one, a line that is counted says so.
     fn options() -> Option<Arc<RunOptions>> {
         let library = kinglet_testing::onnxruntime()?;
-        load(&Search { given: Some(library), model: None }).unwrap();
+        load(&Search { given: Some(library) }).unwrap();
         Some(Arc::new(RunOptions::new().unwrap()))
     }
 

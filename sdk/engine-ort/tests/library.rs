@@ -36,7 +36,7 @@ fn compiled(folder: &Path, name: &str, source: &str) -> Option<PathBuf> {
 }
 
 fn refused(given: &Path) -> LibraryError {
-    find(&Search { given: Some(given.into()), model: None }).unwrap_err()
+    find(&Search { given: Some(given.into()) }).unwrap_err()
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn what_will_not_do_is_refused_and_what_will_is_loaded() {
 
     // A process that has loaded one says so where another is wanted.
     let Some(good) = onnxruntime() else { return };
-    let library = find(&Search { given: Some(good.clone()), model: None }).unwrap();
+    let library = find(&Search { given: Some(good.clone()) }).unwrap();
     assert_eq!(library.path, good);
     assert!(library.version.starts_with("1."), "{}", library.version);
     assert!(find(&Search::default()).is_ok_and(|again| again == library));

@@ -27,7 +27,7 @@ fn a_provider_that_the_library_has_is_used_and_others_are_refused() {
     let Some(library) = onnxruntime() else { return };
     let folder = tempfile::tempdir().unwrap();
     let Some(claims) = misbehaving(folder.path(), &library, Misbehaviour::Wrong).unwrap() else { return };
-    let search = Search { given: Some(claims.clone()), model: None };
+    let search = Search { given: Some(claims.clone()) };
     assert_eq!(providers(&search).unwrap(), [Provider::Cpu, Provider::Xnnpack]);
 
     let error = open(&claims, Provider::Nnapi).err().expect("the library has none");

@@ -1,6 +1,7 @@
 //! How an engine fails. Each variant is a different thing for the caller to do.
 
 use crate::{CacheId, SavedCacheError, TokenId};
+use kinglet_guard::{NoRoom, Shown};
 use std::io;
 
 /// Why an engine could not open a model or run a step. After any of these every cache of the runner has the length it had
@@ -9,7 +10,7 @@ use std::io;
 #[non_exhaustive]
 pub enum EngineError {
     /// The graph holds something this engine does not run.
-    #[error("node `{node}` ({op_type}): {reason}")]
+    #[error("node `{}` ({}): {reason}", Shown(node), Shown(op_type))]
     UnsupportedNode {
         /// The node's name in the ONNX file, or its first output where it has none.
         node: String,
@@ -46,6 +47,9 @@ pub enum EngineError {
         /// Bytes the arena may take.
         budget_bytes: usize,
     },
+    /// The system does not give the memory that a step or a model takes.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     /// The cache was released, or belongs to another runner.
     #[error("{0:?} is not a cache of this runner")]
     UnknownCache(CacheId),
@@ -83,7 +87,7 @@ pub enum EngineError {
     #[error("cancelled")]
     Cancelled,
     /// The engine's own library failed while running.
-    #[error("{engine} failed{}: {source}", .node.as_ref().map(|n| format!(" at node `{n}`")).unwrap_or_default())]
+    #[error("{engine} failed{}: {source}", .node.as_ref().map(|n| format!(" at node `{}`", Shown(n))).unwrap_or_default())]
     Backend {
         /// Name of the engine.
         engine: &'static str,

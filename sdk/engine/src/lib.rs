@@ -19,7 +19,7 @@ mod saved;
 
 pub use cancel::CancelToken;
 pub use error::EngineError;
-pub use model::{KvType, MemoryEstimate, Model, ModelInfo, Precision, RunnerOptions, SharedBytes, Threads, WeightStorage};
+pub use model::{KvType, MemoryEstimate, Model, ModelInfo, Precision, Proof, RunnerOptions, SharedBytes, Threads, WeightStorage};
 pub use profile::OperatorTime;
 pub use runner::{CacheId, Logits, LogitsWanted, Runner, SequenceStep, Trim, check_save, check_step, check_truncate};
 pub use saved::{CacheFormat, SavedCacheError, read_saved, write_saved};

@@ -1,6 +1,6 @@
 //! The immutable half: what an opened model is, and what running it would cost.
 
-use crate::{EngineError, Runner, TokenId};
+use crate::{CancelToken, EngineError, Runner, TokenId};
 use std::io::Write;
 
 /// A model that an engine has opened: weights mapped, graph planned. Shared between threads.
@@ -28,18 +28,22 @@ pub trait Model: Send + Sync {
     }
 
     /// Has runners made from now on use what [`Model::save_prepared`] wrote, where it lies, instead of preparing. Whoever kept it
-    /// answers for it: that nothing has changed it, and that it was made of the same weights by the same version on a machine with
-    /// the same instruction set.
+    /// answers for it: that it was made of the same weights by the same version on a machine with the same instruction set, and,
+    /// by `proof`, that nothing has changed it. The proof is asked for before the bytes are first used.
     ///
     /// # Errors
     /// [`EngineError::SavedWeights`] where it is plainly of something else, and from an engine that does not override this.
-    fn restore_prepared(&self, _saved: SharedBytes) -> Result<(), EngineError> {
+    fn restore_prepared(&self, _saved: SharedBytes, _proof: Proof) -> Result<(), EngineError> {
         Err(EngineError::SavedWeights(format!("the engine {} prepares nothing", self.info().engine)))
     }
 }
 
 /// Bytes that are shared and stay what they are, such as a mapped file.
 pub type SharedBytes = Box<dyn AsRef<[u8]> + Send + Sync>;
+
+/// Says whether saved bytes are those that were saved; where not, they are not used, and are made anew. It is asked until it has
+/// given an answer: [`EngineError::Cancelled`] is none.
+pub type Proof = Box<dyn FnMut(&CancelToken) -> Result<bool, EngineError> + Send>;
 
 /// What callers may know of a model without knowing the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
