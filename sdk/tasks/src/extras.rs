@@ -67,7 +67,7 @@ impl ModelExtras {
     /// # Errors
     /// [`ExtrasError::Json`], and [`ExtrasError::Range`] for numbers that cannot be.
     pub fn from_json(text: &str) -> Result<Self, ExtrasError> {
-        let extras: Self = serde_json::from_str(text).map_err(|e| ExtrasError::Json {
+        let extras: Self = kinglet_guard::json::parse(text.as_bytes()).map_err(|e| ExtrasError::Json {
             line: e.line(),
             column: e.column(),
             reason: e.to_string().split(" at line ").next().unwrap_or_default().to_owned(),

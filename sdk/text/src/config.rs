@@ -4,14 +4,18 @@
 
 use std::path::Path;
 
+use kinglet_guard::Kind;
 use serde_json::{Map, Value};
 use tokenizers::AddedToken;
 
-use crate::files::{field_error, kind, read_object, read_text};
+use crate::files::{field_error, kind_of, read_object, read_text};
 use crate::{TextError, TextFiles};
 
 /// Name of the template that is used when none is asked for.
 pub(crate) const DEFAULT_TEMPLATE: &str = "default";
+
+/// More templates in files of their own than any model has.
+const MOST_TEMPLATES: usize = 100;
 
 /// The names that every tokenizer may give to special tokens.
 const STANDARD_NAMES: [&str; 7] = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
@@ -44,7 +48,7 @@ impl TokenizerConfig {
             config.read_config(path)?;
         }
         if let Some(path) = files.special_tokens_map.as_deref().filter(|_| config.listed.is_empty()) {
-            config.read_special_tokens(path, &read_object(path)?)?;
+            config.read_special_tokens(path, &read_object(path, Kind::TokenizerConfiguration)?)?;
         }
         Ok(config)
     }
@@ -60,7 +64,7 @@ impl TokenizerConfig {
     }
 
     fn read_config(&mut self, path: &Path) -> Result<(), TextError> {
-        let object = read_object(path)?;
+        let object = read_object(path, Kind::TokenizerConfiguration)?;
         self.read_special_tokens(path, &object)?;
         self.listed = listed_tokens(path, &object)?;
         self.control_tokens = match object.get("chat_control_tokens") {
@@ -93,7 +97,7 @@ impl TokenizerConfig {
         let content = match token_content(value) {
             Some(content) => content.to_owned(),
             None if value.is_null() || !STANDARD_NAMES.contains(&name) => return Ok(()),
-            None => return Err(field_error(path, name, &format!("a token is needed, {} was found", kind(value)))),
+            None => return Err(field_error(path, name, &format!("a token is needed, {} was found", kind_of(value)))),
         };
         self.special_tokens.retain(|(known, _)| known != name);
         self.special_tokens.push((name.to_owned(), content));
@@ -105,19 +109,23 @@ impl TokenizerConfig {
 ///
 /// Template files win over the configuration, and `chat_template.json` counts only where there is nothing else.
 pub(crate) fn read_templates(files: &TextFiles) -> Result<Vec<(String, String)>, TextError> {
+    if let Some((_, path)) = files.named_templates.get(MOST_TEMPLATES) {
+        let folder = path.parent().unwrap_or(path);
+        return Err(field_error(folder, "(the whole folder)", &format!("it holds more than {MOST_TEMPLATES} templates")));
+    }
     let mut found = Vec::new();
     if let Some(path) = &files.tokenizer_config {
-        found = templates(path, read_object(path)?.get("chat_template").unwrap_or(&Value::Null))?;
+        found = templates(path, read_object(path, Kind::TokenizerConfiguration)?.get("chat_template").unwrap_or(&Value::Null))?;
     }
     let default = files.chat_template.iter().map(|path| (DEFAULT_TEMPLATE.to_owned(), path));
     let named = files.named_templates.iter().map(|(name, path)| (name.clone(), path));
     for (name, path) in default.chain(named) {
-        let source = read_text(path)?;
+        let source = read_text(path, Kind::Template)?;
         found.retain(|(known, _)| *known != name);
         found.push((name, source));
     }
     if let Some(path) = files.chat_template_json.as_deref().filter(|_| found.is_empty()) {
-        found = templates(path, read_object(path)?.get("chat_template").unwrap_or(&Value::Null))?;
+        found = templates(path, read_object(path, Kind::Template)?.get("chat_template").unwrap_or(&Value::Null))?;
     }
     Ok(found)
 }
@@ -125,7 +133,8 @@ pub(crate) fn read_templates(files: &TextFiles) -> Result<Vec<(String, String)>,
 /// The templates of a `chat_template` field: none, one, or a list of `{name, template}`.
 fn templates(path: &Path, value: &Value) -> Result<Vec<(String, String)>, TextError> {
     let wrong = |value: &Value| {
-        let reason = format!("a template or a list of objects with `name` and `template` is needed, {} was found", kind(value));
+        let reason =
+            format!("a template or a list of objects with `name` and `template` is needed, {} was found", kind_of(value));
         field_error(path, "chat_template", &reason)
     };
     match value {
@@ -148,7 +157,7 @@ fn listed_tokens(path: &Path, object: &Map<String, Value>) -> Result<Vec<ListedT
     let entries = match object.get(field) {
         None | Some(Value::Null) => return Ok(Vec::new()),
         Some(Value::Object(entries)) => entries,
-        Some(other) => return Err(field_error(path, field, &format!("an object is needed, {} was found", kind(other)))),
+        Some(other) => return Err(field_error(path, field, &format!("an object is needed, {} was found", kind_of(other)))),
     };
     let mut listed = Vec::with_capacity(entries.len());
     for (id, value) in entries {

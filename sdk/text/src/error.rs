@@ -1,6 +1,9 @@
 //! What can go wrong with text, each variant a different thing for the caller to do.
 
+use std::io;
 use std::path::PathBuf;
+
+use kinglet_guard::ReadError;
 
 /// A failure of the tokenizer, the detokenizer or a chat template.
 #[derive(Debug, thiserror::Error)]
@@ -12,8 +15,12 @@ pub enum TextError {
         /// The file.
         path: PathBuf,
         /// What the operating system said.
-        source: std::io::Error,
+        source: io::Error,
     },
+    /// A file of the model folder is not what it is taken for: no regular file, or larger than such a file may be. Put the right
+    /// one in its place.
+    #[error(transparent)]
+    Unfit(ReadError),
     /// A file is not UTF-8 text. Download it again.
     #[error("The file {} is not UTF-8 text: byte {offset} belongs to no character. Download the file again.", path.display())]
     NotText {
@@ -114,7 +121,7 @@ pub enum TextError {
         /// Size of the stack, most of which is never touched.
         mebibytes: usize,
         /// What the operating system said.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// No template has the name that was asked for.
     #[error("There is no chat template named `{name}`. This model has: {}. Name one of them or none.", have.join(", "))]
@@ -142,4 +149,15 @@ pub enum TextError {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+impl From<ReadError> for TextError {
+    fn from(error: ReadError) -> TextError {
+        match error {
+            ReadError::Missing { path } => TextError::Read { path, source: io::ErrorKind::NotFound.into() },
+            ReadError::Unreadable { path, source } => TextError::Read { path, source },
+            ReadError::NotText { path, offset } => TextError::NotText { path, offset },
+            other => TextError::Unfit(other),
+        }
+    }
 }

@@ -2,8 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::string::FromUtf8Error;
 
+use kinglet_guard::Kind;
 use serde_json::{Map, Value};
 
 use crate::TextError;
@@ -56,15 +56,9 @@ fn named_templates(folder: &Path) -> Vec<(String, PathBuf)> {
     named
 }
 
-/// Reads a file as UTF-8 text, without a byte order mark.
-pub(crate) fn read_text(path: &Path) -> Result<String, TextError> {
-    let bytes = fs::read(path).map_err(|source| TextError::Read { path: path.to_owned(), source })?;
-    let not_text = |error: FromUtf8Error| TextError::NotText { path: path.to_owned(), offset: error.utf8_error().valid_up_to() };
-    let text = String::from_utf8(bytes).map_err(not_text)?;
-    Ok(match text.strip_prefix('\u{feff}') {
-        Some(rest) => rest.to_owned(),
-        None => text,
-    })
+/// Reads a file of a kind as UTF-8 text, without a byte order mark.
+pub(crate) fn read_text(path: &Path, kind: Kind) -> Result<String, TextError> {
+    Ok(kinglet_guard::read_text(path, kind)?)
 }
 
 /// The error for text of `path` that is no JSON.
@@ -78,10 +72,11 @@ pub(crate) fn json_error(path: &Path, error: &serde_json::Error) -> TextError {
 }
 
 /// Reads a file that must hold a JSON object.
-pub(crate) fn read_object(path: &Path) -> Result<Map<String, Value>, TextError> {
-    match serde_json::from_str(&read_text(path)?).map_err(|error| json_error(path, &error))? {
+pub(crate) fn read_object(path: &Path, kind: Kind) -> Result<Map<String, Value>, TextError> {
+    let text = read_text(path, kind)?;
+    match kinglet_guard::json::parse(text.as_bytes()).map_err(|error| json_error(path, &error))? {
         Value::Object(object) => Ok(object),
-        other => Err(field_error(path, "(the whole file)", &format!("an object is needed, {} was found", kind(&other)))),
+        other => Err(field_error(path, "(the whole file)", &format!("an object is needed, {} was found", kind_of(&other)))),
     }
 }
 
@@ -91,7 +86,7 @@ pub(crate) fn field_error(path: &Path, field: &str, reason: &str) -> TextError {
 }
 
 /// The kind of a JSON value in words.
-pub(crate) fn kind(value: &Value) -> &'static str {
+pub(crate) fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a truth value",

@@ -29,7 +29,7 @@ use serde_json::{Map, Value};
 
 use crate::added::Admission;
 use crate::config::DEFAULT_TEMPLATE;
-use crate::files::kind;
+use crate::files::kind_of;
 use crate::{DateTime, Message, Specials, TextError, TextFiles, Tokenizer};
 
 /// What a prompt is rendered from.
@@ -218,7 +218,7 @@ impl Variables {
 fn template_message(index: usize, message: &Message) -> Result<Value, TextError> {
     let fields = message.fields();
     if message.role().is_none() {
-        let found = fields.get("role").map_or("none", kind);
+        let found = fields.get("role").map_or("none", kind_of);
         let reason = format!("its `role` must be a string, {found} was found");
         return Err(TextError::Message { index, reason });
     }

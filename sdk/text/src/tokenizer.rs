@@ -1,8 +1,10 @@
 //! Text to token ids and back.
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
+use kinglet_guard::Kind;
 use serde::Deserialize;
 use serde_json::Value;
 use tokenizers::{AddedToken, DecoderWrapper};
@@ -180,15 +182,24 @@ fn undefined_token(processor: &Value) -> Option<&str> {
     tokens.find(|&token| processor["special_tokens"].get(token).is_none())
 }
 
+/// What the library takes on trust, and the text as it takes it: without the numbers that only Python has.
+fn outline(path: &Path, text: String) -> Result<(Outline, String), TextError> {
+    let error = match serde_json::from_str(&text) {
+        Ok(outline) => return Ok((outline, text)),
+        Err(error) if error.is_data() => return Ok((Outline::default(), text)),
+        Err(error) => error,
+    };
+    // Plain text has nothing more to replace.
+    match kinglet_guard::json::plain(text.as_bytes()).map(String::from_utf8) {
+        Some(Ok(plain)) if error.is_syntax() => outline(path, plain),
+        _ => Err(json_error(path, &error)),
+    }
+}
+
 /// Opens `tokenizer.json`. Its syntax is checked first, because the library takes it for granted in places.
 fn open(files: &TextFiles) -> Result<tokenizers::Tokenizer, TextError> {
     let path = &files.tokenizer_json;
-    let text = read_text(path)?;
-    let outline = match serde_json::from_str::<Outline>(&text) {
-        Ok(outline) => outline,
-        Err(error) if error.is_data() => Outline::default(),
-        Err(error) => return Err(json_error(path, &error)),
-    };
+    let (outline, text) = outline(path, read_text(path, Kind::Tokenizer)?)?;
     if let Some(token) = undefined_token(&outline.post_processor) {
         let reason = format!("`{token}` is not among its `special_tokens`");
         return Err(field_error(path, "post_processor", &reason));
