@@ -66,6 +66,13 @@ fn scratch_bytes(program: &Program, rows: usize, picked: usize, walked: bool) ->
     values * size_of::<f32>() + rows * widest_input + (picked + 1) * program.vocab * size_of::<f32>()
 }
 
+/// Bytes that a step needs at most while it runs: its values, and the logits three times over, as they are computed, handed on and
+/// sampled; a part more for what is not reckoned by itself.
+pub(crate) fn step_bytes(program: &Program, rows: usize, picked: usize, walked: bool) -> u64 {
+    let known = scratch_bytes(program, rows, picked, walked) + 2 * picked * program.vocab * size_of::<f32>();
+    (known + known / 8) as u64
+}
+
 /// Buffers that a plan keeps beyond those in use: so many times what is in use at most.
 pub(crate) const KEPT_FACTOR: usize = 2;
 

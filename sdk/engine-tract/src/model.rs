@@ -15,7 +15,7 @@ use crate::walk::Walk;
 use kinglet_bundle::Bundle;
 use kinglet_bundle::onnx::{Dim, Graph};
 use kinglet_engine::{
-    EngineError, KvType, MemoryEstimate, Model, ModelInfo, Precision, Runner, RunnerOptions, SharedBytes, WeightStorage,
+    EngineError, KvType, MemoryEstimate, Model, ModelInfo, Precision, Proof, Runner, RunnerOptions, SharedBytes, WeightStorage,
 };
 use kinglet_kernels::{Activations, KvElement, KvLayout, Pool};
 use std::collections::HashMap;
@@ -143,7 +143,7 @@ impl TractModel {
 
     /// Whether a runner with these options reads resident weights.
     fn is_resident(&self, options: &RunnerOptions) -> bool {
-        let ready = options.weights == WeightStorage::Auto && self.residence.made().is_some();
+        let ready = options.weights == WeightStorage::Auto && self.residence.is_there();
         !options.exact_activations && (ready || wanted(options.weights, self.info.weight_bytes))
     }
 }
@@ -185,17 +185,18 @@ impl Model for TractModel {
             residence: self.is_resident(options).then(|| self.residence.clone()),
             may_stay_in_place: options.weights == WeightStorage::Auto,
             logits: vec![],
+            known_room: (0, 0),
         }))
     }
 
     fn save_prepared(&self, out: &mut dyn Write) -> Result<bool, EngineError> {
-        let Some(resident) = self.residence.made() else { return Ok(false) };
+        let Some(resident) = self.residence.proven() else { return Ok(false) };
         resident.save(out).map_err(EngineError::Storage)?;
         Ok(true)
     }
 
-    fn restore_prepared(&self, saved: SharedBytes) -> Result<(), EngineError> {
-        self.residence.restore(&self.program, saved)
+    fn restore_prepared(&self, saved: SharedBytes, proof: Proof) -> Result<(), EngineError> {
+        self.residence.restore(&self.program, saved, proof)
     }
 }
 

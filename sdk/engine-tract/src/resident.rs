@@ -2,17 +2,45 @@
 
 use crate::failure::backend_error;
 use crate::program::{Part, Program};
-use kinglet_engine::{CancelToken, EngineError, SharedBytes, WeightStorage};
+use kinglet_engine::{CancelToken, EngineError, Proof, SharedBytes, WeightStorage};
 use kinglet_kernels::{Isa, Matrix, Pool, Resident, ShapeError};
+use std::fmt;
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Made by the first runner that wants them.
 #[derive(Debug, Default)]
-pub(crate) struct Residence(Mutex<Option<Arc<Resident>>>);
+pub(crate) struct Residence(Mutex<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    resident: Option<Arc<Resident>>,
+    /// Of restored weights that nobody has used yet.
+    proof: Option<Proof>,
+}
+
+impl Kept {
+    /// Drops restored weights that are not what was saved.
+    fn prove(&mut self, cancel: &CancelToken) -> Result<(), EngineError> {
+        if let Some(proof) = &mut self.proof {
+            if !proof(cancel)? {
+                self.resident = None;
+            }
+            self.proof = None;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kept").field("resident", &self.resident).field("proven", &self.proof.is_none()).finish()
+    }
+}
 
 impl Residence {
-    /// The resident weights; made now if they are not there yet. `progress` hears the share of the bytes that is done.
+    /// The resident weights; made now if they are not there yet, or are restored ones that are not what was saved. `progress`
+    /// hears the share of the bytes that is done.
     ///
     /// # Errors
     /// [`EngineError::Cancelled`], and [`EngineError::Backend`] where the system refuses the memory.
@@ -23,9 +51,9 @@ impl Residence {
         cancel: &CancelToken,
         progress: &mut dyn FnMut(f32),
     ) -> Result<Arc<Resident>, EngineError> {
-        // Only what is whole is ever stored, so a lock poisoned by a panic elsewhere is still good.
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(resident) = &*kept {
+        let mut kept = self.kept();
+        kept.prove(cancel)?;
+        if let Some(resident) = &kept.resident {
             return Ok(resident.clone());
         }
         let parts: Vec<&Part> = program.parts().collect();
@@ -43,29 +71,39 @@ impl Residence {
         // Reading a page maps those around it, which may have been given back already.
         parts.iter().for_each(|part| part.weight.release(0..part.weight.n()));
         let resident = Arc::new(made.map_err(|e| backend_error(None, e))?.ok_or(EngineError::Cancelled)?);
-        Ok(kept.insert(resident).clone())
+        Ok(kept.resident.insert(resident).clone())
     }
 
-    /// The resident weights if they were made or restored.
-    pub(crate) fn made(&self) -> Option<Arc<Resident>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        // Only what is whole is ever stored, so a lock poisoned by a panic elsewhere is still good.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether there are resident weights, made or restored.
+    pub(crate) fn is_there(&self) -> bool {
+        self.kept().resident.is_some()
+    }
+
+    /// The resident weights if they were made, or restored and found to be what was saved.
+    pub(crate) fn proven(&self) -> Option<Arc<Resident>> {
+        let kept = self.kept();
+        kept.resident.clone().filter(|_| kept.proof.is_none())
     }
 
     /// Lets go of weights that were made; those that lie in a mapped file stay, since the system can take their memory by itself.
     /// Whoever holds them goes on with them. Gives whether they are gone.
     pub(crate) fn let_go(&self) -> bool {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.take_if(|resident| resident.is_own()).is_some()
+        self.kept().resident.take_if(|resident| resident.is_own()).is_some()
     }
 
-    /// Takes saved weights for the resident ones.
+    /// Takes saved weights for the resident ones, once `proof` has vouched for them.
     ///
     /// # Errors
     /// [`EngineError::SavedWeights`] where they are of other matrices.
-    pub(crate) fn restore(&self, program: &Program, saved: SharedBytes) -> Result<(), EngineError> {
+    pub(crate) fn restore(&self, program: &Program, saved: SharedBytes, proof: Proof) -> Result<(), EngineError> {
         let restored = Resident::restore(Isa::best(), &matrices(program)?, saved);
         let restored = restored.map_err(|error| EngineError::SavedWeights(error.to_string()))?;
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(restored));
+        *self.kept() = Kept { resident: Some(Arc::new(restored)), proof: Some(proof) };
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! The engine's runner: keeps the contract of [`Runner`].
 
 use crate::cache::{Caches, PAGE};
+use crate::memory::step_bytes;
 use crate::plan::State;
 use crate::profile::Profile;
 use crate::program::Program;
@@ -10,6 +11,7 @@ use crate::walk::Walk;
 use kinglet_engine::{
     CacheId, CancelToken, EngineError, Logits, ModelInfo, OperatorTime, Runner, SequenceStep, Trim, check_step,
 };
+use kinglet_guard::room;
 use std::io::{Read, Write};
 use std::sync::Arc;
 
@@ -31,6 +33,8 @@ pub(crate) struct TractRunner {
     pub(crate) may_stay_in_place: bool,
     /// The last step's logits, `[rows, vocab]`.
     pub(crate) logits: Vec<f32>,
+    /// Rows, and rows with logits, of the largest step that there was room for.
+    pub(crate) known_room: (usize, usize),
 }
 
 /// Pages that hold `sequences` full sequences, and one each for the page that a fork copies.
@@ -41,6 +45,20 @@ pub(crate) fn pages_for(context: usize, sequences: usize) -> usize {
 impl TractRunner {
     fn caches(&mut self) -> &mut Caches {
         &mut self.machine.caches
+    }
+
+    /// Makes sure that there is room for a step before it takes any memory, where it is larger than those before: kernels and tract
+    /// cannot be told that the system refuses.
+    fn check_room(&mut self, sequences: &[SequenceStep<'_>]) -> Result<(), EngineError> {
+        let rows = sequences.iter().map(|s| s.tokens.len()).sum::<usize>();
+        let picked = sequences.iter().map(|s| s.logits.rows(s.tokens.len())).sum::<usize>();
+        if rows > self.known_room.0 || picked > self.known_room.1 {
+            let (rows, picked) = (rows.max(self.known_room.0), picked.max(self.known_room.1));
+            let walked = matches!(self.executor, Executor::Walk(_));
+            room::check("a step of the model", step_bytes(&self.program, rows, picked, walked))?;
+            self.known_room = (rows, picked);
+        }
+        Ok(())
     }
 
     fn run(&mut self, cancel: &CancelToken) -> Result<(), EngineError> {
@@ -76,6 +94,7 @@ impl Runner for TractRunner {
 
     fn trim(&mut self, depth: Trim) {
         self.logits = vec![];
+        self.known_room = (0, 0);
         self.machine.trim();
         match &mut self.executor {
             Executor::Tract(state) => state.trim(),
@@ -134,6 +153,7 @@ impl Runner for TractRunner {
     fn step(&mut self, sequences: &[SequenceStep<'_>], cancel: &CancelToken) -> Result<Logits<'_>, EngineError> {
         check_step(sequences, self.info.vocab, self.context, |c| self.cache_len(c))?;
         self.prepare(cancel, &mut |_| {})?;
+        self.check_room(sequences)?;
         self.logits.clear();
         let result = self.machine.begin(sequences).and_then(|()| self.run(cancel));
         self.machine.end(sequences, result.is_ok());

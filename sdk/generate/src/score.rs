@@ -6,6 +6,7 @@ use crate::request::check_prompt;
 use crate::softmax::log_normaliser;
 use crate::{GenerateError, OptionError, ReadPrompt};
 use kinglet_engine::{CancelToken, EngineError, LogitsWanted, SequenceStep, TokenId};
+use kinglet_guard::room;
 use std::ops::Range;
 
 /// The log-likelihood of one continuation.
@@ -167,7 +168,7 @@ fn shared_beginning(prompts: &[Vec<TokenId>]) -> usize {
 pub fn all_logits(generator: &Generator, tokens: &[TokenId], cancel: &CancelToken) -> Result<Vec<f32>, GenerateError> {
     check_prompt(tokens.len(), generator.context())?;
     let base = generator.empty_cache()?;
-    let mut out = Vec::with_capacity(tokens.len() * generator.info().vocab);
+    let mut out = room_for(tokens.len(), generator.info().vocab)?;
     Feed::new(&base, 0, Wanted::All, cancel).run(&[tokens], &mut |_, _, row| {
         out.extend_from_slice(row);
         Ok(())
@@ -188,12 +189,19 @@ pub fn stepped_logits(
 ) -> Result<Vec<f32>, GenerateError> {
     check_prompt(tokens.len(), generator.context())?;
     let cache = generator.empty_cache()?;
-    let mut out = Vec::with_capacity(tokens.len() * generator.info().vocab);
+    let mut out = room_for(tokens.len(), generator.info().vocab)?;
     let (prompt, answer) = tokens.split_at(read.clamp(1, tokens.len()));
     for tokens in std::iter::once(prompt).chain(answer.chunks(1)) {
         let step = SequenceStep { cache: cache.id, tokens, logits: LogitsWanted::All };
         generator.step(&[step], cancel, |rows| out.extend_from_slice(rows.values()))?;
     }
+    Ok(out)
+}
+
+/// Room for the logits of so many tokens.
+fn room_for(tokens: usize, vocab: usize) -> Result<Vec<f32>, EngineError> {
+    let mut out = vec![];
+    room::reserve(&mut out, tokens.saturating_mul(vocab), "the logits of all tokens")?;
     Ok(out)
 }
 
