@@ -102,7 +102,7 @@ pub(crate) enum Engine {
     Auto,
     /// The embedded one
     Tract,
-    /// ONNX Runtime, whose library is looked for: ORT_DYLIB_PATH, beside the model's folder, beside the binary, the system
+    /// ONNX Runtime, whose library is looked for: ORT_DYLIB_PATH, beside the binary, the system
     Ort,
 }
 

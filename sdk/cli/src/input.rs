@@ -72,10 +72,19 @@ fn open_file(path: &Path) -> Result<File, Failure> {
         _ => Failure::failed(format!("`{shown}` cannot be read ({error}); check its permissions")),
     };
     // Asked before it is opened, since opening a pipe would wait for a writer.
-    if path.metadata().map_err(failed)?.is_dir() {
+    let kind = path.metadata().map_err(failed)?.file_type();
+    if kind.is_dir() {
         return Err(Failure::failed(format!("`{shown}` is a folder; give a file")));
     }
+    if !kind.is_file() && !is_descriptor(path) {
+        return Err(Failure::failed(format!("`{shown}` is a pipe or a device; give a file, or `-` and pipe into stdin")));
+    }
     File::open(path).map_err(failed)
+}
+
+/// Whether a path stands for a descriptor that this process was given, as shells write a command's output: `<(command)`.
+fn is_descriptor(path: &Path) -> bool {
+    path == Path::new("/dev/stdin") || ["/dev/fd", "/proc/self/fd"].iter().any(|folder| path.parent() == Some(Path::new(folder)))
 }
 
 fn text_of(stream: Box<dyn BufRead>, source: Source<'_>, limit_bytes: u64) -> Result<String, Failure> {
@@ -128,6 +137,9 @@ mod tests {
         assert!(Source::of(&missing).text().unwrap_err().to_string().contains("there is no file"));
         assert!(Source::of(folder.path()).text().unwrap_err().to_string().contains("is a folder"));
         assert!(matches!(Source::of("-".as_ref()), Source::Stdin));
+        if cfg!(unix) {
+            assert!(Source::of("/dev/zero".as_ref()).text().unwrap_err().to_string().contains("a pipe or a device"));
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::arguments::{Common, Engine, Provider, Weights};
 use crate::failure::Failure;
 use crate::progress::Progress;
 use kinglet::{
-    Builder, Bytes, CancelHandle, DEFAULT_MODEL, Kinglet, Model, PrefixCache, SamplingOptions, Threads, WeightStorage,
+    Builder, Bytes, CancelHandle, DEFAULT_MODEL, Kinglet, Model, PrefixCache, SamplingOptions, Threads, WeightStorage, one_line,
 };
 use log::LevelFilter;
 use std::io::Write;
@@ -33,7 +33,9 @@ pub(crate) fn start_logging(common: &Common) {
     ] {
         logger.filter_module(room, level);
     }
-    logger.format(|line, record| writeln!(line, "{}: {}", record.level().as_str().to_lowercase(), record.args()));
+    logger.format(|line, record| {
+        writeln!(line, "{}: {}", record.level().as_str().to_lowercase(), one_line(&record.args().to_string()))
+    });
     logger.init();
 }
 
@@ -105,15 +107,20 @@ impl Common {
     fn ready(&self, model: Model) -> Result<Model, Failure> {
         match self.prepare(&model) {
             Err(error @ kinglet::Error::Storage(_)) => log::warn!("{error}"),
-            prepared => prepared?,
+            prepared => _ = prepared?,
         }
         Ok(model)
     }
 
-    /// Prepares the model's weights, with a bar where that takes long.
-    pub(crate) fn prepare(&self, model: &Model) -> Result<(), kinglet::Error> {
+    /// Prepares the model's weights, with a bar where that takes long. Gives whether there was anything to do.
+    pub(crate) fn prepare(&self, model: &Model) -> Result<bool, kinglet::Error> {
         let progress = Progress::bar(self, 100, "preparing weights");
-        model.prepare(&CancelHandle::default(), |share| progress.set((share * 100.0) as u64))
+        let mut made = false;
+        model.prepare(&CancelHandle::default(), |share| {
+            made = true;
+            progress.set((share * 100.0) as u64);
+        })?;
+        Ok(made)
     }
 
     /// The model of a verb that takes it as an argument as well.

@@ -8,7 +8,8 @@ use crate::KingletError;
 pub struct GivenFile {
     /// Its name in the model's folder, such as `model.onnx.data`.
     pub name: String,
-    /// The descriptor of the open file. It stays the caller's, who may close it once the model is opened.
+    /// The descriptor of the open file, which must be a regular one that nobody writes to or cuts short while the model is open. It
+    /// stays the caller's, who may close it once the model is opened.
     pub descriptor: i32,
     /// Where the range begins, in bytes.
     pub offset: u64,

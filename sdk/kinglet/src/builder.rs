@@ -144,7 +144,8 @@ impl Builder {
     }
 
     /// The library of ONNX Runtime, for an application that brings its own. Otherwise it is looked for: as `ORT_DYLIB_PATH` says,
-    /// beside the model's folder, beside the executable, and where the system keeps libraries. A process loads one only.
+    /// beside the executable, and where the system keeps libraries; never in or around a model's folder, since what lies there came
+    /// with a download. A process loads one only.
     pub fn onnxruntime(mut self, library: impl Into<PathBuf>) -> Builder {
         self.settings.onnxruntime = Some(library.into());
         self

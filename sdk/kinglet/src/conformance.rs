@@ -4,6 +4,7 @@ mod check;
 mod make;
 
 use crate::{Error, Message, Model};
+use kinglet_guard::{Kind, ReadError};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -74,8 +75,8 @@ impl Conformance {
     /// # Errors
     /// [`Error::NotFound`] for a file that is not there, [`Error::BadModel`] for one that holds no vectors or none of this form.
     pub fn read(file: &Path) -> Result<Conformance, Error> {
-        let bytes = std::fs::read(file).map_err(|error| unreadable(file, error))?;
-        let read: Conformance = serde_json::from_slice(&bytes)
+        let bytes = kinglet_guard::read(file, Kind::Vectors).map_err(|error| unreadable(file, error))?;
+        let read: Conformance = kinglet_guard::json::parse(&bytes)
             .map_err(|error| damaged(file, &format!("holds no conformance vectors ({error}); get it again or remove it")))?;
         let sound =
             |vector: &GreedyVector| vector.logits.len() == vector.tokens.len() && vector.gaps.len() == vector.tokens.len();
@@ -130,14 +131,13 @@ fn damaged(file: &Path, what: &str) -> Error {
     Error::BadModel(format!("`{}` {what}", file.display()).into())
 }
 
-fn unreadable(file: &Path, error: std::io::Error) -> Error {
-    if error.kind() == std::io::ErrorKind::NotFound {
-        return Error::NotFound {
-            message: format!("there is no file `{}`; give the vectors' own", file.display()),
-            looked: vec![],
-        };
+fn unreadable(file: &Path, error: ReadError) -> Error {
+    match error {
+        ReadError::Missing { .. } => {
+            Error::NotFound { message: format!("there is no file `{}`; give the vectors' own", file.display()), looked: vec![] }
+        }
+        error => Error::BadModel(error.into()),
     }
-    damaged(file, &format!("cannot be read ({error})"))
 }
 
 /// The largest magnitude among some logits.

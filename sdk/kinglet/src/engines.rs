@@ -5,10 +5,11 @@ use crate::probe::{Candidate, Decision, decide};
 use crate::{Engine, Error, Provider};
 use kinglet_bundle::Bundle;
 use kinglet_engine::{EngineError, Model};
+use kinglet_guard::{Shown, one_line};
 use kinglet_kernels::Isa;
 use kinglet_tract::TractModel;
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// An engine that does not run a model, where another does or none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -88,13 +89,31 @@ pub(crate) fn open(bundle: &Bundle, settings: &Settings, all: bool) -> Result<Ch
                 return Ok(Chosen { model, arithmetic, provider: candidate.provider(), decision, refused });
             }
             Err(error) if candidates.len() > 1 && may_run_elsewhere(&error) => {
-                refused.push(EngineRefusal { engine: candidate.engine().name().to_owned(), reason: error.to_string() });
+                refused
+                    .push(EngineRefusal { engine: candidate.engine().name().to_owned(), reason: one_line(&error.to_string()) });
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(explained(error, bundle)),
         }
     }
     let reasons: Vec<String> = refused.iter().map(|refusal| format!("{}: {}", refusal.engine, refusal.reason)).collect();
-    Err(Error::unsupported(reasons.join("; ")))
+    Err(Error::unsupported(format!("{}{}", reasons.join("; "), hindrance(bundle))))
+}
+
+/// The error of a graph that is not run, with what is known of models of its type.
+fn explained(error: EngineError, bundle: &Bundle) -> Error {
+    match (&error, hindrance(bundle)) {
+        (EngineError::UnsupportedNode { .. } | EngineError::UnsupportedGraph(_), known) if !known.is_empty() => {
+            Error::unsupported(format!("{error}{known}"))
+        }
+        _ => error.into(),
+    }
+}
+
+/// What mostly stands in the way of running models of this type, in words to go on with; empty where nothing is known to.
+fn hindrance(bundle: &Bundle) -> String {
+    let architecture = bundle.architecture();
+    let known = |reason| format!(" (of most models of its type, `{}`: {reason})", Shown(&architecture.model_type));
+    architecture.hindrance().map(known).unwrap_or_default()
 }
 
 /// What to ask, in order; `first` is the fastest by a record.
@@ -137,31 +156,31 @@ fn open_with(candidate: Candidate, bundle: &Bundle, settings: &Settings) -> Resu
     }
 }
 
-/// The version of ONNX Runtime's library for a model, which is loaded for that; `None` where there is none.
+/// The version of ONNX Runtime's library, which is loaded for that; `None` where there is none.
 #[cfg(feature = "ort")]
-pub(crate) fn library_version(settings: &Settings, model: &Path) -> Option<String> {
-    kinglet_ort::find(&search(settings, model)).ok().map(|library| library.version)
+pub(crate) fn library_version(settings: &Settings) -> Option<String> {
+    kinglet_ort::find(&search(settings)).ok().map(|library| library.version)
 }
 
 #[cfg(not(feature = "ort"))]
-pub(crate) fn library_version(_: &Settings, _: &Path) -> Option<String> {
+pub(crate) fn library_version(_: &Settings) -> Option<String> {
     None
 }
 
-/// The providers of ONNX Runtime's library for a model, which is loaded for that; `None` where there is none.
+/// The providers of ONNX Runtime's library, which is loaded for that; `None` where there is none.
 #[cfg(feature = "ort")]
-pub(crate) fn providers(settings: &Settings, model: &Path) -> Option<Vec<Provider>> {
-    Some(known(kinglet_ort::providers(&search(settings, model)).ok()?))
+pub(crate) fn providers(settings: &Settings) -> Option<Vec<Provider>> {
+    Some(known(kinglet_ort::providers(&search(settings)).ok()?))
 }
 
 #[cfg(not(feature = "ort"))]
-pub(crate) fn providers(_: &Settings, _: &Path) -> Option<Vec<Provider>> {
+pub(crate) fn providers(_: &Settings) -> Option<Vec<Provider>> {
     None
 }
 
 #[cfg(feature = "ort")]
-fn search(settings: &Settings, model: &Path) -> kinglet_ort::Search {
-    kinglet_ort::Search { given: settings.onnxruntime.clone(), model: Some(model.into()) }
+fn search(settings: &Settings) -> kinglet_ort::Search {
+    kinglet_ort::Search { given: settings.onnxruntime.clone() }
 }
 
 #[cfg(feature = "ort")]
@@ -189,7 +208,7 @@ impl Engine {
 
 #[cfg(feature = "ort")]
 fn ort_state(library: Option<PathBuf>) -> EngineState {
-    let search = kinglet_ort::Search { given: library, model: None };
+    let search = kinglet_ort::Search { given: library };
     let found = kinglet_ort::find(&search).and_then(|library| Ok((library, known(kinglet_ort::providers(&search)?))));
     match found {
         Ok((library, providers)) => EngineState::Found { library: library.path, version: library.version, providers },

@@ -4,21 +4,23 @@ use crate::Bytes;
 use kinglet_bundle::BundleError;
 use kinglet_engine::EngineError;
 use kinglet_generate::GenerateError;
+use kinglet_guard::{NoRoom, one_line};
 use kinglet_system::SystemFailure;
 use kinglet_tasks::TaskError;
 use kinglet_text::TextError;
+use std::fmt;
 use std::path::PathBuf;
 
 /// What lies behind an [`Error`].
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why something was not done. The message is one clear sentence that says what to do; what lies behind it, down to the
-/// operating system, is the chain of [`source`](std::error::Error::source).
-#[derive(Debug, thiserror::Error)]
+/// operating system, is the chain of [`source`](std::error::Error::source). Names out of a model's files are shown on one line, so
+/// that they cannot steer a terminal.
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
     /// There is no model where it was looked for: correct the path or the name, or put the model there.
-    #[error("{message}")]
     NotFound {
         /// The whole sentence.
         message: String,
@@ -26,48 +28,65 @@ pub enum Error {
         looked: Vec<PathBuf>,
     },
     /// The model's files are damaged, incomplete or contradict each other: get them again.
-    #[error(transparent)]
     BadModel(Cause),
     /// The model is sound, but this build does not run it or it cannot do what was asked: take another model or engine.
-    #[error(transparent)]
     Unsupported(Cause),
     /// The request makes no sense for this model: correct it.
-    #[error(transparent)]
     InvalidRequest(Cause),
-    /// It does not fit the memory allowed: raise the budget, ask for less, or take a smaller model.
-    #[error("{advice}")]
+    /// It does not fit the memory allowed, or that the system gives: raise the budget, ask for less, or take a smaller model.
     OutOfMemory {
         /// Bytes that it would take at least.
         needed: Bytes,
-        /// Bytes that it may take.
+        /// Bytes that it may take; 0 where the system gives no more, and does not say how much it would.
         budget: Bytes,
         /// The whole sentence: what is needed, and what would fit.
         advice: String,
     },
     /// The folder of the prefix cache, or of prepared weights, takes nothing: make room there or name another one. Answers come
     /// without it.
-    #[error(transparent)]
     Storage(Cause),
     /// The system's model is not there: download it, ask the user to switch it on, or answer without it; its
     /// [`Availability`](crate::Availability) says which.
-    #[error(transparent)]
     Unavailable(Cause),
     /// The system's model takes no request now, for a quota or since the app is in the background: ask again later.
-    #[error(transparent)]
     Busy(Cause),
     /// The guardrails of the system's model refuse the request or its answer: ask for something else. No other model is asked
     /// instead.
-    #[error(transparent)]
     Refused(Cause),
     /// A [`CancelHandle`](crate::CancelHandle) was raised, or the system cancelled the request. Nothing is wrong.
-    #[error("cancelled")]
     Cancelled,
     /// The engine or the operating system failed: try again; if it fails again, report it.
-    #[error(transparent)]
     Failed(Cause),
 }
 
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let message = match self {
+            Error::NotFound { message, .. } | Error::OutOfMemory { advice: message, .. } => message.clone(),
+            Error::Cancelled => "cancelled".to_owned(),
+            _ => self.cause().map(ToString::to_string).unwrap_or_default(),
+        };
+        f.write_str(&one_line(&message))
+    }
+}
+
+impl std::error::Error for Error {
+    /// What lies behind the cause, whose own message is this error's.
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.cause()?.source()
+    }
+}
+
 impl Error {
+    fn cause(&self) -> Option<&Cause> {
+        use Error as E;
+        match self {
+            E::BadModel(cause) | E::Unsupported(cause) | E::InvalidRequest(cause) | E::Storage(cause) => Some(cause),
+            E::Unavailable(cause) | E::Busy(cause) | E::Refused(cause) | E::Failed(cause) => Some(cause),
+            E::NotFound { .. } | E::OutOfMemory { .. } | E::Cancelled => None,
+        }
+    }
+
     /// A request that makes no sense, with the sentence that says why.
     pub(crate) fn invalid(message: impl Into<String>) -> Error {
         Error::InvalidRequest(message.into().into())
@@ -107,10 +126,18 @@ impl From<EngineError> for Error {
                 let budget = Bytes(budget_bytes as u64);
                 Error::OutOfMemory { needed: budget, budget, advice: error.to_string() }
             }
+            E::NoRoom(none) => none.into(),
             E::Storage(_) => Error::Storage(error.into()),
             E::Cancelled => Error::Cancelled,
             _ => Error::Failed(error.into()),
         }
+    }
+}
+
+impl From<NoRoom> for Error {
+    fn from(none: NoRoom) -> Error {
+        // The system does not say how much it would give.
+        Error::OutOfMemory { needed: Bytes(none.bytes), budget: Bytes(0), advice: none.to_string() }
     }
 }
 
@@ -119,6 +146,7 @@ impl From<TextError> for Error {
         use TextError as E;
         match &error {
             E::Read { .. }
+            | E::Unfit(_)
             | E::NotText { .. }
             | E::Json { .. }
             | E::Field { .. }
@@ -206,6 +234,7 @@ mod tests {
             Case(EngineError::NoProvider { engine: "e", provider: "p", reason: "r".into() }.into(), "unsupported"),
             Case(GenerateError::Engine(EngineError::TokenOutOfRange { token: 9, vocab: 3 }).into(), "invalid request"),
             Case(GenerateError::Engine(EngineError::CacheFull { budget_bytes: 7 }).into(), "out of memory"),
+            Case(EngineError::NoRoom(NoRoom { what: "a step", bytes: 7 }).into(), "out of memory"),
             Case(GenerateError::EmptyPrompt.into(), "invalid request"),
             Case(GenerateError::Cancelled.into(), "cancelled"),
             Case(EngineError::Cancelled.into(), "cancelled"),
@@ -230,6 +259,17 @@ mod tests {
             Case(TextError::Field { path: "a".into(), field: "f".into(), reason: "r".into() }.into(), "bad model"),
         ] {
             assert_eq!(variant(&error), expected, "{error}");
+        }
+    }
+
+    #[test]
+    fn names_out_of_files_stay_on_one_line() {
+        let name = "a\u{1b}[2Jb\nerror: all is well".to_owned();
+        let node = EngineError::UnsupportedNode { node: name.clone(), op_type: name.clone(), reason: name.clone() };
+        let nodes = [Error::from(node), Error::unsupported(name.clone()), EngineError::BadModel(name).into()];
+        for error in nodes {
+            let message = error.to_string();
+            assert!(message.contains("a\\u{1b}[2Jb\\u{a}error") && message.lines().count() == 1, "{message}");
         }
     }
 

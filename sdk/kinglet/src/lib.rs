@@ -62,6 +62,7 @@ pub use error::{Cause, Error};
 pub use find::DEFAULT_MODEL;
 pub use kinglet_bundle::GivenFile;
 pub use kinglet_engine::{Threads, WeightStorage};
+pub use kinglet_guard::one_line;
 pub use kinglet_system::fake as fake_system;
 pub use kinglet_system::{
     Availability, DownloadProgress, DownloadSink, SystemFailure, SystemFinish, SystemMessage, SystemModel, SystemRequest,

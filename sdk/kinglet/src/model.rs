@@ -5,6 +5,7 @@ use crate::system::{System, SystemPolicy};
 use crate::text::Text;
 use crate::{Bytes, CancelHandle, EngineRefusal, Error};
 use kinglet_generate::SamplingOptions;
+use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
 /// An opened model: that of a folder, the system's, or both. Clones are the same one, and it may be used from several threads:
@@ -62,7 +63,8 @@ impl Model {
     }
 
     /// Does now what the first answer would have to do first, such as rearranging weights: a moment for small models, a second
-    /// or two for large ones. `progress` hears how much is done, from 0 to 1. Nothing happens where it is done already. A system's
+    /// or two for large ones. `progress` hears how much is done, from 0 to 1. Where it is done already, or was kept, nothing happens but
+    /// that what was kept is verified. A system's
     /// model that is asked first and available is prewarmed instead.
     ///
     /// # Errors
@@ -76,6 +78,12 @@ impl Model {
         let Some(own) = &self.0.own else { return Ok(()) };
         own.generator.prepare(&cancel.0, &mut progress)?;
         own.prepared.as_ref().map_or(Ok(()), |prepared| prepared.save(&*own.engine.model))
+    }
+
+    /// The file with this model's [prepared weights](crate::Builder::prepared_weights); `None` where there is none.
+    pub fn prepared_file(&self) -> Option<PathBuf> {
+        let prepared = self.0.own.as_ref()?.prepared.as_ref()?;
+        Some(prepared.path()).filter(|path| path.is_file())
     }
 
     /// Positions that one conversation may hold; 0 where the system's model alone answers, which counts no positions.

@@ -1,20 +1,27 @@
 //! Prepared weights: rearranged once, kept in a folder, and read from there by whoever opens the model next.
 //!
 //! ```text
-//! magic [8]  version u32  key [32]    zeros up to a multiple of 4096    what the engine saved
+//! magic [8]  version u32  key [32]  fingerprint of the model [32]    zeros up to a multiple of 4096    what the engine saved    seal
 //! ```
+//!
+//! Every byte is under the seal, which says so before any of them is used: see [`seal`].
+
+mod seal;
+mod verify;
 
 use crate::Error;
 use crate::engines::Chosen;
 use crate::saved::{ModelKey, UNFINISHED, hex, key, remove};
-use kinglet_bundle::{Bundle, Bytes};
-use kinglet_engine::{EngineError, Model};
+use kinglet_bundle::{Bundle, Bytes, Fingerprint};
+use kinglet_engine::{EngineError, Model, Proof};
+use seal::{Sealed, Sealer};
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use verify::Verification;
 
 const MAGIC: [u8; 8] = *b"kingletW";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// What comes before the engine's bytes, which stay on a page boundary so.
 const HEAD_BYTES: usize = 4096;
 /// What names end with.
@@ -28,6 +35,7 @@ pub(crate) struct PreparedWeights {
     folder: PathBuf,
     /// What the names of all files of this model begin with, for whatever machine or version they were made.
     model: String,
+    fingerprint: Fingerprint,
     /// Everything that the rearranged weights depend on.
     key: ModelKey,
 }
@@ -37,7 +45,7 @@ impl PreparedWeights {
     pub(crate) fn new(folder: &Path, bundle: &Bundle, engine: &Chosen) -> PreparedWeights {
         let fingerprint = bundle.fingerprint();
         let key = key(&fingerprint, [engine.model.info().engine, &engine.arithmetic]);
-        PreparedWeights { folder: folder.into(), model: hex(&fingerprint.0[..NAMED_BYTES]), key }
+        PreparedWeights { folder: folder.into(), model: hex(&fingerprint.0[..NAMED_BYTES]), fingerprint, key }
     }
 
     /// The file.
@@ -45,18 +53,13 @@ impl PreparedWeights {
         self.folder.join(format!("{}-{}{ENDING}", self.model, hex(&self.key[..NAMED_BYTES])))
     }
 
-    /// Has `engine` use the file where there is one. One that is damaged is removed.
+    /// Has `engine` use the file where there is one, once it is verified, which begins now. One that is damaged is removed.
     pub(crate) fn recall(&self, engine: &dyn Model) {
         let path = self.path();
-        let damaged = match self.read(&path, engine) {
-            Ok(used) => {
-                log::debug!("prepared weights: {}", if used { path.display().to_string() } else { "none".into() });
-                return;
-            }
-            Err(reason) => reason,
-        };
-        log::warn!("the prepared weights `{}` are removed and made anew: {damaged}", path.display());
-        remove(&path, format_args!("`{}`", path.display()));
+        match self.read(&path, engine) {
+            Ok(used) => log::debug!("prepared weights: {}", if used { path.display().to_string() } else { "none".into() }),
+            Err(reason) => discard(&path, &reason),
+        }
     }
 
     /// Whether there was a file, which `engine` uses now; or why it is damaged.
@@ -67,10 +70,11 @@ impl PreparedWeights {
             Err(error) => return Err(error.to_string()),
         };
         if bytes.get(..HEAD_BYTES) != Some(&self.head()[..]) {
-            return Err("it is for another model, machine or version".into());
+            return Err("it is for another model, machine or version, or its beginning is damaged".into());
         }
-        let saved = bytes.slice(HEAD_BYTES..bytes.len()).ok_or("it ends too early")?;
-        engine.restore_prepared(Box::new(saved)).map_err(|error| error.to_string())?;
+        let sealed = Sealed::of(&bytes, HEAD_BYTES).ok_or("it is cut off, or its checksums are damaged")?;
+        let saved = bytes.slice(sealed.saved.clone()).ok_or("it ends too early")?;
+        engine.restore_prepared(Box::new(saved), proof(path, bytes, sealed)).map_err(|error| error.to_string())?;
         Ok(true)
     }
 
@@ -80,7 +84,7 @@ impl PreparedWeights {
     /// # Errors
     /// [`Error::Storage`] where the folder cannot be written to.
     pub(crate) fn save(&self, engine: &dyn Model) -> Result<(), Error> {
-        if self.path().exists() {
+        if self.path().is_file() {
             return Ok(());
         }
         self.write(engine).map_err(|error| {
@@ -94,13 +98,15 @@ impl PreparedWeights {
         fs::create_dir_all(&self.folder)?;
         let mut unfinished = tempfile::Builder::new().prefix(UNFINISHED.0).suffix(UNFINISHED.1).tempfile_in(&self.folder)?;
         unfinished.write_all(&self.head())?;
-        let saved = engine.save_prepared(unfinished.as_file_mut()).map_err(|error| match error {
+        let mut sealer = Sealer::new(unfinished.as_file_mut());
+        let saved = engine.save_prepared(&mut sealer).map_err(|error| match error {
             EngineError::Storage(error) => error,
             other => io::Error::other(other),
         })?;
         if !saved {
             return Ok(());
         }
+        sealer.finish(&self.head())?;
         unfinished.as_file().sync_all()?;
         for entry in fs::read_dir(&self.folder)?.flatten() {
             let name = entry.file_name();
@@ -114,8 +120,27 @@ impl PreparedWeights {
 
     /// The first bytes of the file.
     fn head(&self) -> Vec<u8> {
-        let mut head = [&MAGIC[..], &VERSION.to_le_bytes(), &self.key].concat();
+        let mut head = [&MAGIC[..], &VERSION.to_le_bytes(), &self.key, &self.fingerprint.0].concat();
         head.resize(HEAD_BYTES, 0);
         head
     }
+}
+
+/// What vouches for the file at `path`: its blocks, verified from now on. A damaged one is removed.
+fn proof(path: &Path, bytes: Bytes, sealed: Sealed) -> Proof {
+    let path = path.to_owned();
+    let mut verification = Verification::begin(bytes, sealed);
+    Box::new(move |cancel| match verification.finish(|| cancel.is_cancelled()) {
+        None => Err(EngineError::Cancelled),
+        Some(true) => Ok(true),
+        Some(false) => {
+            discard(&path, "what it holds is not what was saved");
+            Ok(false)
+        }
+    })
+}
+
+fn discard(path: &Path, reason: &str) {
+    log::warn!("the prepared weights `{}` are removed and made anew: {reason}", path.display());
+    remove(path, format_args!("`{}`", path.display()));
 }

@@ -84,7 +84,7 @@ impl Kinglet {
         let folder = settings.probe_records.as_ref();
         let folder = folder.ok_or_else(|| Error::invalid("there is no folder for the record of a probe; name one"))?;
         let bundle = self.bundle(path_or_name.as_ref())?;
-        let (providers, onnxruntime) = offered(settings, bundle.folder());
+        let (providers, onnxruntime) = offered(settings);
         let candidates = std::iter::once(Candidate::Tract).chain(providers.into_iter().map(Candidate::Ort)).collect();
         let place = Place::new(folder, &bundle, settings.exact);
         Ok(Probe { kinglet: self.clone(), model: bundle.folder().into(), place, candidates, onnxruntime })
@@ -92,12 +92,12 @@ impl Kinglet {
 }
 
 /// The providers to try, and the version of the library. Where there is no library, trying the CPU says what was looked for.
-fn offered(settings: &Settings, model: &Path) -> (Vec<Provider>, Option<String>) {
+fn offered(settings: &Settings) -> (Vec<Provider>, Option<String>) {
     if !Engine::AVAILABLE.contains(&Engine::Ort.name()) {
         return (vec![], None);
     }
-    match crate::engines::providers(settings, model) {
-        Some(providers) => (providers, library_version(settings, model)),
+    match crate::engines::providers(settings) {
+        Some(providers) => (providers, library_version(settings)),
         None => (vec![Provider::Cpu], None),
     }
 }

@@ -3,6 +3,7 @@
 use crate::system::{self, System};
 use crate::{CancelHandle, Error, Model, PromptRequest};
 use kinglet_bundle::Bundle;
+use kinglet_guard::Kind;
 use kinglet_tasks::{ModelExtras, ReplyModel, SmartReplier, SmartReplyRequest};
 use kinglet_text::{ChatTemplate, Message};
 use std::sync::Arc;
@@ -28,7 +29,7 @@ pub(crate) fn read_extras(bundle: &Bundle) -> Result<ModelExtras, Error> {
     let unusable = |reason: String| {
         Error::BadModel(format!("`{}` cannot be used: {reason}; correct it or download it again", path.display()).into())
     };
-    let text = std::fs::read_to_string(&path).map_err(|error| unusable(error.to_string()))?;
+    let text = kinglet_guard::read_text(&path, Kind::Extras).map_err(|error| Error::BadModel(error.into()))?;
     ModelExtras::from_json(&text).map_err(|error| unusable(error.to_string()))
 }
 

@@ -79,6 +79,80 @@ fn what_is_damaged_is_removed_and_made_anew() {
     }
 }
 
+/// A damage to a file of so many bytes, chosen by a number.
+fn damage(bytes: &mut Vec<u8>, case: usize, other: &[u8]) -> &'static str {
+    // Spread over the file; the largest prime below 2^32 shares no factor with any length here.
+    let at = case.wrapping_mul(4_294_967_291) % bytes.len();
+    match case % 6 {
+        0 => {
+            bytes[at] ^= 1 << (case / 6 % 8);
+            "a flipped bit"
+        }
+        1 => {
+            // Somewhere where there is not nothing already.
+            let start = at.min(bytes.len() - 65_536);
+            let odd = (0..65_536).any(|place| bytes[start + place] != 0);
+            bytes[start..start + 65_536].fill(0);
+            if !odd {
+                bytes[start] = 1;
+            }
+            "64 KiB of zeros"
+        }
+        2 => {
+            bytes.truncate(at);
+            "a cut"
+        }
+        3 => {
+            let (one, two) = (at % (bytes.len() / 2 - 4096), bytes.len() / 2);
+            let (first, second) = bytes.split_at_mut(two);
+            first[one..one + 4096].swap_with_slice(&mut second[..4096]);
+            "pages that changed places"
+        }
+        4 => {
+            let start = at.min(other.len() - 1);
+            let end = bytes.len().min(other.len());
+            bytes[start..end].copy_from_slice(&other[start..end]);
+            "the end of another model's file"
+        }
+        _ => {
+            bytes[at % 4096] ^= 0x40;
+            "a damaged head"
+        }
+    }
+}
+
+#[test]
+fn no_damage_goes_unnoticed_or_changes_an_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = open(folder.path(), WeightStorage::Auto);
+    prepare(&good).unwrap();
+    let expected = logits(&good);
+    let file = files(folder.path()).remove(0);
+    let whole = fs::read(&file).unwrap();
+    let other = {
+        let folder = tempfile::tempdir().unwrap();
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/goldens/quantised/int4-b32");
+        let model = Kinglet::builder().prepared_weights(folder.path()).build().unwrap().open(golden).unwrap();
+        prepare(&model).unwrap();
+        fs::read(files(folder.path()).remove(0)).unwrap()
+    };
+    for case in 0..30 {
+        let mut bytes = whole.clone();
+        let what = damage(&mut bytes, case, &other);
+        assert_ne!(bytes, whole, "{what}, case {case}");
+        // In place of the file, since `good` has it mapped.
+        fs::remove_file(&file).unwrap();
+        fs::write(&file, bytes).unwrap();
+        let model = open(folder.path(), WeightStorage::Auto);
+        // Its weights are made by the first step, unless those of the file were used.
+        assert_eq!(logits(&model), expected, "{what}, case {case}");
+        assert!(!file.exists(), "{what}, case {case}: it is not removed");
+        fs::write(&file, &whole).unwrap();
+    }
+    let again = open(folder.path(), WeightStorage::Auto);
+    assert_eq!((steps(&again), logits(&again) == expected), (0, true), "and what is whole is used");
+}
+
 #[test]
 fn files_of_the_same_model_for_another_version_go_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();

@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::output::{DIMMED, Output};
 use anstyle::{AnsiColor, Style};
 use clap::Args;
-use kinglet::{CancelHandle, Engine, EngineState, Kinglet, Machine, Model, Positions};
+use kinglet::{CancelHandle, Engine, EngineState, Kinglet, Machine, Model, Positions, one_line};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -86,7 +86,7 @@ fn show(check: &Check, out: &mut Output) -> Result<(), Failure> {
         Outcome::Absent => out.paint(DIMMED, "absent "),
         Outcome::Skipped => out.paint(DIMMED, "skipped"),
     };
-    out.line(&format!("{result} {:<12} {}", check.name, check.detail))
+    out.line(&format!("{result} {:<12} {}", check.name, one_line(&check.detail)))
 }
 
 fn machine(common: &Common) -> Vec<Check> {

@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::output::{BOLD, Output};
 use clap::Args;
 use kinglet::probe::Decision;
-use kinglet::{ArchitectureReport, EngineReport, ModelReport, RepliesReport};
+use kinglet::{ArchitectureReport, EngineReport, ModelReport, RepliesReport, one_line};
 use std::path::PathBuf;
 
 /// Layout, architecture, precision, parameters, memory, and what is unsupported and why
@@ -28,7 +28,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> R
     }
     for (label, value) in rows(&report) {
         let label = out.paint(BOLD, &format!("{label:<14}"));
-        out.line(&format!("{label} {value}"))?;
+        out.line(&format!("{label} {}", one_line(&value)))?;
     }
     Ok(())
 }

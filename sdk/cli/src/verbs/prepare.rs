@@ -11,7 +11,8 @@ use std::time::Instant;
 
 /// Rearrange a model's weights now and keep them, so that it is ready at once from then on
 ///
-/// They take as much room on the disk as the model's own. Other commands find them by the same --prepared-weights.
+/// They take as much room on the disk as the model's own. Other commands find them by the same --prepared-weights. What is kept
+/// already is verified, and made anew where it is damaged.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   kinglet prepare models/goldcrest --prepared-weights ~/.cache/kinglet
@@ -28,6 +29,10 @@ struct Prepared {
     model: PathBuf,
     folder: PathBuf,
     took_ms: f64,
+    /// The file; none for a model whose weights need no rearranging.
+    file: Option<PathBuf>,
+    /// Whether the file was there, and every byte of it is what was saved.
+    verified: bool,
 }
 
 pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
@@ -37,10 +42,17 @@ pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> R
     let path = common.model_or(arguments.named.as_ref())?;
     let started = Instant::now();
     let model = common.builder().build()?.open(&path)?;
-    common.prepare(&model)?;
+    let made = common.prepare(&model)?;
     let took_ms = milliseconds(started.elapsed());
+    let (file, folder) = (model.prepared_file(), folder.clone());
+    let verified = !made && file.is_some();
+    let what = match (&file, verified) {
+        (Some(file), true) => format!("is prepared: `{}` is verified", file.display()),
+        (Some(_), false) => format!("is prepared: `{}` holds its weights", folder.display()),
+        (None, _) => "needs no preparing: its weights are read as they lie".to_owned(),
+    };
     if common.json {
-        return out.json(&Prepared { model: path, folder: folder.clone(), took_ms });
+        return out.json(&Prepared { model: path, folder, took_ms, file, verified });
     }
-    out.line(&format!("{} is prepared: `{}` holds its weights ({took_ms:.0} ms)", path.display(), folder.display()))
+    out.line(&format!("{} {what} ({took_ms:.0} ms)", path.display()))
 }

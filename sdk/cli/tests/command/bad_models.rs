@@ -43,7 +43,6 @@ fn damaged_models() {
         (|folder| fs::write(folder.join("model.onnx"), "no protobuf at all").unwrap(), &["model.onnx", "ONNX"]),
         (|folder| fs::write(folder.join("model.onnx"), "").unwrap(), &["model.onnx", "empty"]),
         (|folder| fs::write(folder.join("genai_config.json"), "{").unwrap(), &["genai_config.json"]),
-        (|folder| edit(folder, "genai_config.json", "\"qwen2\"", "\"marvel\""), &["marvel", "not supported"]),
         (|folder| edit(folder, "genai_config.json", "\"model.onnx\"", "\"../model.onnx\""), &["../model.onnx", "not inside"]),
         (|folder| fs::write(folder.join("tokenizer.json"), "{").unwrap(), &["tokenizer.json", "JSON"]),
         (|folder| fs::remove_file(folder.join("tokenizer.json")).unwrap(), &["tokenizer.json"]),
@@ -53,6 +52,35 @@ fn damaged_models() {
         run(folder.path()).refused(words);
     }
     run(copy().path()).done();
+}
+
+#[test]
+fn a_type_that_nobody_knows_runs_where_its_graph_is_known() {
+    let folder = copy();
+    edit(folder.path(), "genai_config.json", "\"qwen2\"", "\"marvel\"");
+    run(folder.path()).done();
+    // Where the graph is not known either, the node is named, and what is known of the type.
+    let graph = folder.path().join("model.onnx");
+    let mut bytes = fs::read(&graph).unwrap();
+    let places: Vec<usize> = bytes.windows(7).enumerate().filter(|(_, w)| w == b"Sigmoid").map(|(at, _)| at).collect();
+    places.into_iter().for_each(|at| bytes[at..at + 7].copy_from_slice(b"Hardmax"));
+    fs::write(&graph, bytes).unwrap();
+    run(folder.path()).refused(&["(Hardmax)"]);
+    edit(folder.path(), "genai_config.json", "\"marvel\"", "\"mixtral\"");
+    run(folder.path()).refused(&["(Hardmax)", "`mixtral`: it has a mixture of experts"]);
+}
+
+#[test]
+fn numbers_that_only_python_has_are_read() {
+    let folder = copy();
+    edit(folder.path(), "tokenizer.json", "\"truncation\":null", "\"truncation\":NaN");
+    for file in ["genai_config.json", "tokenizer_config.json"] {
+        let text = fs::read_to_string(folder.path().join(file)).unwrap();
+        fs::write(folder.path().join(file), text.replacen('{', "{\"x\": [NaN, Infinity, -Infinity], ", 1)).unwrap();
+    }
+    run(folder.path()).done();
+    edit(folder.path(), "genai_config.json", "Infinity,", "Infinite,");
+    run(folder.path()).refused(&["genai_config.json", "line 1", "correct it there"]);
 }
 
 #[test]

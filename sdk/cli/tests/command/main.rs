@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod bad_models;
+mod downloads;
 mod engines;
 mod goldens;
 mod kit;

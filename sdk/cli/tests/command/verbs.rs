@@ -282,7 +282,10 @@ fn prepared_weights_change_no_token_and_are_no_reason_to_fail() {
     let tokens = |ran: crate::kit::Ran| ids(&ran.json(), "tokens");
     let plain = tokens(run(&[]));
     let prepared = kinglet(&["prepare", "--prepared-weights", &cache, "--json"]).json();
-    assert_eq!(keys(&prepared), ["model", "folder", "took_ms"]);
+    assert_eq!(keys(&prepared), ["model", "folder", "took_ms", "file", "verified"]);
+    assert_eq!(prepared["verified"], false);
+    let again = kinglet(&["prepare", "--prepared-weights", &cache, "--json"]).json();
+    assert_eq!((&again["verified"], &again["file"]), (&true.into(), &prepared["file"]));
     assert_eq!(tokens(run(&["--prepared-weights", &cache])), plain);
     let file = std::fs::read_dir(&cache).unwrap().next().unwrap().unwrap().path();
     std::fs::write(&file, "damaged").unwrap();

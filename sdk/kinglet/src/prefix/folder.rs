@@ -2,9 +2,10 @@
 
 use super::file::{self, Unread};
 use crate::saved::{self, ModelKey, UNFINISHED, hex};
+use kinglet_guard::open_regular;
 use sha2::{Digest, Sha256};
 use std::ffi::OsStr;
-use std::fs::{self, DirBuilder, DirEntry, File};
+use std::fs::{self, DirBuilder, DirEntry};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -47,7 +48,7 @@ impl Folder {
 
     /// The size of the file for exactly `tokens`; `None` where there is none.
     pub(super) fn saved_bytes(&self, tokens: &[u32]) -> Option<u64> {
-        fs::metadata(self.path.join(self.name(tokens))).ok().map(|metadata| metadata.len())
+        fs::metadata(self.path.join(self.name(tokens))).ok().filter(|metadata| metadata.is_file()).map(|metadata| metadata.len())
     }
 
     /// Restores the longest saved beginning of `tokens` that has more than `known` tokens. `restore` is given the tokens that a
@@ -79,8 +80,11 @@ impl Folder {
         tokens: &[u32],
         restore: impl FnOnce(&mut dyn Read) -> Result<T, Unread>,
     ) -> Result<T, Unread> {
-        let mut source = File::open(path)?;
+        let mut source = open_regular(path).map_err(|error| Unread::NotNow(error.to_string()))?;
         let bytes = source.metadata()?.len();
+        if bytes > self.max_bytes {
+            return Err(Unread::NotNow(format!("it has {bytes} bytes, and all files together may have {}", self.max_bytes)));
+        }
         let restored = file::read(&self.model, tokens, bytes, &mut source, restore)?;
         // Where its time cannot be set it only goes earlier than it should.
         let _ = source.set_modified(SystemTime::now());

@@ -38,7 +38,7 @@ pub(crate) fn decide(bundle: &Bundle, settings: &Settings, all: bool) -> Option<
     let place = Place::new(folder, bundle, settings.exact);
     let record = place.read()?;
     let needed = all || record.fastest != Some(Candidate::Tract);
-    let version = || if needed { library_version(settings, bundle.folder()) } else { record.onnxruntime.clone() };
+    let version = || if needed { library_version(settings) } else { record.onnxruntime.clone() };
     let unused = record.misfit(&place.subject, version).or_else(|| match record.fastest {
         None => Some("it found nothing that runs the model".into()),
         Some(fastest) => place.crashed(fastest).map(|_| format!("{fastest} ended its process when it was tried again")),

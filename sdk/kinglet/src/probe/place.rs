@@ -10,9 +10,10 @@ use super::{Candidate, machine};
 use crate::Error;
 use crate::saved::{self, UNFINISHED, hex};
 use kinglet_bundle::Bundle;
+use kinglet_guard::{Kind, ReadError, open_regular};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File, TryLockError};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -21,8 +22,6 @@ const ENDING: &str = ".probe.json";
 const MARK: &str = ".trying";
 /// Bytes of a hash that are part of a name.
 const NAMED_BYTES: usize = 8;
-/// A record is smaller.
-const LIMIT_BYTES: u64 = 1 << 20;
 
 /// The place of one model's record on this machine.
 #[derive(Debug)]
@@ -116,7 +115,7 @@ impl Place {
 
     /// When a candidate began to be tried that was being tried when its process ended: there is its mark, and nobody holds it.
     pub(super) fn crashed(&self, candidate: Candidate) -> Option<SystemTime> {
-        let mark = File::open(self.mark_of(candidate)).ok()?;
+        let mark = open_regular(&self.mark_of(candidate)).ok()?;
         let held = matches!(mark.try_lock(), Err(TryLockError::WouldBlock));
         (!held).then(|| mark.metadata().and_then(|metadata| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH))
     }
@@ -155,14 +154,12 @@ enum Unread {
 
 fn read(file: &Path) -> Result<Record, Unread> {
     let damaged = |error: &dyn std::fmt::Display| Unread::Damaged(error.to_string());
-    let source = match File::open(file) {
-        Ok(source) => source,
-        Err(error) if [ErrorKind::NotFound, ErrorKind::NotADirectory].contains(&error.kind()) => return Err(Unread::Absent),
+    let content = match kinglet_guard::read(file, Kind::Record) {
+        Ok(content) => content,
+        Err(ReadError::Missing { .. }) => return Err(Unread::Absent),
         Err(error) => return Err(damaged(&error)),
     };
-    let mut text = String::new();
-    source.take(LIMIT_BYTES).read_to_string(&mut text).map_err(|error| damaged(&error))?;
-    let record: Record = serde_json::from_str(&text).map_err(|error| damaged(&format!("it holds no record ({error})")))?;
+    let record: Record = serde_json::from_slice(&content).map_err(|error| damaged(&format!("it holds no record ({error})")))?;
     record.damage().map_or(Ok(record), |reason| Err(Unread::Damaged(reason)))
 }
 

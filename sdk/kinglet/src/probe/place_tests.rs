@@ -63,7 +63,7 @@ fn what_is_damaged_is_not_read_and_is_replaced() {
         b"{".to_vec(),
         b"[]".to_vec(),
         vec![0xff; 100],
-        vec![b' '; LIMIT_BYTES as usize + 1],
+        vec![b' '; Kind::Record.limit_bytes() as usize + 1],
         good.as_bytes()[..good.len() / 2].to_vec(),
         edited("\"form\": 1", "\"form\": 2"),
         edited("\"fastest\": \"tract\"", "\"fastest\": \"ort/xnnpack\""),
