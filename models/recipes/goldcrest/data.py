@@ -3,7 +3,7 @@
 import json
 import random
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,13 +53,12 @@ class Group:
     replies: list[Sequences]
     context_at: Tensor  # [P] index into the concatenated, flattened windows
     reply_at: Tensor  # [P] index into the concatenated, flattened replies
-    dialogue: Tensor  # [P] number of the window's dialogue
-    text: Tensor  # [P] number of the reply's text
+    same: Tensor  # [P, P] whether reply q must not count as wrong for context p
 
     def to(self, device: str) -> "Group":
         """The same on a device."""
         windows, replies = ([batch.to(device) for batch in batches] for batches in (self.windows, self.replies))
-        return Group(windows, replies, *(t.to(device) for t in (self.context_at, self.reply_at, self.dialogue, self.text)))
+        return Group(windows, replies, *(t.to(device) for t in (self.context_at, self.reply_at, self.same)))
 
 
 def read(path: Path) -> list[tuple[str, Dialogue]]:
@@ -130,6 +129,26 @@ class Pair:
     reply: str
 
 
+def assemble(windows: list[list[int]], pairs: list[Pair], encode: Callable[[str], list[int]]) -> Group:
+    """A group of the windows and of each different reply. Pairs of one dialogue or with one text are not told apart."""
+    numbers: dict[str, int] = {}
+    replies: list[list[int]] = []
+    for pair in pairs:
+        if numbers.setdefault(style.identity(pair.reply), len(numbers)) == len(replies):
+            replies.append([tokens.REPLY, *encode(pair.reply), tokens.END])
+    padded_windows, window_at = pad(windows)
+    padded_replies, reply_at = pad(replies)
+    text = torch.tensor([numbers[style.identity(pair.reply)] for pair in pairs])
+    dialogue = torch.tensor([pair.dialogue for pair in pairs])
+    return Group(
+        padded_windows,
+        padded_replies,
+        torch.tensor([window_at[pair.window] + pair.position for pair in pairs]),
+        torch.tensor([reply_at[i] + len(replies[i]) - 1 for i in text.tolist()]),
+        (dialogue[:, None] == dialogue[None]) | (text[:, None] == text[None]),
+    )
+
+
 @dataclass
 class Corpus:
     """An endless, shuffled supply of windows from the dialogues of one corpus, typed in varying styles."""
@@ -187,26 +206,7 @@ class Corpus:
                 window += [tokens.side(turn.speaker, swapped), *text, tokens.END]
             windows.append(window)
             total += len(window)
-        return self._assemble(windows, pairs)
-
-    def _assemble(self, windows: list[list[int]], pairs: list[Pair]) -> Group:
-        numbers: dict[str, int] = {}
-        replies: list[list[int]] = []
-        for pair in pairs:
-            if numbers.setdefault(style.identity(pair.reply), len(numbers)) == len(replies):
-                text = style.typed(pair.reply, self.random.randrange(3), self.random)
-                replies.append([tokens.REPLY, *self._encode(text), tokens.END])
-        padded_windows, window_at = pad(windows)
-        padded_replies, reply_at = pad(replies)
-        text = [numbers[style.identity(pair.reply)] for pair in pairs]
-        return Group(
-            padded_windows,
-            padded_replies,
-            torch.tensor([window_at[pair.window] + pair.position for pair in pairs]),
-            torch.tensor([reply_at[i] + len(replies[i]) - 1 for i in text]),
-            torch.tensor([pair.dialogue for pair in pairs]),
-            torch.tensor(text),
-        )
+        return assemble(windows, pairs, lambda reply: self._encode(style.typed(reply, self.random.randrange(3), self.random)))
 
 
 def mixture(sizes: dict[str, float], seed: int) -> Iterator[str]:

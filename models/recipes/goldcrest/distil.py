@@ -20,6 +20,7 @@ from pathlib import Path
 
 import torch
 
+import bank
 import data
 import style
 import tokens
@@ -212,17 +213,12 @@ class Distiller:
         return {"faults": faults}
 
 
-def read_bank(path: Path) -> list[str]:
-    """The replies of a bank, without those that have a slot."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [line for line in lines if line and not line.startswith("# ") and "{" not in line]
-
-
 def load(args: argparse.Namespace, learn: list[data.Dialogue], cache: Path) -> Distiller:
     """Read the student and the bank."""
     draw = random.Random(zlib.crc32(b"others"))
     ranker = Ranker(load_checkpoint(args.student)[0].eval(), tokens.load(args.student / "tokenizer"))
-    judge = Judge(ranker, read_bank(args.bank), [draw.choice(draw.choice(learn)).text or "ok" for _ in range(OTHERS)])
+    lines = [line for replies in bank.read_bank(args.bank).values() for line in replies]
+    judge = Judge(ranker, lines, [draw.choice(draw.choice(learn)).text or "ok" for _ in range(OTHERS)])
     teacher = Teacher(args.kinglet, args.teacher, cache)
     return Distiller(teacher, judge, Filter(args.min_logprob, args.min_gain, args.most_above), args.written)
 
@@ -235,7 +231,7 @@ def main() -> None:
     parser.add_argument("--student", type=Path, required=True, help="folder that train.py wrote, or an int4 folder read by shipped.py")
     parser.add_argument("--kinglet", default="kinglet", help="the command")
     parser.add_argument("--messages", type=int, default=1000, help="messages to try in all")
-    parser.add_argument("--bank", type=Path, default=Path(__file__).parents[2] / "goldcrest" / "bank.txt")
+    parser.add_argument("--bank", type=Path, default=bank.BANK)
     parser.add_argument("--written", type=int, default=2, help="replies that the teacher writes to a message")
     parser.add_argument("--min-logprob", type=float, default=-2.5)
     parser.add_argument("--min-gain", type=float, default=0.2)

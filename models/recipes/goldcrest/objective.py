@@ -74,9 +74,8 @@ def next_tokens(batches: list[Sequences]) -> tuple[Tensor, Tensor]:
 def ranking_loss(contexts: Tensor, replies: Tensor, scale: Tensor, group: Group) -> tuple[Tensor, Tensor]:
     """Symmetric InfoNCE over [P, 128] unit vectors, and the share of contexts whose own reply comes first."""
     scores = contexts @ replies.T * scale  # [P, P]
-    same = (group.dialogue[:, None] == group.dialogue[None]) | (group.text[:, None] == group.text[None])
-    same.fill_diagonal_(False)
-    scores = scores.masked_fill(same, -1e4)
+    own = torch.eye(scores.shape[0], dtype=torch.bool, device=scores.device)
+    scores = scores.masked_fill(group.same & ~own, -1e4)
     truth = torch.arange(scores.shape[0], device=scores.device)
     loss = (F.cross_entropy(scores, truth) + F.cross_entropy(scores.T, truth)) / 2
     return loss, (scores.argmax(1) == truth).float().mean()

@@ -19,14 +19,15 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+import bank
 import data
 import grow
 import objective
 import tokens
 from model import Decoder, Matrix, Shape
 
-SHARES = {"sgd": 0.32, "smalltalk": 0.18, "coffee": 0.06, "everyday": 0.44}  # how often a group is drawn from each corpus
-DISTILLED_SHARE = 0.15  # of the groups, where there is distilled text; the others give way evenly
+SHARES = {"sgd": 0.32, "smalltalk": 0.18, "coffee": 0.07, "everyday": 0.43}  # how often a group is drawn from each corpus
+DISTILLED_SHARE = 0.15  # of the groups, where there is distilled text; the others give way evenly, as they do for the bank
 WARM_UP = 50  # steps
 HEAD_BITS = 8  # of the embedding and output matrix in the int4 export
 CHECKPOINT = "checkpoint.pt"
@@ -163,19 +164,25 @@ def log(out: Path, row: dict) -> None:
         file.write(line + "\n")
 
 
-def batches(corpora: dict[str, data.Corpus], seed: int, groups: int, budget: int) -> Iterator[list[data.Group]]:
+def shares(args: argparse.Namespace) -> dict[str, float]:
+    """How often a group is drawn from each corpus."""
+    others = {bank.NAME: args.bank_share, **({data.DISTILLED: DISTILLED_SHARE} if args.distilled else {})}
+    left = 1 - sum(others.values())
+    return {**{name: share * left for name, share in SHARES.items()}, **others}
+
+
+def batches(supplies: "Supplies", args: argparse.Namespace, seed: int) -> Iterator[list[data.Group]]:
     """The groups of each step, every group of one corpus."""
-    shares = SHARES if data.DISTILLED not in corpora else {**SHARES, data.DISTILLED: DISTILLED_SHARE / (1 - DISTILLED_SHARE)}
-    names = data.mixture(shares, seed)
+    names = data.mixture(shares(args), seed)
     while True:
-        yield [corpora[next(names)].group(budget) for _ in range(groups)]
+        yield [supplies.corpora[next(names)].group(args.budget) for _ in range(args.groups)]
 
 
 @dataclass
 class Supplies:
     """What the training reads: endless windows of each corpus, and fixed groups that are held out."""
 
-    corpora: dict[str, data.Corpus]
+    corpora: dict[str, data.Corpus | bank.Answers]
     held: dict[str, list[data.Group]]
 
     @staticmethod
@@ -190,6 +197,8 @@ class Supplies:
             corpora[name], aside = supply(learn, seed), supply(kept, 1)
             if kept:
                 held[name] = [aside.group(5000) for _ in range(2)]
+        corpora[bank.NAME], aside = bank.Answers.load(tokenizer, seed)
+        held[bank.NAME] = [aside.group(2500) for _ in range(2)]
         return Supplies(corpora, held)
 
 
@@ -245,7 +254,7 @@ def train(args: argparse.Namespace) -> None:
     signal.signal(signal.SIGTERM, lambda number, _: asked_to_stop.append(number))
     began, before = time.monotonic(), state.minutes
     state.model.train()
-    for groups in batches(supplies.corpora, args.seed + state.step, args.groups, args.budget):
+    for groups in batches(supplies, args, args.seed + state.step):
         if asked_to_stop or state.step >= args.steps:
             break
         if state.step >= falls_from and state.model.embed_tokens.bits is None:
@@ -270,6 +279,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6000, help="length of the training")
     parser.add_argument("--decay", type=int, default=800, help="last steps, in which the learning rate falls and weights are rounded")
     parser.add_argument("--start", type=Path, metavar="FOLDER", help="begin from the weights of an int4 folder")
+    parser.add_argument("--bank-share", type=float, default=0.12, help="share of groups from messages.txt and the bank")
     parser.add_argument("--distilled", type=Path, metavar="FILE", help="what distil.py wrote, to train on as well")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, default=0)

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 const BANK: &str = include_str!("../../../models/goldcrest/bank.txt");
 const MESSAGES: &str = include_str!("../../../models/evaluation/replies/messages.jsonl");
+const TRAINING: &str = include_str!("../../../models/recipes/goldcrest/messages.txt");
 
 const MOST_CHARS: usize = 80;
 const TONES: [&str; 2] = ["casual", "polite"];
@@ -121,4 +122,28 @@ fn every_message_of_the_evaluation_is_a_conversation_to_answer() {
         assert!(row["answerable"].is_boolean() && row["sensitive"].is_boolean(), "{id}");
         assert!(["must", "must_not"].iter().all(|note| row[note].as_str().is_some_and(|n| !n.is_empty())), "{id}");
     }
+}
+
+/// Headings of the training messages that name an intent which the bank lacks, and lines that are also in `kept`.
+fn faults_of_training(training: &str, bank: &str, kept: &BTreeSet<String>) -> Vec<String> {
+    let intents: BTreeSet<&str> = bank.lines().filter_map(|line| line.strip_prefix("# ")?.split(' ').next()).collect();
+    let mut found = vec![];
+    for line in training.lines() {
+        match line.strip_prefix("# ") {
+            Some(named) => found.extend(named.split(' ').filter(|intent| !intents.contains(intent)).map(str::to_owned)),
+            None if kept.contains(&same_as(line)) => found.push(line.to_owned()),
+            None => {}
+        }
+    }
+    found
+}
+
+#[test]
+fn no_message_of_the_evaluation_is_trained_on() {
+    let rows = MESSAGES.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let last = |row: Value| same_as(row["turns"].as_array().unwrap().last().unwrap()["text"].as_str().unwrap());
+    let kept: BTreeSet<String> = rows.map(last).collect();
+    assert_eq!(faults_of_training(TRAINING, BANK, &kept), Vec::<String>::new());
+    let leaked = "# agree nod\nShall we?\nU There\n";
+    assert_eq!(faults_of_training(leaked, "# agree casual\nYes\n", &kept), ["nod", "U There"]);
 }
