@@ -1,4 +1,4 @@
-"""Single MatMulNBits products: every block size, 4 and 8 bits, with and without zero points, a last block that is not full."""
+"""Single MatMulNBits products: every block size, 2, 4 and 8 bits, with and without zero points, a last block that is not full."""
 
 import json
 from collections.abc import Callable
@@ -14,14 +14,15 @@ from layouts import Workplace, empty
 Fail = Callable[[str], None]
 ROWS, K, N = 3, 300, 5  # A [ROWS, K] x B^T [N, K] -> Y [ROWS, N]
 CASES = [(bits, block, zero) for bits in (4, 8) for block in (16, 32, 64, 128, 256) for zero in ("", "packed")] + [(4, 32, "float")]
+CASES += [(2, block, zero) for block in (16, 32, 128) for zero in ("", "packed")] + [(2, 32, "float"), (4, 128, "float")]
 
 
 def packed(values: npt.NDArray[np.uint8], bits: int) -> npt.NDArray[np.uint8]:
-    """Two 4 bit values a byte along the last axis, the first in the low half."""
-    if bits == 8:
-        return values
-    even = np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, values.shape[-1] % 2)])
-    return even[..., 0::2] | even[..., 1::2] << 4
+    """As many values a byte as it holds along the last axis, the first in the lowest bits."""
+    count = 8 // bits
+    whole = np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, -values.shape[-1] % count)])
+    parts = [whole[..., i::count] << (i * bits) for i in range(count)]
+    return np.bitwise_or.reduce(parts)
 
 
 def product(inputs: dict[str, npt.NDArray[Any]], bits: int, block: int) -> npt.NDArray[np.float32]:

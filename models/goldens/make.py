@@ -19,11 +19,13 @@ import kernels  # noqa: E402
 import operators  # noqa: E402
 import quantised  # noqa: E402
 import text  # noqa: E402
+import weight_forms  # noqa: E402
 from layouts import Workplace  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 LIMIT = 8 * 1000 * 1000
 GROUPS = {**families.GROUPS, **quantised.GROUPS, **community.GROUPS, **text.GROUPS, **kernels.GROUPS, **operators.GROUPS}
+GROUPS |= weight_forms.GROUPS
 
 
 def write_index(out: Path, groups: dict[str, list[dict[str, Any]]]) -> None:

@@ -47,11 +47,12 @@ impl<'g> Builder<'_, 'g> {
     fn plain(&self, want: Want<'g>) -> Want<'g> {
         match want {
             Want::Value(v) => Want::Value(self.source.plain(v)),
+            Want::Scaled(v, factor) => Want::Scaled(self.source.plain(v), factor),
             other => other,
         }
     }
 
-    /// Makes a value and all that it needs, each after what it reads itself. The graph is sorted, so this ends.
+    /// Makes a value and all that it needs, each after what it reads itself. The graph has no circles, so this ends.
     fn make(&mut self, want: Want<'g>) -> Result<ValueId, EngineError> {
         let want = self.plain(want);
         let mut open = vec![want];

@@ -24,6 +24,7 @@ mod failure;
 mod fuse;
 mod memory;
 mod model;
+mod order;
 mod plan;
 mod profile;
 mod program;

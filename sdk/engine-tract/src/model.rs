@@ -132,7 +132,7 @@ impl TractModel {
 
     /// How a runner with these options keeps keys and values.
     fn layout(&self, options: &RunnerOptions) -> Result<KvLayout, EngineError> {
-        let quantised = matches!(self.info.precision, Precision::Int4 | Precision::Int8);
+        let quantised = matches!(self.info.precision, Precision::Int2 | Precision::Int4 | Precision::Int8);
         let element = match options.kv_type {
             KvType::Float16 => KvElement::Float16,
             KvType::Auto if quantised && !options.exact_activations => KvElement::Float16,

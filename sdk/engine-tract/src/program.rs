@@ -172,9 +172,9 @@ impl Program {
         self.steps.iter().find_map(|s| if let Op::Embed { table, .. } = &s.op { Some(table) } else { None })
     }
 
-    /// The part whose weight is stored where `table` is, whole: a head that is tied to the embedding.
+    /// The part whose weight is `table`: a head that is tied to the embedding.
     pub(crate) fn tied_to(&self, table: &Weight) -> Option<&Part> {
-        self.parts().find(|part| part.weight.identity() == table.identity() && part.weight.n() == table.n())
+        self.parts().find(|part| part.weight.is_stored_as(table))
     }
 
     /// Weights with their sizes, each use counted once.

@@ -1,8 +1,13 @@
 //! The graph as it was read, indexed by value: who makes it, who it is if it is constant.
 
+use crate::order::check_acyclic;
 use kinglet_bundle::onnx::{AttributeValue, DataType, Dim, Graph, Node, Tensor};
 use kinglet_engine::EngineError;
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+
+/// Reshapes of one constant, one after the other.
+const MAX_RESHAPES: usize = 4;
 
 /// An ONNX graph with an index over its values.
 pub(crate) struct Source<'g> {
@@ -26,8 +31,8 @@ pub(crate) struct Switched<'g> {
 
 impl<'g> Source<'g> {
     /// # Errors
-    /// [`EngineError::BadModel`] unless every node comes after those it reads, as the ONNX specification asks: so no search
-    /// through the graph can go in circles.
+    /// [`EngineError::BadModel`] unless every value has one maker and no node reads what is made from its own output: so no search
+    /// through the graph can go in circles. The order of the nodes does not matter.
     pub(crate) fn new(graph: &'g Graph) -> Result<Self, EngineError> {
         let from_nodes = graph
             .nodes
@@ -39,12 +44,6 @@ impl<'g> Source<'g> {
             graph.initializers.iter().map(|t| t.name.as_str()).chain(graph.inputs.iter().map(|i| i.name.as_str())).collect();
         let mut makers = HashMap::new();
         for (i, node) in graph.nodes.iter().enumerate() {
-            if let Some(unknown) = node.inputs.iter().find(|v| !v.is_empty() && !known.contains(v.as_str())) {
-                return Err(EngineError::BadModel(format!(
-                    "node `{}` reads `{unknown}`, which nothing before it makes",
-                    node.label()
-                )));
-            }
             for output in node.outputs.iter().map(String::as_str).filter(|o| !o.is_empty()) {
                 if !known.insert(output) {
                     return Err(EngineError::BadModel(format!("`{output}` is made twice")));
@@ -52,6 +51,12 @@ impl<'g> Source<'g> {
                 makers.insert(output, i);
             }
         }
+        for node in &graph.nodes {
+            if let Some(unknown) = node.inputs.iter().find(|v| !v.is_empty() && !known.contains(v.as_str())) {
+                return Err(EngineError::BadModel(format!("node `{}` reads `{unknown}`, which nothing makes", node.label())));
+            }
+        }
+        check_acyclic(graph, &makers)?;
         let inputs = graph.inputs.iter().enumerate().map(|(i, input)| (input.name.as_str(), i)).collect();
         Ok(Self { graph, makers, constants, inputs })
     }
@@ -103,6 +108,24 @@ impl<'g> Source<'g> {
         }
     }
 
+    /// As [`moved`](Self::moved) for token ids, which may change their type on the way.
+    pub(crate) fn moved_ids<'a>(&self, mut value: &'a str) -> &'a str
+    where
+        'g: 'a,
+    {
+        let is_whole = |node: &Node| {
+            let to = node.int("to").and_then(|to| i32::try_from(to).ok()).and_then(DataType::from_onnx);
+            matches!(to, Some(DataType::Int32 | DataType::Int64))
+        };
+        loop {
+            value = self.moved(value);
+            match self.maker_of(value, &["Cast"]).filter(|cast| is_whole(cast)).and_then(|cast| cast.input(0)) {
+                Some(input) => value = input,
+                None => return value,
+            }
+        }
+    }
+
     /// The `Tile` that repeats each head of `[batch, heads, rows, head_dim]` before the next one: along an axis of its own behind
     /// that of heads.
     fn repeated(&self, value: &str) -> Option<&'g Node> {
@@ -131,6 +154,40 @@ impl<'g> Source<'g> {
     /// The tensor behind a value that is an initializer or a `Constant`, through identities.
     pub(crate) fn constant(&self, value: &str) -> Option<&'g Tensor> {
         self.constants.get(self.plain(value)).copied()
+    }
+
+    /// The constant behind a value in the shape that reshapes between the two give it.
+    pub(crate) fn shaped_constant(&self, value: &str) -> Option<Cow<'g, Tensor>> {
+        let mut value = self.plain(value);
+        let mut reshapes = vec![];
+        while self.constant(value).is_none() {
+            let reshape = self.maker_of(value, &["Reshape"]).filter(|_| reshapes.len() < MAX_RESHAPES)?;
+            reshapes.push(reshape);
+            value = self.plain(reshape.input(0)?);
+        }
+        let tensor = self.constant(value)?;
+        if reshapes.is_empty() {
+            return Some(Cow::Borrowed(tensor));
+        }
+        let mut dims = tensor.dims.clone();
+        for reshape in reshapes.into_iter().rev() {
+            dims = reshaped(&dims, &self.ints(reshape.input(1)?)?, reshape.int("allowzero") == Some(1))?;
+        }
+        Some(Cow::Owned(Tensor { dims, ..tensor.clone() }))
+    }
+
+    /// Refuses what a node has beyond its first `inputs` inputs and the attributes of these names: what is not known may mean anything.
+    ///
+    /// # Errors
+    /// [`EngineError::UnsupportedNode`] that names the input's place or the attribute.
+    pub(crate) fn known_parts(&self, node: &Node, inputs: usize, attributes: &[&str]) -> Result<(), EngineError> {
+        if let Some(place) = (inputs..node.inputs.len()).find(|&i| node.input(i).is_some()) {
+            return Err(unsupported(node, format!("its input {place}")));
+        }
+        match node.attributes.iter().find(|a| !attributes.contains(&a.name.as_str())) {
+            Some(attribute) => Err(unsupported(node, format!("its attribute {}", attribute.name))),
+            None => Ok(()),
+        }
     }
 
     /// The two constants behind an `If` that asks whether something, the length of a sequence, is greater than a number.
@@ -234,6 +291,28 @@ impl<'g> Source<'g> {
         }
         all
     }
+}
+
+/// The dimensions that a `Reshape` to `shape` gives; `None` where there are none, or they hold another number of elements.
+fn reshaped(dims: &[usize], shape: &[i64], zero_is_zero: bool) -> Option<Vec<usize>> {
+    let elements = |dims: &[usize]| dims.iter().try_fold(1usize, |product, dim| product.checked_mul(*dim));
+    let all = elements(dims)?;
+    let mut to: Vec<usize> = vec![];
+    let mut open = None;
+    for (i, &size) in shape.iter().enumerate() {
+        to.push(match size {
+            0 if !zero_is_zero => *dims.get(i)?,
+            -1 if open.is_none() => {
+                open = Some(i);
+                1
+            }
+            size => usize::try_from(size).ok()?,
+        });
+    }
+    if let Some(open) = open {
+        to[open] = all.checked_div(elements(&to)?)?;
+    }
+    (elements(&to)? == all).then_some(to)
 }
 
 fn is_float(t: DataType) -> bool {

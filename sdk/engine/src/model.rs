@@ -80,6 +80,8 @@ pub enum Precision {
     Int8,
     /// 4-bit integers with scales.
     Int4,
+    /// 2-bit integers with scales.
+    Int2,
 }
 
 impl std::fmt::Display for Precision {
@@ -90,6 +92,7 @@ impl std::fmt::Display for Precision {
             Self::BFloat16 => "bfloat16",
             Self::Int8 => "int8",
             Self::Int4 => "int4",
+            Self::Int2 => "int2",
         })
     }
 }

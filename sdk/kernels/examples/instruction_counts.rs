@@ -8,7 +8,7 @@
 use std::ops::ControlFlow;
 
 use half::f16;
-use kinglet_kernels::{Activations, BlockWeights, Floats, Isa, Linear, Matrix, Pool, Resident, Scratch, linear};
+use kinglet_kernels::{Activations, BlockWeights, Floats, Isa, Linear, Matrix, Pool, Resident, Scratch, ZeroPoints, linear};
 
 /// Input features.
 const K: usize = 1024;
@@ -29,7 +29,8 @@ fn main() {
 fn product(pool: &Pool, storage: &str, bits: usize, m: usize, n: usize) {
     let packed = vec![0x5a; n * K * bits / 8];
     let scales = vec![f16::from_f32(0.01); n * K / 32];
-    let weights = BlockWeights { bits, n, k: K, block: 32, packed: &packed, scales: Floats::F16(&scales), zero_points: None };
+    let weights =
+        BlockWeights { bits, n, k: K, block: 32, packed: &packed, scales: Floats::F16(&scales), zero_points: ZeroPoints::Middle };
     let in_place = Matrix::blocks(weights).expect("made to fit");
     let resident = Resident::new(pool, &[in_place], |_, _| ControlFlow::Continue(())).expect("memory").expect("never broken off");
     let weight = if storage == "tiles" { resident.matrix(0).expect("blocks of 32 have tiles") } else { in_place };

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use half::f16;
 use kinglet_kernels::{
     Activations, AttentionShape, BlockWeights, FloatWeights, Floats, GateActivation, Isa, KvArena, KvElement, KvLayout, LayerKv,
-    Layout, Linear, Matrix, Pool, Resident, Run, Scratch, attention, gated, linear,
+    Layout, Linear, Matrix, Pool, Resident, Run, Scratch, ZeroPoints, attention, gated, linear,
 };
 
 /// Weights of a shape are repeated until they fill this many bytes.
@@ -44,7 +44,7 @@ impl Blocks {
     fn linear(&self) -> Linear<'_> {
         let scales = self.half_scales.as_ref().map_or(Floats::F32(&self.scales), |scales| Floats::F16(scales));
         let Blocks { bits, n, k, .. } = *self;
-        let weights = BlockWeights { bits, n, k, block: 32, packed: &self.packed, scales, zero_points: None };
+        let weights = BlockWeights { bits, n, k, block: 32, packed: &self.packed, scales, zero_points: ZeroPoints::Middle };
         Linear { weight: Matrix::blocks(weights).expect("made to fit"), bias: None }
     }
 }

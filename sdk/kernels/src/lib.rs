@@ -72,7 +72,7 @@ pub use cpu::Isa;
 pub use floats::Floats;
 pub use kv::{KvArena, KvElement, KvLayout, LayerKv};
 pub use limits::Limits;
-pub use matrix::{BlockWeights, FloatWeights, IntegerWeights, Layout, Matrix, NibbleWeights};
+pub use matrix::{BlockWeights, FloatWeights, IntegerWeights, Layout, Matrix, ZeroPoints};
 pub use norm::{add_rms_norm, rms_norm};
 pub use pool::Pool;
 pub use product::{Activations, GateActivation, Linear, Scratch, gated, linear};

@@ -31,13 +31,13 @@ pub enum ShapeError {
         found: usize,
     },
     /// A bit width that has no kernel.
-    #[error("block-quantised weights of {bits} bits are not supported; use 4 or 8 bits")]
+    #[error("quantised weights of {bits} bits are not supported; use 2, 4 or 8 bits")]
     Bits {
         /// The width asked for.
         bits: usize,
     },
     /// A block length that has no kernel.
-    #[error("blocks of {block} weights are not supported; use a power of two from 16 to 256")]
+    #[error("blocks of {block} weights are not supported; use a power of two from 16 to 65536")]
     Block {
         /// The length asked for.
         block: usize,

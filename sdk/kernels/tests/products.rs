@@ -4,8 +4,11 @@ mod support;
 
 use kinglet_kernels::{Activations, GateActivation, Layout, Linear, Pool, Scratch, gated, linear};
 use proptest::prelude::*;
-use support::weights::{Kind, Owned, Weights, Width, all_kinds, plain, product, run};
+use support::weights::{Kind, Owned, Weights, Width, Zero, all_kinds, packed_if, plain, product, run};
 use support::{Expected, Random, assert_close, each_isa, sum_units};
+
+const PER_FEATURE: Kind =
+    Kind::Integers { bits: 8, layout: Layout::Nk, signed: true, block: [1, 0], zero_points: true, scales: Width::F32 };
 
 /// Every storage at sizes around what kernels like: lanes, quads, tiles, blocks, and one more or less.
 #[test]
@@ -40,9 +43,9 @@ fn every_number_of_rows_matches_the_oracle() {
     for kind in [
         Kind::Float { width: Width::F32, layout: Layout::Kn },
         Kind::Float { width: Width::F32, layout: Layout::Nk },
-        Kind::Blocks { bits: 4, block: 32, zero_points: false, scales: Width::F32 },
-        Kind::Blocks { bits: 4, block: 64, zero_points: true, scales: Width::F16 },
-        Kind::Blocks { bits: 8, block: 32, zero_points: true, scales: Width::F16 },
+        Kind::Blocks { bits: 4, block: 32, zero_points: Zero::Middle, scales: Width::F32 },
+        Kind::Blocks { bits: 4, block: 64, zero_points: Zero::Packed, scales: Width::F16 },
+        Kind::Blocks { bits: 8, block: 32, zero_points: Zero::Packed, scales: Width::F16 },
     ] {
         let weights = Weights::new(kind, 37, 192, &mut random);
         for m in 0..=35 {
@@ -64,10 +67,10 @@ fn every_tail_matches_the_oracle() {
         for (kind, k) in [
             (Kind::Float { width: Width::F32, layout: Layout::Kn }, 9),
             (Kind::Float { width: Width::F16, layout: Layout::Nk }, n),
-            (Kind::Integers { layout: Layout::Nk, signed: true, per_feature: true, zero_points: true }, 50 - n),
-            (Kind::Blocks { bits: 4, block: 16, zero_points: true, scales: Width::F32 }, n),
-            (Kind::Blocks { bits: 4, block: 32, zero_points: n % 2 == 0, scales: Width::F32 }, 32 * (n % 9 + 1)),
-            (Kind::Blocks { bits: 8, block: 32, zero_points: n % 2 == 1, scales: Width::F16 }, 32 * (n % 9 + 1)),
+            (PER_FEATURE, 50 - n),
+            (Kind::Blocks { bits: 4, block: 16, zero_points: Zero::Packed, scales: Width::F32 }, n),
+            (Kind::Blocks { bits: 4, block: 32, zero_points: packed_if(n % 2 == 0), scales: Width::F32 }, 32 * (n % 9 + 1)),
+            (Kind::Blocks { bits: 8, block: 32, zero_points: packed_if(n % 2 == 1), scales: Width::F16 }, 32 * (n % 9 + 1)),
         ] {
             let weights = Weights::new(kind, n, k, &mut random);
             for m in [1, 6] {
@@ -88,7 +91,7 @@ fn every_tail_matches_the_oracle() {
 fn integer_sums_are_exact() {
     let mut random = Random(4);
     for bits in [4, 8] {
-        for zero_points in [false, true] {
+        for zero_points in [Zero::Middle, Zero::Packed] {
             for (m, (n, k)) in [(1, (9, 160)), (4, (18, 96)), (7, (20, 288)), (19, (33, 64))] {
                 let kind = Kind::Blocks { bits, block: 32, zero_points, scales: Width::F32 };
                 let mut weights = Weights::new(kind, n, k, &mut random);
@@ -141,12 +144,12 @@ fn parts_lie_side_by_side_in_a_row() {
     let mut random = Random(6);
     let k = 128;
     let kinds = [
-        Kind::Blocks { bits: 4, block: 32, zero_points: false, scales: Width::F32 },
-        Kind::Blocks { bits: 8, block: 32, zero_points: true, scales: Width::F16 },
+        Kind::Blocks { bits: 4, block: 32, zero_points: Zero::Middle, scales: Width::F32 },
+        Kind::Blocks { bits: 8, block: 32, zero_points: Zero::Packed, scales: Width::F16 },
         Kind::Float { width: Width::F16, layout: Layout::Kn },
-        Kind::Integers { layout: Layout::Kn, signed: true, per_feature: false, zero_points: false },
-        Kind::Blocks { bits: 4, block: 64, zero_points: true, scales: Width::F32 },
-        Kind::Blocks { bits: 4, block: 16, zero_points: true, scales: Width::F32 },
+        Kind::Integers { bits: 8, layout: Layout::Kn, signed: true, block: [0, 0], zero_points: false, scales: Width::F32 },
+        Kind::Blocks { bits: 4, block: 64, zero_points: Zero::Packed, scales: Width::F32 },
+        Kind::Blocks { bits: 4, block: 16, zero_points: Zero::Packed, scales: Width::F32 },
     ];
     let weights: Vec<Weights> =
         kinds.iter().zip([70, 6, 33, 1, 18, 5]).map(|(&kind, n)| Weights::new(kind, n, k, &mut random)).collect();
@@ -213,9 +216,9 @@ fn what_is_not_finite_stays_in_its_row() {
     for kind in [
         Kind::Float { width: Width::F32, layout: Layout::Kn },
         Kind::Float { width: Width::F32, layout: Layout::Nk },
-        Kind::Blocks { bits: 4, block: 32, zero_points: false, scales: Width::F32 },
-        Kind::Blocks { bits: 4, block: 32, zero_points: true, scales: Width::F32 },
-        Kind::Blocks { bits: 8, block: 64, zero_points: false, scales: Width::F16 },
+        Kind::Blocks { bits: 4, block: 32, zero_points: Zero::Middle, scales: Width::F32 },
+        Kind::Blocks { bits: 4, block: 32, zero_points: Zero::Packed, scales: Width::F32 },
+        Kind::Blocks { bits: 8, block: 64, zero_points: Zero::Middle, scales: Width::F16 },
     ] {
         let (n, k) = (19, 96);
         let weights = Weights::new(kind, n, k, &mut random);
@@ -244,7 +247,7 @@ fn what_is_not_finite_stays_in_its_row() {
 /// Activations too small for a scale count as zero and do no harm; large ones are exact multiples.
 #[test]
 fn tiny_and_huge_activations_quantise() {
-    let kind = Kind::Blocks { bits: 4, block: 32, zero_points: true, scales: Width::F32 };
+    let kind = Kind::Blocks { bits: 4, block: 32, zero_points: Zero::Packed, scales: Width::F32 };
     let weights = Weights::new(kind, 8, 64, &mut Random(10));
     for size in [0., 1e-45, 1e-38, 1e-36, 1e-30, 1e30] {
         let x: Vec<f32> = Random(11).floats(64).iter().map(|x| x * size).collect();
@@ -283,8 +286,8 @@ fn activate(activation: GateActivation, x: f64) -> f64 {
 fn gated_products_match_the_oracle() {
     let mut random = Random(12);
     let kinds = [
-        Kind::Blocks { bits: 4, block: 32, zero_points: false, scales: Width::F32 },
-        Kind::Blocks { bits: 8, block: 32, zero_points: true, scales: Width::F32 },
+        Kind::Blocks { bits: 4, block: 32, zero_points: Zero::Middle, scales: Width::F32 },
+        Kind::Blocks { bits: 8, block: 32, zero_points: Zero::Packed, scales: Width::F32 },
         Kind::Float { width: Width::F32, layout: Layout::Kn },
     ];
     for activation in [GateActivation::Silu, GateActivation::GeluTanh, GateActivation::Gelu, GateActivation::Relu] {

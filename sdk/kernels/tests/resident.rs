@@ -4,8 +4,10 @@ mod support;
 
 use std::ops::ControlFlow;
 
-use kinglet_kernels::{Activations, BlockWeights, Floats, Isa, Layout, Linear, Matrix, Pool, Resident, SavedWeightsError};
-use support::weights::{Kind, Owned, Weights, Width, all_kinds, plain, product_of, run};
+use kinglet_kernels::{
+    Activations, BlockWeights, Floats, Isa, Layout, Linear, Matrix, Pool, Resident, SavedWeightsError, ZeroPoints,
+};
+use support::weights::{Kind, Owned, Weights, Width, Zero, all_kinds, plain, product_of, run};
 use support::{Random, assert_close, each_isa, sum_units};
 
 fn resident(pool: &Pool, matrices: &[Matrix<'_>]) -> Resident {
@@ -21,24 +23,47 @@ fn values(matrix: &Matrix<'_>) -> Vec<f64> {
 fn has_tiles(kind: Kind) -> bool {
     match kind {
         Kind::Float { .. } => false,
-        Kind::Blocks { block, .. } | Kind::Nibbles { block, .. } => block % 32 == 0,
-        Kind::Integers { .. } => true,
+        Kind::Blocks { bits: 8, zero_points: Zero::Floats, .. } => false,
+        Kind::Blocks { block, .. } | Kind::Integers { block: [_, block], .. } => block % 32 == 0,
     }
 }
 
 fn kinds() -> Vec<Kind> {
-    let nibbles = [(Layout::Kn, true, 32, false), (Layout::Kn, false, 96, true), (Layout::Nk, true, 64, true)];
-    let nibbles = nibbles.map(|(layout, signed, block, zero_points)| Kind::Nibbles {
+    let blocks = [
+        (4, Layout::Kn, true, [1, 32], false),
+        (4, Layout::Kn, false, [1, 96], true),
+        (4, Layout::Nk, true, [1, 64], true),
+        (8, Layout::Nk, true, [1, 64], true),
+        (8, Layout::Kn, false, [5, 32], false),
+        (2, Layout::Nk, false, [2, 0], true),
+        (2, Layout::Kn, true, [1, 32], false),
+    ];
+    let blocks = blocks.map(|(bits, layout, signed, block, zero_points)| Kind::Integers {
+        bits,
         layout,
         signed,
         block,
         zero_points,
         scales: Width::F32,
     });
-    all_kinds().into_iter().chain(nibbles).collect()
+    all_kinds().into_iter().chain(blocks).collect()
 }
 
-/// Scales are rounded to 11 bits; everything else is kept.
+/// How far a weight in tiles may be from the one it was made of: scales are rounded to 11 bits, and so is how far zero points that
+/// need not be whole are from the middle.
+fn rounding(weights: &Weights, index: usize, want: f64) -> f64 {
+    let of_scale = want.abs() * 2f64.powi(-11);
+    match weights.kind {
+        Kind::Blocks { bits, block, zero_points: Zero::Floats, .. } => {
+            let at = index / weights.k * weights.k.div_ceil(block) + index % weights.k / block;
+            let offset = weights.float_zero_points.get(at) - 2f64.powi(bits as i32 - 1);
+            of_scale + weights.floats.get(at) * offset.abs() * 2f64.powi(-10)
+        }
+        _ => of_scale,
+    }
+}
+
+/// Scales, and zero points that need not be whole, are rounded to 11 bits; everything else is kept.
 #[test]
 fn weights_are_those_they_were_made_of() {
     let mut random = Random(1);
@@ -50,8 +75,9 @@ fn weights_are_those_they_were_made_of() {
                 assert_eq!(resident.matrix(0).is_some(), has_tiles(kind), "{kind:?}");
                 assert_eq!(resident.bytes(), Resident::bytes_needed(pool.isa(), &weights.matrix()).unwrap_or(0));
                 let Some(matrix) = resident.matrix(0) else { return };
-                for (got, want) in values(&matrix).iter().zip(&weights.values) {
-                    assert!((got - want).abs() <= want.abs() * 2f64.powi(-11), "{kind:?} {}: {got} for {want}", pool.isa());
+                for (index, (got, want)) in values(&matrix).iter().zip(&weights.values).enumerate() {
+                    let far = (got - want).abs();
+                    assert!(far <= rounding(&weights, index, *want), "{kind:?} {}: {got} for {want}", pool.isa());
                 }
             });
         }
@@ -68,8 +94,9 @@ fn views_become_matrices_of_their_own() {
             let view = weights.matrix().rows(7..40);
             let resident = resident(pool, &[view]);
             let want = &weights.values[7 * 192..40 * 192];
-            for (got, want) in values(&resident.matrix(0).unwrap()).iter().zip(want) {
-                assert!((got - want).abs() <= want.abs() * 2f64.powi(-11), "{kind:?} {}: {got} for {want}", pool.isa());
+            for (index, (got, want)) in values(&resident.matrix(0).unwrap()).iter().zip(want).enumerate() {
+                let far = (got - want).abs();
+                assert!(far <= rounding(&weights, 7 * 192 + index, *want), "{kind:?} {}: {got} for {want}", pool.isa());
             }
         });
     }
@@ -125,7 +152,7 @@ fn a_row_depends_neither_on_its_neighbours_nor_on_threads() {
 /// Scales beyond float16's range at both ends are kept by their matrix's power of two; those that nothing can be seen of may go.
 #[test]
 fn scales_of_any_size_are_kept() {
-    let kind = Kind::Blocks { bits: 4, block: 32, zero_points: false, scales: Width::F32 };
+    let kind = Kind::Blocks { bits: 4, block: 32, zero_points: Zero::Middle, scales: Width::F32 };
     for size in [1e-30f32, 1e-8, 1., 1e6, 1e30] {
         let mut weights = Weights::new(kind, 18, 64, &mut Random(5));
         let scales: Vec<f32> = (0..36).map(|i| size * 2f32.powi(-(i % 28))).collect();
@@ -143,7 +170,7 @@ fn scales_of_any_size_are_kept() {
 /// A NaN or an infinity among the scales reaches the rows that have it and no others.
 #[test]
 fn a_scale_that_is_not_finite_stays_in_its_row() {
-    let kind = Kind::Blocks { bits: 4, block: 32, zero_points: true, scales: Width::F32 };
+    let kind = Kind::Blocks { bits: 4, block: 32, zero_points: Zero::Packed, scales: Width::F32 };
     for bad in [f32::NAN, f32::INFINITY] {
         let mut weights = Weights::new(kind, 18, 64, &mut Random(6));
         let mut scales = vec![0.5; 36];
@@ -159,11 +186,25 @@ fn a_scale_that_is_not_finite_stays_in_its_row() {
     }
 }
 
+/// A zero point so far from the middle that float16 would round it by more than the weights are worth keeps its matrix in place.
+#[test]
+fn zero_points_far_from_the_middle_stay_in_place() {
+    let kind = Kind::Blocks { bits: 4, block: 32, zero_points: Zero::Floats, scales: Width::F32 };
+    for (far, tiled) in [(23.5, true), (25., false), (-9., false), (f32::NAN, false), (f32::INFINITY, false)] {
+        let mut weights = Weights::new(kind, 18, 64, &mut Random(11));
+        let mut points = vec![7.5; 36];
+        points[20] = far;
+        weights.float_zero_points = Owned::F32(points);
+        each_isa(1, |pool| assert_eq!(Resident::bytes_needed(pool.isa(), &weights.matrix()).is_some(), tiled, "{far}"));
+    }
+}
+
 /// Tiles of one instruction set mean the same to another, which reads them slowly.
 #[test]
 fn tiles_of_another_instruction_set_are_read() {
     let mut random = Random(7);
-    let weights = Weights::new(Kind::Blocks { bits: 4, block: 32, zero_points: true, scales: Width::F32 }, 40, 96, &mut random);
+    let weights =
+        Weights::new(Kind::Blocks { bits: 4, block: 32, zero_points: Zero::Packed, scales: Width::F32 }, 40, 96, &mut random);
     let x = random.floats(96);
     let best = Pool::new(1);
     let resident = resident(&best, &[weights.matrix()]);
@@ -179,7 +220,8 @@ fn tiles_of_another_instruction_set_are_read() {
 fn large_matrices_are_done_in_pieces() {
     let (n, k) = (1030, 5120);
     let (packed, scales) = (Random(9).bytes(n * k), vec![0.5f32; n * k / 32]);
-    let weights = BlockWeights { bits: 8, n, k, block: 32, packed: &packed, scales: Floats::F32(&scales), zero_points: None };
+    let weights =
+        BlockWeights { bits: 8, n, k, block: 32, packed: &packed, scales: Floats::F32(&scales), zero_points: ZeroPoints::Middle };
     let matrix = Matrix::blocks(weights).unwrap();
     let mut next = 0;
     let resident = Resident::new(&Pool::new(2), &[matrix], |index, rows| {
@@ -199,7 +241,8 @@ fn large_matrices_are_done_in_pieces() {
 fn the_work_says_what_it_has_done_and_can_be_broken_off() {
     let mut random = Random(8);
     let float = Weights::new(Kind::Float { width: Width::F32, layout: Layout::Nk }, 8, 32, &mut random);
-    let blocks = Weights::new(Kind::Blocks { bits: 8, block: 32, zero_points: false, scales: Width::F32 }, 8, 32, &mut random);
+    let blocks =
+        Weights::new(Kind::Blocks { bits: 8, block: 32, zero_points: Zero::Middle, scales: Width::F32 }, 8, 32, &mut random);
     let matrices = [float.matrix(), blocks.matrix(), blocks.matrix()];
     let pool = Pool::new(2);
     let mut seen = vec![];

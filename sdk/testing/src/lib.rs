@@ -9,6 +9,7 @@
 
 mod compare;
 pub mod conformance;
+mod forms;
 mod golden;
 mod library;
 pub mod onnx;
@@ -17,6 +18,7 @@ mod shape;
 mod shim;
 
 pub use compare::{Difference, argmax, compare};
+pub use forms::{WeightForm, weight_forms};
 pub use golden::{Golden, GoldenError, GoldenModel, GoldenPrompt, Rounding, golden_models, repository};
 pub use library::{cache_folder, onnxruntime, onnxruntime_folder};
 pub use product::{GoldenProduct, ZeroPoints, golden_products};

@@ -2,10 +2,10 @@
 
 use super::{DataType, Tensor};
 
-/// A graph: nodes in the order of the file, which ONNX requires to be a topological order.
+/// A graph: nodes in the order of the file. ONNX requires that to be a topological order, which not every converter keeps to.
 #[derive(Debug, Clone, Default)]
 pub struct Graph {
-    /// The operators, each after those whose outputs it takes.
+    /// The operators.
     pub nodes: Vec<Node>,
     /// The values that a caller gives. Initializers that a file also lists as inputs are left out.
     pub inputs: Vec<ValueInfo>,

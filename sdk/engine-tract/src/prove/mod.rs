@@ -149,7 +149,7 @@ impl<'s, 'g> Prover<'s, 'g> {
     /// [`EngineError::UnsupportedNode`] where an operator would read a value that is not one row for each token.
     fn check_rows(&mut self, recogniser: &Recogniser<'s, 'g>, want: Want<'g>, label: &str) -> Result<(), EngineError> {
         let values: Vec<&'g str> = match want {
-            Want::Value(v) => vec![v],
+            Want::Value(v) | Want::Scaled(v, _) => vec![v],
             Want::Packed(parts) => parts.to_vec(),
             Want::SumIn(first) => {
                 let node = self.source.maker(first);

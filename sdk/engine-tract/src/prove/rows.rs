@@ -70,6 +70,7 @@ const KEEP_ROWS: &[&str] = &[
     "Div",
     "Dropout",
     "DynamicQuantizeLinear",
+    "DynamicQuantizeMatMul",
     "Elu",
     "Erf",
     "Exp",
@@ -85,6 +86,7 @@ const KEEP_ROWS: &[&str] = &[
     "LeakyRelu",
     "MatMul",
     "MatMulInteger",
+    "MatMulIntegerToFloat",
     "MatMulNBits",
     "Max",
     "Min",
@@ -201,7 +203,7 @@ impl<'s, 'g> Prover<'s, 'g> {
 
     /// The form of a table's rows, which is that of the token ids: they may have been moved, but must all be there, in order.
     fn embedded(&mut self, recogniser: &Recogniser<'s, 'g>, node: &'g Node) -> Result<Option<Form>, EngineError> {
-        let ids = node.input(1).filter(|ids| self.source.moved(ids) == self.facts.input_ids);
+        let ids = node.input(1).filter(|ids| self.source.moved_ids(ids) == self.facts.input_ids);
         let Some(ids) = ids else { return Ok(None) };
         let length = Length { rows: 3, past: 4 };
         let piece = self.piece(recogniser, &[ids], &[], node)?;

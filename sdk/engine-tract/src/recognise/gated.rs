@@ -32,8 +32,14 @@ impl<'g> Recogniser<'_, 'g> {
         match node.op_type.as_str() {
             "Relu" => Some((GateActivation::Relu, x)),
             "FastGelu" if node.input(1).is_none() => Some((GateActivation::GeluTanh, x)),
-            "Gelu" if node.string("approximate") == Some("tanh") => Some((GateActivation::GeluTanh, x)),
-            "Gelu" => Some((GateActivation::Gelu, x)),
+            "Gelu" => match node.string("approximate") {
+                None | Some("none") => Some((GateActivation::Gelu, x)),
+                Some("tanh") => Some((GateActivation::GeluTanh, x)),
+                Some(_) => None,
+            },
+            // The standard's default factor is 1.
+            "Swish" if node.float("alpha").unwrap_or(1.0) == 1.0 => Some((GateActivation::Silu, x)),
+            "QuickGelu" if node.float("alpha") == Some(1.0) => Some((GateActivation::Silu, x)),
             "Mul" => self.silu(node).or_else(|| self.gelu(node)),
             _ => None,
         }

@@ -52,6 +52,8 @@ impl<'g> Recogniser<'_, 'g> {
         let (Some(query), Some(past_key), Some(past_value)) = (node.input(0), node.input(3), node.input(4)) else {
             return Err(unsupported(node, "no query or no past keys and values"));
         };
+        // A cache may be cast to the graph's own float type on its way in.
+        let [past_key, past_value] = [past_key, past_value].map(|past| self.source.plain(past));
         let fused = if node.int("do_rotary") == Some(1) {
             let tables = self.tables(node, 7, 8, node.int("rotary_interleaved") == Some(1))?;
             Some(Turned { rows: node.input(9), ..tables })

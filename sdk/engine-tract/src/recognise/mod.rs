@@ -6,7 +6,9 @@
 //! tract if it works element by element ([`foreign`]), and is an error that names the node otherwise.
 
 mod attention;
+mod columns;
 mod decomposed;
+mod dynamic;
 mod embed;
 mod foreign;
 mod gated;
@@ -14,11 +16,13 @@ mod grouped;
 mod linear;
 mod norm;
 mod rope;
+mod rows;
 mod standard;
 
 pub(crate) use self::grouped::window_of;
 pub(crate) use self::rope::Turned;
 
+use self::linear::Product;
 use crate::program::Op;
 use crate::prove::Claim;
 use crate::rotary::Rotary;
@@ -36,6 +40,8 @@ pub(crate) enum Want<'g> {
     SumIn(&'g str),
     /// q, k and v side by side.
     Packed([&'g str; 3]),
+    /// A value times a factor, which is given by its bits.
+    Scaled(&'g str, u32),
 }
 
 /// An operator for a wanted value.
@@ -123,7 +129,7 @@ impl<'s, 'g> Recogniser<'s, 'g> {
 
     /// Rows and columns, n and k, of the weight whose product makes a value.
     pub(crate) fn product_size(&self, value: &'g str) -> Result<Option<(usize, usize)>, EngineError> {
-        Ok(self.linear(value)?.map(|(part, _)| (part.weight.n(), part.weight.k())))
+        Ok(self.scaled_linear(value)?.map(|Product { part, .. }| (part.weight.n(), part.weight.k())))
     }
 
     /// The size of a head where a `Split` shares out the heads of a product, `[1, heads, rows, head_dim]`.
@@ -151,6 +157,7 @@ impl<'s, 'g> Recogniser<'s, 'g> {
             }
             Want::SumIn(output) => self.sum_in(output),
             Want::Packed(parts) => self.packed(parts),
+            Want::Scaled(value, factor) => Ok(self.times(value, f32::from_bits(factor))),
         }
     }
 
@@ -162,9 +169,10 @@ impl<'s, 'g> Recogniser<'s, 'g> {
         if let Some(found) = self.embed(node)? {
             return Ok(found);
         }
-        if let Some((part, input)) = self.linear(value)? {
+        if let Some(Product { part, input, factor }) = self.scaled_linear(value)? {
             let width = Some(part.weight.n());
-            return Ok(Found { op: Op::Linear(vec![part]), inputs: vec![Want::Value(input)], width, label: node.label() });
+            let input = if factor == 1.0 { Want::Value(input) } else { Want::Scaled(input, factor.to_bits()) };
+            return Ok(Found { op: Op::Linear(vec![part]), inputs: vec![input], width, label: node.label() });
         }
         if let Some(found) = self.attention(value, node)? {
             return Ok(found);
@@ -202,6 +210,12 @@ impl<'s, 'g> Recogniser<'s, 'g> {
             return Ok(Found { op: Op::Linear(parts), inputs: vec![input], width, label });
         }
         Ok(Found { op: Op::Pack, inputs: parts.map(Want::Value).to_vec(), width: None, label })
+    }
+
+    /// A value times a factor.
+    fn times(&self, value: &'g str, factor: f32) -> Found<'g> {
+        let label = self.source.maker(value).map_or(value, |n| n.label());
+        Found { op: Op::Scale(factor), inputs: vec![Want::Value(value)], width: None, label }
     }
 
     /// `x * constant` and `cap * tanh(x / cap)`.

@@ -6,16 +6,14 @@
 mod blocks;
 mod float;
 mod integers;
-mod nibbles;
 mod tiled;
 
 use std::ops::Range;
 
-pub use blocks::BlockWeights;
+pub use blocks::{BlockWeights, ZeroPoints};
 pub use float::FloatWeights;
 pub use integers::IntegerWeights;
-pub use nibbles::NibbleWeights;
-pub(crate) use tiled::{TiledShape, TiledWeights, fill_tile, largest_scale, scale_power};
+pub(crate) use tiled::{Points, TiledShape, TiledWeights, fill_tile, largest_scale, scale_power};
 
 use crate::arch::scalar::Scalar;
 use crate::shape::ShapeError;
@@ -56,7 +54,6 @@ pub(crate) enum Storage<'a> {
     Float(FloatWeights<'a>),
     Blocks(BlockWeights<'a>),
     Integers(IntegerWeights<'a>),
-    Nibbles(NibbleWeights<'a>),
     Tiled(TiledWeights<'a>),
 }
 
@@ -80,22 +77,13 @@ impl<'a> Matrix<'a> {
         Ok(Matrix { storage: Storage::Blocks(weights), first: 0, n: weights.n, k: weights.k })
     }
 
-    /// 8-bit integers with a scale per matrix or per output feature.
+    /// ONNX integer tensors with a scale for each block of a grid.
     ///
     /// # Errors
-    /// [`ShapeError`] where a dimension is zero or a buffer has another length than [`IntegerWeights`] says.
+    /// [`ShapeError`] where a dimension is zero, bits have no kernel, or a buffer has another length than [`IntegerWeights`] says.
     pub fn integers(weights: IntegerWeights<'a>) -> Result<Self, ShapeError> {
         weights.check()?;
         Ok(Matrix { storage: Storage::Integers(weights), first: 0, n: weights.n, k: weights.k })
-    }
-
-    /// ONNX INT4 and UINT4 tensors with a scale per block of input features.
-    ///
-    /// # Errors
-    /// [`ShapeError`] where a dimension is zero or a buffer has another length than [`NibbleWeights`] says.
-    pub fn nibbles(weights: NibbleWeights<'a>) -> Result<Self, ShapeError> {
-        weights.check()?;
-        Ok(Matrix { storage: Storage::Nibbles(weights), first: 0, n: weights.n, k: weights.k })
     }
 
     /// Single-precision weights as they lie, at any alignment; `None` for other storages.
@@ -143,7 +131,6 @@ impl<'a> Matrix<'a> {
             Storage::Float(weights) => weights.value(n, k),
             Storage::Blocks(weights) => weights.value(n, k),
             Storage::Integers(weights) => weights.value(n, k),
-            Storage::Nibbles(weights) => weights.value(n, k),
             Storage::Tiled(weights) => weights.value(n, k),
         }
     }
@@ -162,7 +149,6 @@ impl<'a> Matrix<'a> {
                 Storage::Float(weights) => fill(out, |k| weights.value(n, k)),
                 Storage::Blocks(weights) => fill(out, |k| weights.value(n, k)),
                 Storage::Integers(weights) => fill(out, |k| weights.value(n, k)),
-                Storage::Nibbles(weights) => fill(out, |k| weights.value(n, k)),
                 Storage::Tiled(weights) => fill(out, |k| weights.value(n, k)),
             },
         }
@@ -182,7 +168,6 @@ impl Storage<'_> {
             Storage::Float(weights) => weights.layout,
             Storage::Blocks(_) | Storage::Tiled(_) => Layout::Nk,
             Storage::Integers(weights) => weights.layout,
-            Storage::Nibbles(weights) => weights.layout,
         }
     }
 
@@ -192,7 +177,6 @@ impl Storage<'_> {
             Storage::Float(weights) => weights.n,
             Storage::Blocks(weights) => weights.n,
             Storage::Integers(weights) => weights.n,
-            Storage::Nibbles(weights) => weights.n,
             Storage::Tiled(weights) => weights.shape.n,
         }
     }
@@ -202,8 +186,7 @@ impl Storage<'_> {
         match self {
             Storage::Float(weights) => (weights.data.bytes(), weights.data.bytes().len() / weights.data.len() * 8),
             Storage::Blocks(weights) => (weights.packed, weights.bits),
-            Storage::Integers(weights) => (weights.data, 8),
-            Storage::Nibbles(weights) => (weights.data, 4),
+            Storage::Integers(weights) => (weights.data, weights.bits),
             Storage::Tiled(weights) => (weights.bytes, weights.shape.bits),
         }
     }
@@ -226,7 +209,6 @@ impl Storage<'_> {
             Storage::Float(weights) => weights.unpack(s, line, start, out),
             Storage::Blocks(weights) => weights.unpack(line, start, out),
             Storage::Integers(weights) => weights.unpack(line, start, out),
-            Storage::Nibbles(weights) => weights.unpack(line, start, out),
             Storage::Tiled(weights) => weights.unpack(line, start, out),
         }
     }
@@ -246,7 +228,17 @@ fn check_length(part: &'static str, n: usize, k: usize, expected: usize, found: 
     if expected == found { Ok(()) } else { Err(ShapeError::Length { part, n, k, expected, found }) }
 }
 
-/// Converts the half bytes from number `first` of `packed`, low half first.
+/// Converts the fields of `BITS` bits from number `first` of `packed`, the lowest bits of a byte first.
+#[inline(always)]
+fn unpack_fields<const BITS: usize>(packed: &[u8], first: usize, out: &mut [f32], convert: impl Fn(u8) -> f32) {
+    match BITS {
+        8 => out.iter_mut().zip(&packed[first..]).for_each(|(out, &byte)| *out = convert(byte)),
+        4 => unpack_nibbles(packed, first, out, convert),
+        _ => unpack_quarters(packed, first, out, convert),
+    }
+}
+
+/// Fields of four bits.
 #[inline(always)]
 fn unpack_nibbles(packed: &[u8], first: usize, out: &mut [f32], convert: impl Fn(u8) -> f32) {
     let (head, rest) = out.split_at_mut((first % 2).min(out.len()));
@@ -261,4 +253,19 @@ fn unpack_nibbles(packed: &[u8], first: usize, out: &mut [f32], convert: impl Fn
     if let [last] = last {
         *last = convert(bytes[pairs.len()] & 15);
     }
+}
+
+/// Fields of two bits.
+#[inline(always)]
+fn unpack_quarters(packed: &[u8], first: usize, out: &mut [f32], convert: impl Fn(u8) -> f32) {
+    let (head, rest) = out.split_at_mut((first.next_multiple_of(4) - first).min(out.len()));
+    let one = |index: usize| convert(packed[index / 4] >> (index % 4 * 2) & 3);
+    head.iter_mut().enumerate().for_each(|(i, out)| *out = one(first + i));
+    let whole = first + head.len();
+    let (quads, last) = rest.as_chunks_mut::<4>();
+    for (quad, &byte) in quads.iter_mut().zip(&packed[whole / 4..]) {
+        *quad = [convert(byte & 3), convert(byte >> 2 & 3), convert(byte >> 4 & 3), convert(byte >> 6)];
+    }
+    let after = whole + 4 * quads.len();
+    last.iter_mut().enumerate().for_each(|(i, out)| *out = one(after + i));
 }

@@ -9,7 +9,9 @@
 //!                    values      [blocks][bits vectors][lanes][4 bytes]    4 bits: a byte holds an even and an odd weight, low half even
 //! ```
 //!
-//! The parameters are the scales of two scale blocks; or the scales and the zero points of one, where these differ from 8 or 128.
+//! The parameters are the scales of two scale blocks; or the scales and the zero points of one, where these differ from 8 or 128. Zero
+//! points that need not be whole are stored less 8, which costs them least of their precision. Weights of 2 bits lie as ones of 4, in
+//! the middle of their range.
 //!
 //! Scales are scaled by one power of two for the whole matrix so that the largest is near the top of float16's range; what is
 //! 2^28 times smaller than it loses precision, and its rounding (2^-11 at most) is far below that of the weights themselves.
@@ -19,7 +21,7 @@ use std::ops::Range;
 
 use half::f16;
 
-use super::{Matrix, Storage};
+use super::{BlockWeights, IntegerWeights, Matrix, Storage, ZeroPoints};
 use crate::cpu::Isa;
 use crate::lines::Line;
 use crate::product::BLOCK;
@@ -35,6 +37,20 @@ pub(crate) struct TiledWeights<'a> {
     pub(crate) bytes: &'a [u8],
 }
 
+/// What stands for zero in tiles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Points {
+    /// 8 or 128 everywhere: none is stored.
+    Middle,
+    /// Whole numbers.
+    Whole,
+    /// What is to be added to 8; only with 4 bits.
+    Offset,
+}
+
+/// How far from 8 a zero point may be to be stored as an [`Points::Offset`]: its rounding is then below that of the weights.
+const FARTHEST_OFFSET: f32 = 16.;
+
 /// All that decides where a weight lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TiledShape {
@@ -44,8 +60,8 @@ pub(crate) struct TiledShape {
     pub(crate) bits: usize,
     /// Blocks of 32 that share a scale.
     pub(crate) shared: usize,
-    /// Whether zero points are stored.
-    pub(crate) zero_points: bool,
+    /// Which zero points are stored.
+    pub(crate) zero_points: Points,
     /// Rows of a tile.
     pub(crate) lanes: usize,
 }
@@ -55,13 +71,12 @@ impl TiledShape {
     pub(crate) fn of(matrix: &Matrix<'_>, isa: Isa) -> Option<TiledShape> {
         let (n, k, lanes) = (matrix.n, matrix.k, isa.lanes());
         let (bits, block, zero_points) = match &matrix.storage {
-            Storage::Blocks(weights) => (weights.bits, weights.block, weights.zero_points.is_some()),
-            Storage::Integers(weights) => (8, k, (0..n).any(|i| weights.biased_zero_point(matrix.first + i) != 128)),
-            Storage::Nibbles(weights) => (4, weights.block, !weights.signed || weights.zero_points.is_some()),
+            Storage::Blocks(weights) => (weights.bits, weights.block, points_of_blocks(weights)?),
+            Storage::Integers(weights) => (weights.bits, weights.block[1].min(k), points_of_integers(weights)),
             Storage::Float(_) | Storage::Tiled(_) => return None,
         };
         let whole = k.is_multiple_of(BLOCK) && block.is_multiple_of(BLOCK);
-        whole.then_some(TiledShape { n, k, bits, shared: block / BLOCK, zero_points, lanes })
+        whole.then_some(TiledShape { n, k, bits: bits.max(4), shared: block / BLOCK, zero_points, lanes })
     }
 
     /// Blocks of 32 a row.
@@ -85,7 +100,7 @@ impl TiledShape {
     /// Blocks of a whole run.
     #[inline(always)]
     fn run_blocks(&self) -> usize {
-        if self.zero_points { self.shared } else { 2 * self.shared }
+        if self.zero_points == Points::Middle { 2 * self.shared } else { self.shared }
     }
 
     /// Where a block's values begin in a tile.
@@ -133,9 +148,9 @@ impl TiledWeights<'_> {
         let shape = &self.shape;
         let (tile, lane) = (&self.bytes[n / shape.lanes * shape.tile_bytes()..], n % shape.lanes);
         let (byte, shift) = shape.place(lane, k);
-        let q = i32::from(tile[byte] >> shift) & ((1 << shape.bits) - 1);
+        let q = (u32::from(tile[byte]) >> shift) & ((1 << shape.bits) - 1);
         let (scale, zero_point) = self.parameters(tile, lane, k / BLOCK);
-        (q - zero_point) as f32 * scale
+        (q as f32 - zero_point) * scale
     }
 
     /// See [`Storage::unpack`]. Blocks that are asked for whole, as all of an embedding's are, are read at once.
@@ -148,7 +163,7 @@ impl TiledWeights<'_> {
         for (block, out) in out.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
             let block = start / BLOCK + block;
             let (scale, zero_point) = self.parameters(tile, lane, block);
-            let value = |q: u8| (i32::from(q) - zero_point) as f32 * scale;
+            let value = |q: u8| (f32::from(q) - zero_point) * scale;
             let quads = tile[shape.block_at(block)..].chunks_exact(4 * shape.lanes).map(|vector| &vector[4 * lane..][..4]);
             if shape.bits == 4 {
                 for (out, &byte) in out.as_chunks_mut::<2>().0.iter_mut().zip(quads.flatten()) {
@@ -162,48 +177,87 @@ impl TiledWeights<'_> {
 
     /// Scale and zero point of a block of 32 of a lane of a tile.
     #[inline(always)]
-    fn parameters(&self, tile: &[u8], lane: usize, block: usize) -> (f32, i32) {
+    fn parameters(&self, tile: &[u8], lane: usize, block: usize) -> (f32, f32) {
         let shape = &self.shape;
         let (scales, zero_points) = shape.parameters_at(block);
         let half = |from: usize| {
             let at = from + lane * size_of::<f16>();
             f16::from_le_bytes([tile[at], tile[at + 1]]).to_f32()
         };
-        let zero_point = if shape.zero_points { half(zero_points) as i32 } else { 1 << (shape.bits - 1) };
+        let middle = middle(shape.bits);
+        let zero_point = match shape.zero_points {
+            Points::Middle => middle,
+            Points::Whole => half(zero_points),
+            Points::Offset => middle + half(zero_points),
+        };
         (half(scales) * self.factor, zero_point)
     }
+}
+
+/// The middle of the range of so many bits.
+#[inline(always)]
+fn middle(bits: usize) -> f32 {
+    (1 << (bits - 1)) as f32
+}
+
+/// What integers of `bits` are more in tiles than where they come from: in the middle of 4 bits.
+#[inline(always)]
+fn lift(bits: usize) -> u8 {
+    if bits == 2 { 6 } else { 0 }
+}
+
+/// `None` where the zero points have no place in tiles.
+fn points_of_blocks(weights: &BlockWeights<'_>) -> Option<Points> {
+    match weights.zero_points {
+        ZeroPoints::Middle => Some(Points::Middle),
+        ZeroPoints::Packed(_) => Some(Points::Whole),
+        ZeroPoints::Floats(values) => {
+            let is_near = |index| (values.get(index) - middle(weights.bits)).abs() <= FARTHEST_OFFSET;
+            (weights.bits < 8 && (0..values.len()).all(is_near)).then_some(Points::Offset)
+        }
+    }
+}
+
+fn points_of_integers(weights: &IntegerWeights<'_>) -> Points {
+    let count = weights.parameter_count();
+    let is_middle = |index| f32::from(weights.biased_zero_point(index)) == middle(weights.bits);
+    let is_middle = match weights.zero_points {
+        None => is_middle(0),
+        // Of blocks there are many: that all are in the middle is not worth looking for.
+        Some(_) => count <= weights.n.max(weights.k) && (0..count).all(is_middle),
+    };
+    if is_middle { Points::Middle } else { Points::Whole }
 }
 
 /// The integers and parameters of a matrix that has a [`TiledShape`], whatever its storage.
 struct Quantised<'a>(&'a Matrix<'a>);
 
 impl Quantised<'_> {
-    /// The stored integer, made unsigned.
+    /// The stored integer, made unsigned and lifted.
     #[inline(always)]
     fn integer(&self, n: usize, k: usize) -> u8 {
         let n = self.0.first + n;
         match &self.0.storage {
-            Storage::Blocks(weights) => weights.integer(n, k),
-            Storage::Integers(weights) => weights.biased(n, k),
-            Storage::Nibbles(weights) => weights.biased(n, k),
+            Storage::Blocks(weights) => weights.integer(n, k) + lift(weights.bits),
+            Storage::Integers(weights) => weights.biased(n, k) + lift(weights.bits),
             Storage::Float(_) | Storage::Tiled(_) => 0,
         }
     }
 
-    /// Scale, and zero point made unsigned, of a block of 32.
-    fn parameters(&self, n: usize, block: usize) -> (f32, i32) {
+    /// Scale, and zero point of integers as they are given, of a block of 32.
+    fn parameters(&self, n: usize, block: usize) -> (f32, f32) {
         let n = self.0.first + n;
         match &self.0.storage {
             Storage::Blocks(weights) => {
                 let block = block * BLOCK / weights.block;
-                (weights.scales.get(n * weights.blocks() + block), weights.zero_point(n, block))
+                let zero_point = weights.zero_point(n, block) + f32::from(lift(weights.bits));
+                (weights.scales.get(n * weights.blocks() + block), zero_point)
             }
-            Storage::Integers(weights) => (weights.parameters(n).0, weights.biased_zero_point(n)),
-            Storage::Nibbles(weights) => {
-                let (scale, zero_point) = weights.parameters(n, block * BLOCK / weights.block);
-                (scale, zero_point + if weights.signed { 8 } else { 0 })
+            Storage::Integers(weights) => {
+                let (scale, zero_point) = weights.parameters(n, block * BLOCK);
+                (scale, f32::from(zero_point + lift(weights.bits)))
             }
-            Storage::Float(_) | Storage::Tiled(_) => (0., 0),
+            Storage::Float(_) | Storage::Tiled(_) => (0., 0.),
         }
     }
 }
@@ -235,7 +289,9 @@ pub(crate) unsafe fn fill_tile<S: Simd>(s: S, matrix: &Matrix<'_>, shape: &Tiled
     let source = Quantised(matrix);
     let row = |lane: usize| (tile * shape.lanes + lane).min(shape.n - 1);
     let mut whole = 0;
-    if let Storage::Blocks(weights) = &matrix.storage {
+    if let Storage::Blocks(weights) = &matrix.storage
+        && weights.bits == shape.bits
+    {
         // SAFETY: the caller's promise; the rows exist.
         whole = unsafe { transpose_blocks(s, weights, shape, matrix.first, row, to) };
     }
@@ -253,8 +309,10 @@ pub(crate) unsafe fn fill_tile<S: Simd>(s: S, matrix: &Matrix<'_>, shape: &Tiled
                 to[at..at + size_of::<f16>()].copy_from_slice(&f16::from_f32(value).to_le_bytes());
             };
             put(scales, scale * power);
-            if shape.zero_points {
-                put(zero_points, zero_point as f32);
+            match shape.zero_points {
+                Points::Middle => {}
+                Points::Whole => put(zero_points, zero_point),
+                Points::Offset => put(zero_points, zero_point - middle(shape.bits)),
             }
         }
     }
@@ -267,7 +325,7 @@ pub(crate) unsafe fn fill_tile<S: Simd>(s: S, matrix: &Matrix<'_>, shape: &Tiled
 #[inline(always)]
 unsafe fn transpose_blocks<S: Simd>(
     s: S,
-    weights: &super::BlockWeights<'_>,
+    weights: &BlockWeights<'_>,
     shape: &TiledShape,
     first: usize,
     row: impl Fn(usize) -> usize,

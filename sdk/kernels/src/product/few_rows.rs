@@ -42,7 +42,7 @@ impl Kernel for FewRows<'_> {
     fn run<S: Simd>(self, s: S) {
         let weights = self.weights;
         let each = weights.block == BLOCK;
-        match (weights.scales, weights.scales.as_unaligned_f32(), weights.zero_points) {
+        match (weights.scales, weights.scales.as_unaligned_f32(), weights.zero_points.packed()) {
             (_, Some(scales), None) if each => self.with(s, EachBlock::<_, false>::new(weights, scales)),
             (_, Some(scales), Some(_)) if each => self.with(s, EachBlock::<_, true>::new(weights, scales)),
             (Floats::F16(scales), _, None) if each => self.with(s, EachBlock::<_, false>::new(weights, scales.as_ptr())),

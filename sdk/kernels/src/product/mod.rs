@@ -39,7 +39,7 @@ use self::tiles::{Source, Tiles};
 use crate::cpu::Isa;
 use crate::float_product::Rows;
 use crate::lines::Buffer;
-use crate::matrix::{BlockWeights, Matrix, Storage, TiledWeights};
+use crate::matrix::{BlockWeights, Matrix, Points, Storage, TiledWeights, ZeroPoints};
 use crate::pool::Pool;
 
 /// In which arithmetic the activations meet block-quantised weights.
@@ -47,8 +47,8 @@ use crate::pool::Pool;
 pub enum Activations {
     /// float32 throughout.
     Exact,
-    /// Activations quantised to int8 in blocks of 32, for block-quantised weights whose `k` and block are multiples of 32; every
-    /// other weight is multiplied exactly.
+    /// Activations quantised to int8 in blocks of 32, for block-quantised weights of 4 and 8 bits with whole zero points whose `k` and
+    /// block are multiples of 32, and for resident ones; every other weight is multiplied exactly.
     #[default]
     Int8,
 }
@@ -186,16 +186,23 @@ fn integer_form<'a>(weight: &Matrix<'a>, activations: Activations, isa: Isa) -> 
         return None;
     }
     match weight.storage {
-        Storage::Blocks(weights) if weights.k.is_multiple_of(BLOCK) && weights.block.is_multiple_of(BLOCK) => {
-            let form = Form { bits: weights.bits, zero_points: weights.zero_points.is_some(), order: Order::InPlace };
+        Storage::Blocks(weights) if is_for_integers(&weights) => {
+            let form = Form { bits: weights.bits, zero_points: weights.zero_points.packed().is_some(), order: Order::InPlace };
             Some((Integer::InPlace(weights), form))
         }
         Storage::Tiled(weights) if weights.shape.lanes == isa.lanes() && weight.first.is_multiple_of(isa.lanes()) => {
-            let form = Form { bits: weights.shape.bits, zero_points: weights.shape.zero_points, order: Order::Tiled };
+            let form =
+                Form { bits: weights.shape.bits, zero_points: weights.shape.zero_points != Points::Middle, order: Order::Tiled };
             Some((Integer::Tiled(weights), form))
         }
         _ => None,
     }
+}
+
+/// Whether integer kernels read weights of this kind where they lie: 4 or 8 bits with whole zero points.
+fn is_for_integers(weights: &BlockWeights<'_>) -> bool {
+    let whole = weights.k.is_multiple_of(BLOCK) && weights.block.is_multiple_of(BLOCK);
+    whole && weights.bits >= 4 && !matches!(weights.zero_points, ZeroPoints::Floats(_))
 }
 
 /// Quantises x once for each form that a part asks for.

@@ -84,7 +84,7 @@ impl<T, const STORED: bool> EachBlock<T, STORED> {
         EachBlock {
             scales,
             stride: weights.blocks(),
-            zero_points: weights.zero_points.map_or(std::ptr::null(), <[u8]>::as_ptr),
+            zero_points: weights.zero_points.packed().map_or(std::ptr::null(), <[u8]>::as_ptr),
             zero_point_stride: weights.zero_point_row_bytes(),
         }
     }
@@ -281,7 +281,7 @@ impl StepParameters for AnyBlock<'_> {
     /// Zero or less for blocks beyond the row's end.
     #[inline(always)]
     unsafe fn zero_points<S: Simd, const BITS: usize>(&self, s: S, rows: FourRows, step: usize) -> Option<S::I> {
-        let stored = self.weights.zero_points?;
+        let stored = self.weights.zero_points.packed()?;
         let (blocks, whole) = self.blocks::<S>(step);
         if whole && self.shared == 1 {
             // SAFETY: the rows exist by the caller's promise; the step is `whole`.

@@ -20,10 +20,10 @@ use std::ops::Range;
 use half::f16;
 
 use super::quantise::{BLOCK, QuantisedRows};
-use super::tiles::{SECTION, dot};
-use super::unpack::taken_off;
+use super::tiles::{MIDDLE, OFFSET, SECTION, WHOLE, dot};
+use super::unpack::{middle, taken_off};
 use crate::float_product::Rows;
-use crate::matrix::TiledWeights;
+use crate::matrix::{Points, TiledWeights};
 use crate::simd::{Kernel, Simd};
 
 /// One item: `rows` of the weights, from a tile's first.
@@ -41,33 +41,34 @@ impl Kernel for TiledRows<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         match (self.weights.shape.bits, self.weights.shape.zero_points) {
-            (4, false) => self.grouped::<S, 4, false>(s),
-            (4, true) => self.grouped::<S, 4, true>(s),
-            (_, false) => self.grouped::<S, 8, false>(s),
-            (_, true) => self.grouped::<S, 8, true>(s),
+            (4, Points::Middle) => self.grouped::<S, 4, MIDDLE>(s),
+            (4, Points::Whole) => self.grouped::<S, 4, WHOLE>(s),
+            (4, Points::Offset) => self.grouped::<S, 4, OFFSET>(s),
+            (_, Points::Middle) => self.grouped::<S, 8, MIDDLE>(s),
+            (_, _) => self.grouped::<S, 8, WHOLE>(s),
         }
     }
 }
 
 impl TiledRows<'_> {
     #[inline(always)]
-    fn grouped<S: Simd, const BITS: usize, const ZERO_POINTS: bool>(&self, s: S) {
+    fn grouped<S: Simd, const BITS: usize, const POINTS: u8>(&self, s: S) {
         match self.x.group {
-            1 => self.all::<S, 1, BITS, ZERO_POINTS>(s),
-            2 => self.all::<S, 2, BITS, ZERO_POINTS>(s),
-            _ => self.all::<S, 4, BITS, ZERO_POINTS>(s),
+            1 => self.all::<S, 1, BITS, POINTS>(s),
+            2 => self.all::<S, 2, BITS, POINTS>(s),
+            _ => self.all::<S, 4, BITS, POINTS>(s),
         }
     }
 
     #[inline(always)]
-    fn all<S: Simd, const M: usize, const BITS: usize, const ZERO_POINTS: bool>(&self, s: S) {
+    fn all<S: Simd, const M: usize, const BITS: usize, const POINTS: u8>(&self, s: S) {
         for first in self.rows.clone().step_by(S::LANES) {
             let held = (self.rows.end - first).min(S::LANES);
             // SAFETY: the tile of `first` exists and was made for this instruction set, x for these weights; `y` is `[m, rows]`, and
             // this item alone writes it.
             unsafe {
                 for group in (0..self.x.m).step_by(M) {
-                    let sums = self.tile::<S, M, BITS, ZERO_POINTS>(s, first / S::LANES, group * self.x.blocks);
+                    let sums = self.tile::<S, M, BITS, POINTS>(s, first / S::LANES, group * self.x.blocks);
                     for m in 0..M.min(self.x.m - group) {
                         s.store_partial(self.y.row(group + m, first - self.rows.start), sums[m], held);
                     }
@@ -81,7 +82,7 @@ impl TiledRows<'_> {
     /// # Safety
     /// The tile exists and was made for this instruction set; x has groups of `M` rows with as many blocks, and one begins there.
     #[inline(always)]
-    unsafe fn tile<S: Simd, const M: usize, const BITS: usize, const ZERO_POINTS: bool>(
+    unsafe fn tile<S: Simd, const M: usize, const BITS: usize, const POINTS: u8>(
         &self,
         s: S,
         tile: usize,
@@ -96,12 +97,16 @@ impl TiledRows<'_> {
         while block < blocks {
             let parameters = at.cast::<f16>();
             at = at.wrapping_add(vector);
-            for half in 0..if ZERO_POINTS { 1 } else { 2 } {
+            for half in 0..if POINTS == MIDDLE { 2 } else { 1 } {
                 // SAFETY: the caller's promise: a vector of float16 comes before the blocks of a run.
-                let (scales, zero_points) = unsafe {
+                let (scales, offsets, zero_points) = unsafe {
                     let stored = |half: usize| s.load_f16(parameters.add(half * S::LANES));
-                    let zero_points = if ZERO_POINTS { s.to_int(stored(1)) } else { s.splat_int(0) };
-                    (stored(half), s.add_int(zero_points, s.splat_int(-taken_off::<S, BITS>())))
+                    let offsets = if POINTS == MIDDLE { s.splat(0.) } else { stored(1) };
+                    let zero_points = match POINTS {
+                        WHOLE => s.add_int(s.to_int(offsets), s.splat_int(-taken_off::<S, BITS>())),
+                        _ => s.splat_int(middle::<S, BITS>()),
+                    };
+                    (stored(half), offsets, zero_points)
                 };
                 for _ in 0..shape.shared.min(blocks - block) {
                     // SAFETY: the caller's promise: `BITS` vectors a block follow; the block lies within x.
@@ -110,14 +115,19 @@ impl TiledRows<'_> {
                         let mut dots = [s.splat_int(0); M];
                         for m in 0..M {
                             dots[m] = s.splat_int(*self.x.corrections.as_ptr().add(x + block * M + m));
-                            if ZERO_POINTS {
+                            if POINTS != MIDDLE {
                                 dots[m] = s.mul_int(dots[m], zero_points);
                             }
                         }
                         dots = place.all::<S, M, BITS>(s, dots);
                         for m in 0..M {
                             let scale = s.mul(scales, s.splat(*self.x.scales.as_ptr().add(x + block * M + m)));
-                            sums[m] = s.mul_add(s.to_float(dots[m]), scale, sums[m]);
+                            let mut sum = s.to_float(dots[m]);
+                            if POINTS == OFFSET {
+                                let correction = s.splat_int(*self.x.corrections.as_ptr().add(x + block * M + m));
+                                sum = s.mul_add(s.to_float(correction), offsets, sum);
+                            }
+                            sums[m] = s.mul_add(sum, scale, sums[m]);
                         }
                     }
                     at = at.wrapping_add(BITS * vector);

@@ -19,16 +19,21 @@
 use std::ops::Range;
 
 use super::quantise::{BLOCK, GROUP, QuantisedRows};
-use super::unpack::{unpack, unpack_tile};
+use super::unpack::{middle, unpack, unpack_tile};
 use crate::float_product::Rows;
 use crate::lines::Buffer;
-use crate::matrix::{BlockWeights, TiledWeights};
+use crate::matrix::{BlockWeights, Points, TiledWeights};
 use crate::simd::{Kernel, Simd};
 
 /// Vectors of bytes in a block of a strip: 32 values for each lane.
 pub(super) const VECTORS: usize = BLOCK / 4;
 /// Blocks of weights in tiles that are summed before their sum is added to what came before.
 pub(super) const SECTION: usize = 16;
+
+/// [`Points`] as a parameter of what is compiled.
+pub(super) const MIDDLE: u8 = 0;
+pub(super) const WHOLE: u8 = 1;
+pub(super) const OFFSET: u8 = 2;
 
 /// The weights of a product with many rows.
 #[derive(Clone, Copy)]
@@ -54,7 +59,7 @@ pub(super) struct Strip {
     values: *mut u8,
     /// `[T][blocks][LANES]`
     scales: *mut f32,
-    /// `[T][blocks][LANES]`, only where the weights store them
+    /// `[T][blocks][LANES]`, only where the weights store them: `i32`, or `f32` where they are offsets
     zero_points: *mut i32,
     /// How many blocks, as many as a row of x has.
     pub(super) blocks: usize,
@@ -119,21 +124,22 @@ impl Kernel for Tiles<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let (bits, zero_points) = match self.weights {
-            Source::InPlace(weights) => (weights.bits, weights.zero_points.is_some()),
+            Source::InPlace(weights) => (weights.bits, weights.zero_points.packed().map_or(Points::Middle, |_| Points::Whole)),
             Source::Tiled(weights) => (weights.shape.bits, weights.shape.zero_points),
         };
         match (bits, zero_points) {
-            (4, false) => self.all::<S, 4, false>(s),
-            (4, true) => self.all::<S, 4, true>(s),
-            (_, false) => self.all::<S, 8, false>(s),
-            (_, true) => self.all::<S, 8, true>(s),
+            (4, Points::Middle) => self.all::<S, 4, MIDDLE>(s),
+            (4, Points::Whole) => self.all::<S, 4, WHOLE>(s),
+            (4, Points::Offset) => self.all::<S, 4, OFFSET>(s),
+            (_, Points::Middle) => self.all::<S, 8, MIDDLE>(s),
+            (_, _) => self.all::<S, 8, WHOLE>(s),
         }
     }
 }
 
 impl Tiles<'_> {
     #[inline(always)]
-    fn all<S: Simd, const BITS: usize, const ZERO_POINTS: bool>(self, s: S) {
+    fn all<S: Simd, const BITS: usize, const POINTS: u8>(self, s: S) {
         let mut strip = Strip::new::<S>(self.buffer, self.x.blocks);
         let mut first = self.rows.start;
         while first < self.rows.end {
@@ -171,11 +177,11 @@ impl Tiles<'_> {
             // SAFETY: the strip is filled; `y` is `[m, rows]`, and this item alone writes it.
             unsafe {
                 if const { S::TILE_VECTORS == 3 } && vectors == 3 {
-                    pass.all::<S, 3, BITS, ZERO_POINTS>(s, y);
+                    pass.all::<S, 3, BITS, POINTS>(s, y);
                 } else if const { S::TILE_VECTORS == 2 } && vectors == 2 {
-                    pass.all::<S, 2, BITS, ZERO_POINTS>(s, y);
+                    pass.all::<S, 2, BITS, POINTS>(s, y);
                 } else {
-                    pass.all::<S, 1, BITS, ZERO_POINTS>(s, y);
+                    pass.all::<S, 1, BITS, POINTS>(s, y);
                 }
             }
             first += held;
@@ -202,7 +208,7 @@ impl Pass<'_> {
     /// # Safety
     /// `T` vectors of the strip are filled, as many blocks as x has; those columns of y are valid for reads and writes.
     #[inline(always)]
-    unsafe fn all<S: Simd, const T: usize, const BITS: usize, const ZERO_POINTS: bool>(&self, s: S, first: usize) {
+    unsafe fn all<S: Simd, const T: usize, const BITS: usize, const POINTS: u8>(&self, s: S, first: usize) {
         let blocks = self.strip.blocks;
         for start in (0..blocks).step_by(self.section) {
             let section = start..(start + self.section).min(blocks);
@@ -210,11 +216,11 @@ impl Pass<'_> {
                 // SAFETY: x has whole groups of four rows; the caller's promise.
                 unsafe {
                     let sums = if const { S::TILE_DOTS == 1 } {
-                        self.section::<S, T, 1, BITS, ZERO_POINTS>(s, row, section.clone())
+                        self.section::<S, T, 1, BITS, POINTS>(s, row, section.clone())
                     } else if const { S::TILE_DOTS == 4 } {
-                        self.section::<S, T, 4, BITS, ZERO_POINTS>(s, row, section.clone())
+                        self.section::<S, T, 4, BITS, POINTS>(s, row, section.clone())
                     } else {
-                        self.section::<S, T, VECTORS, BITS, ZERO_POINTS>(s, row, section.clone())
+                        self.section::<S, T, VECTORS, BITS, POINTS>(s, row, section.clone())
                     };
                     for m in 0..GROUP.min(self.x.m - row) {
                         for t in 0..T {
@@ -233,7 +239,7 @@ impl Pass<'_> {
     /// # Safety
     /// As for [`Pass::all`].
     #[inline(always)]
-    unsafe fn section<S: Simd, const T: usize, const N: usize, const BITS: usize, const ZERO_POINTS: bool>(
+    unsafe fn section<S: Simd, const T: usize, const N: usize, const BITS: usize, const POINTS: u8>(
         &self,
         s: S,
         row: usize,
@@ -253,8 +259,11 @@ impl Pass<'_> {
                     let correction = s.splat_int(*x.corrections.as_ptr().add(at + m));
                     for t in 0..T {
                         sums[m][t] = correction;
-                        if ZERO_POINTS {
+                        if POINTS == WHOLE {
                             sums[m][t] = s.mul_int(correction, s.load_bytes(strip.zero_point::<S>(t, block).cast()));
+                        }
+                        if POINTS == OFFSET {
+                            sums[m][t] = s.mul_int(correction, s.splat_int(middle::<S, BITS>()));
                         }
                     }
                 }
@@ -276,7 +285,12 @@ impl Pass<'_> {
                     let scale = s.splat(*x.scales.as_ptr().add(at + m));
                     for t in 0..T {
                         let scale = s.mul(s.load(strip.scale::<S>(t, block)), scale);
-                        totals[m][t] = s.mul_add(s.to_float(sums[m][t]), scale, totals[m][t]);
+                        let mut sum = s.to_float(sums[m][t]);
+                        if POINTS == OFFSET {
+                            let correction = s.to_float(s.splat_int(*x.corrections.as_ptr().add(at + m)));
+                            sum = s.mul_add(correction, s.load(strip.zero_point::<S>(t, block).cast()), sum);
+                        }
+                        totals[m][t] = s.mul_add(sum, scale, totals[m][t]);
                     }
                 }
             }

@@ -8,7 +8,7 @@ use super::parameters::{AnyBlock, FourRows, StepParameters};
 use super::quantise::phase_major;
 use super::tiles::{Strip, VECTORS};
 use crate::lines::Line;
-use crate::matrix::{BlockWeights, TiledWeights};
+use crate::matrix::{BlockWeights, Points, TiledWeights};
 use crate::simd::{MAX_LANES, Simd};
 
 /// Fills vector `t` of the strip with the `held` weight rows from `first`, blocks by their place within a vector; where the rows are
@@ -152,12 +152,23 @@ pub(super) unsafe fn unpack_tile<S: Simd, const BITS: usize>(
             }
             let (scales, zero_points) = shape.parameters_at(block);
             s.store(strip.scale::<S>(t, block), s.load_f16(from.add(scales).cast()));
-            if shape.zero_points {
-                let stored = s.to_int(s.load_f16(from.add(zero_points).cast::<f16>()));
-                s.store_bytes(strip.zero_point::<S>(t, block).cast(), s.add_int(stored, s.splat_int(-taken_off::<S, BITS>())));
+            let stored = from.add(zero_points).cast::<f16>();
+            match shape.zero_points {
+                Points::Middle => {}
+                Points::Whole => {
+                    let whole = s.add_int(s.to_int(s.load_f16(stored)), s.splat_int(-taken_off::<S, BITS>()));
+                    s.store_bytes(strip.zero_point::<S>(t, block).cast(), whole);
+                }
+                Points::Offset => s.store(strip.zero_point::<S>(t, block).cast(), s.load_f16(stored)),
             }
         }
     }
+}
+
+/// The middle of the range of `BITS`, less what products take off.
+#[inline(always)]
+pub(super) fn middle<S: Simd, const BITS: usize>() -> i32 {
+    (1 << (BITS - 1)) - taken_off::<S, BITS>()
 }
 
 /// What products with weights of `BITS` take off each weight.

@@ -2,7 +2,7 @@
 
 use half::{bf16, f16};
 use kinglet_kernels::{
-    Activations, BlockWeights, FloatWeights, Floats, IntegerWeights, Layout, Linear, Matrix, NibbleWeights, Pool, Scratch, linear,
+    Activations, BlockWeights, FloatWeights, Floats, IntegerWeights, Layout, Linear, Matrix, Pool, Scratch, ZeroPoints, linear,
 };
 
 use super::{Expected, Random};
@@ -17,13 +17,41 @@ pub enum Width {
     BF16,
 }
 
+/// The zero points of block-quantised weights.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Zero {
+    Middle,
+    Packed,
+    /// Numbers of the scales' width.
+    Floats,
+}
+
+pub fn packed_if(packed: bool) -> Zero {
+    if packed { Zero::Packed } else { Zero::Middle }
+}
+
 /// How weights are stored.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {
-    Float { width: Width, layout: Layout },
-    Blocks { bits: usize, block: usize, zero_points: bool, scales: Width },
-    Integers { layout: Layout, signed: bool, per_feature: bool, zero_points: bool },
-    Nibbles { layout: Layout, signed: bool, block: usize, zero_points: bool, scales: Width },
+    Float {
+        width: Width,
+        layout: Layout,
+    },
+    Blocks {
+        bits: usize,
+        block: usize,
+        zero_points: Zero,
+        scales: Width,
+    },
+    /// Along n and k, a block of 0 is the whole.
+    Integers {
+        bits: usize,
+        layout: Layout,
+        signed: bool,
+        block: [usize; 2],
+        zero_points: bool,
+        scales: Width,
+    },
 }
 
 /// Floats of a width, owned.
@@ -73,6 +101,8 @@ pub struct Weights {
     /// One unused byte first, so that the data is never aligned.
     pub bytes: Vec<u8>,
     pub zero_points: Vec<u8>,
+    /// Where zero points are floats.
+    pub float_zero_points: Owned,
     /// `[n, k]`: written down from the formats' definitions.
     pub values: Vec<f64>,
 }
@@ -81,12 +111,20 @@ fn layout_index(layout: Layout, n: usize, k: usize, size: (usize, usize)) -> usi
     if layout == Layout::Kn { k * size.0 + n } else { n * size.1 + k }
 }
 
-fn nibble(bytes: &[u8], index: usize) -> u8 {
-    if index.is_multiple_of(2) { bytes[index / 2] & 15 } else { bytes[index / 2] >> 4 }
+/// Field `index` of so many bits: the bits in order from the lowest of the first byte.
+fn field(bytes: &[u8], bits: usize, index: usize) -> u64 {
+    (0..bits).map(|i| (index * bits + i, i)).map(|(at, i)| u64::from(bytes[at / 8] >> (at % 8) & 1) << i).sum()
 }
 
-fn signed_nibble(nibble: u8) -> f64 {
-    if nibble < 8 { f64::from(nibble) } else { f64::from(nibble) - 16. }
+/// A field in two's complement, or as it is.
+fn whole(field: u64, bits: usize, signed: bool) -> f64 {
+    if signed && field >> (bits - 1) == 1 { field as f64 - (1u64 << bits) as f64 } else { field as f64 }
+}
+
+/// A block with the size of the whole for 0, and how many there are along each side.
+fn grid(block: [usize; 2], size: (usize, usize)) -> ([usize; 2], (usize, usize)) {
+    let block = [if block[0] == 0 { size.0 } else { block[0] }, if block[1] == 0 { size.1 } else { block[1] }];
+    (block, (size.0.div_ceil(block[0]), size.1.div_ceil(block[1])))
 }
 
 impl Weights {
@@ -101,16 +139,21 @@ impl Weights {
                 let bytes = random.bytes(1 + n * blocks * block * bits / 8);
                 (scales(random, width, n * blocks), bytes, random.bytes(n * (blocks * bits).div_ceil(8)))
             }
-            Kind::Integers { per_feature, .. } => {
-                let parameters = if per_feature { n } else { 1 };
-                (scales(random, Width::F32, parameters), random.bytes(1 + n * k), random.bytes(parameters))
-            }
-            Kind::Nibbles { block, scales: width, .. } => {
-                let parameters = n * k.div_ceil(block);
-                (scales(random, width, parameters), random.bytes(1 + (n * k).div_ceil(2)), random.bytes(parameters.div_ceil(2)))
+            Kind::Integers { bits, block, scales: width, .. } => {
+                let (_, (grid_n, grid_k)) = grid(block, (n, k));
+                let bytes = |values: usize| (values * bits).div_ceil(8);
+                let packed = random.bytes(1 + bytes(n * k));
+                (scales(random, width, grid_n * grid_k), packed, random.bytes(bytes(grid_n * grid_k)))
             }
         };
-        let mut weights = Weights { kind, n, k, floats, bytes, zero_points, values: vec![] };
+        let float_zero_points = match kind {
+            Kind::Blocks { bits, block, scales, zero_points: Zero::Floats } => {
+                let middle = (1 << (bits - 1)) as f32;
+                Owned::new(scales, (0..n * k.div_ceil(block)).map(|_| middle + 1.5 * random.float()).collect())
+            }
+            _ => Owned::F32(vec![]),
+        };
+        let mut weights = Weights { kind, n, k, floats, bytes, zero_points, float_zero_points, values: vec![] };
         weights.values = (0..n * k).map(|index| weights.value(index / k, index % k)).collect();
         weights
     }
@@ -122,45 +165,39 @@ impl Weights {
             Kind::Blocks { bits, block, zero_points, .. } => {
                 let blocks = self.k.div_ceil(block);
                 let (row, points) = (&self.bytes[1 + n * blocks * block * bits / 8..], n * (blocks * bits).div_ceil(8));
-                let (q, zero) = if bits == 4 {
-                    (f64::from(nibble(row, k)), if zero_points { nibble(&self.zero_points[points..], k / block) } else { 8 })
-                } else {
-                    (f64::from(row[k]), if zero_points { self.zero_points[points + k / block] } else { 128 })
+                let zero = match zero_points {
+                    Zero::Middle => 2f64.powi(bits as i32 - 1),
+                    Zero::Packed => field(&self.zero_points[points..], bits, k / block) as f64,
+                    Zero::Floats => self.float_zero_points.get(n * blocks + k / block),
                 };
-                (q - f64::from(zero)) * self.floats.get(n * blocks + k / block)
+                (field(row, bits, k) as f64 - zero) * self.floats.get(n * blocks + k / block)
             }
-            Kind::Integers { layout, signed, per_feature, zero_points } => {
-                let whole = |byte: u8| if signed { f64::from(byte as i8) } else { f64::from(byte) };
-                let parameter = if per_feature { n } else { 0 };
-                let zero = if zero_points { whole(self.zero_points[parameter]) } else { 0. };
-                (whole(self.bytes[1 + layout_index(layout, n, k, size)]) - zero) * self.floats.get(parameter)
-            }
-            Kind::Nibbles { layout, signed, block, zero_points, .. } => {
-                let whole = |nibble: u8| if signed { signed_nibble(nibble) } else { f64::from(nibble) };
-                let parameter = layout_index(layout, n, k / block, (self.n, self.k.div_ceil(block)));
-                let zero = if zero_points { whole(nibble(&self.zero_points, parameter)) } else { 0. };
-                (whole(nibble(&self.bytes[1..], layout_index(layout, n, k, size))) - zero) * self.floats.get(parameter)
+            Kind::Integers { bits, layout, signed, block, zero_points, .. } => {
+                let (block, grid) = grid(block, size);
+                let parameter = layout_index(layout, n / block[0], k / block[1], grid);
+                let zero = if zero_points { whole(field(&self.zero_points, bits, parameter), bits, signed) } else { 0. };
+                let q = whole(field(&self.bytes[1..], bits, layout_index(layout, n, k, size)), bits, signed);
+                (q - zero) * self.floats.get(parameter)
             }
         }
     }
 
     pub fn matrix(&self) -> Matrix<'_> {
         let (n, k, scales) = (self.n, self.k, self.floats.borrow());
-        let points = |stored: bool| stored.then_some(&self.zero_points[..]);
         match self.kind {
             Kind::Float { layout, .. } => Matrix::float(FloatWeights { data: scales, layout, n, k }),
             Kind::Blocks { bits, block, zero_points, .. } => {
-                let packed = &self.bytes[1..];
-                Matrix::blocks(BlockWeights { bits, n, k, block, packed, scales, zero_points: points(zero_points) })
+                let zero_points = match zero_points {
+                    Zero::Middle => ZeroPoints::Middle,
+                    Zero::Packed => ZeroPoints::Packed(&self.zero_points),
+                    Zero::Floats => ZeroPoints::Floats(self.float_zero_points.borrow()),
+                };
+                Matrix::blocks(BlockWeights { bits, n, k, block, packed: &self.bytes[1..], scales, zero_points })
             }
-            Kind::Integers { layout, signed, zero_points, .. } => {
-                let Owned::F32(scales) = &self.floats else { unreachable!() };
-                let (data, zero_points) = (&self.bytes[1..], points(zero_points));
-                Matrix::integers(IntegerWeights { data, signed, layout, n, k, scales, zero_points })
-            }
-            Kind::Nibbles { layout, signed, block, zero_points, .. } => {
-                let (data, zero_points) = (&self.bytes[1..], points(zero_points));
-                Matrix::nibbles(NibbleWeights { data, signed, layout, n, k, block, scales, zero_points })
+            Kind::Integers { bits, layout, signed, block, zero_points, .. } => {
+                let (data, (block, _)) = (&self.bytes[1..], grid(block, (n, k)));
+                let zero_points = zero_points.then_some(&self.zero_points[..]);
+                Matrix::integers(IntegerWeights { bits, data, signed, layout, n, k, block, scales, zero_points })
             }
         }
         .unwrap()
@@ -168,7 +205,8 @@ impl Weights {
 
     /// Whether [`Activations::Int8`] has a meaning for them.
     pub fn has_integer_kernel(&self) -> bool {
-        matches!(self.kind, Kind::Blocks { block, .. } if block.is_multiple_of(32) && self.k.is_multiple_of(32))
+        matches!(self.kind, Kind::Blocks { bits: 4 | 8, block, zero_points: Zero::Middle | Zero::Packed, .. }
+            if block.is_multiple_of(32) && self.k.is_multiple_of(32))
     }
 }
 
@@ -223,19 +261,42 @@ pub fn all_kinds() -> Vec<Kind> {
     let mut kinds = vec![];
     for layout in LAYOUTS {
         kinds.extend(WIDTHS.map(|width| Kind::Float { width, layout }));
-        for flags in 0..8 {
-            let [signed, flag, zero_points] = [1, 2, 4].map(|bit| flags & bit != 0);
-            kinds.push(Kind::Integers { layout, signed, per_feature: flag, zero_points });
-            let (block, scales) = if flag { (16, Width::F32) } else { (24, Width::F16) };
-            kinds.push(Kind::Nibbles { layout, signed, block, zero_points, scales });
+        for flags in 0..4 {
+            let [signed, zero_points] = [1, 2].map(|bit| flags & bit != 0);
+            let grids = [
+                (8, [0, 0], Width::F32),
+                (8, [1, 0], Width::F32),
+                (8, [1, 16], Width::F32Bytes),
+                (8, [0, 1], Width::F16),
+                (4, [1, 16], Width::F32),
+                (4, [1, 24], Width::F16),
+                (4, [1, 0], Width::BF16),
+                (4, [16, 1], Width::F32),
+                (2, [1, 32], Width::F32),
+                (2, [3, 5], Width::F16),
+            ];
+            kinds.extend(grids.map(|(bits, block, scales)| Kind::Integers { bits, layout, signed, block, zero_points, scales }));
         }
     }
     for bits in [4, 8] {
         for block in [16, 32, 64, 128, 256] {
-            for zero_points in [false, true] {
+            for zero_points in [Zero::Middle, Zero::Packed] {
                 kinds.extend(WIDTHS.map(|scales| Kind::Blocks { bits, block, zero_points, scales }));
             }
         }
+    }
+    for (bits, block, zero_points, scales) in [
+        (2, 16, Zero::Packed, Width::F32),
+        (2, 32, Zero::Middle, Width::F16),
+        (2, 64, Zero::Packed, Width::F16),
+        (2, 32, Zero::Floats, Width::F32),
+        (4, 32, Zero::Floats, Width::F32),
+        (4, 16, Zero::Floats, Width::F16),
+        (4, 128, Zero::Floats, Width::F16),
+        (8, 32, Zero::Floats, Width::F32),
+        (4, 512, Zero::Packed, Width::F32),
+    ] {
+        kinds.push(Kind::Blocks { bits, block, zero_points, scales });
     }
     kinds
 }
