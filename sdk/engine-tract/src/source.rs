@@ -91,6 +91,20 @@ impl<'g> Source<'g> {
         value
     }
 
+    /// The value behind axes of one element that were put in.
+    pub(crate) fn unsqueezed<'a>(&self, mut value: &'a str) -> &'a str
+    where
+        'g: 'a,
+    {
+        loop {
+            value = self.plain(value);
+            match self.maker_of(value, &["Unsqueeze"]).and_then(|n| n.input(0)) {
+                Some(input) => value = input,
+                None => return value,
+            }
+        }
+    }
+
     /// The value behind nodes that only move elements: reshapes, transposes, repeats of heads.
     pub(crate) fn moved<'a>(&self, mut value: &'a str) -> &'a str
     where

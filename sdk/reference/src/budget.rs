@@ -25,6 +25,11 @@ impl Budget {
         self.alive.set(elements);
     }
 
+    /// Work that was counted.
+    pub(crate) fn done(&self) -> u64 {
+        self.work.get()
+    }
+
     /// Makes room for so many elements, each of them written once.
     pub(crate) fn take(&self, elements: usize) -> Result<(), ReferenceError> {
         let alive = self.alive.get().saturating_add(elements);

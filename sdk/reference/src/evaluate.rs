@@ -39,12 +39,23 @@ pub fn evaluate(
     wanted: &[&str],
     limits: Limits,
 ) -> Result<Vec<Tensor>, ReferenceError> {
+    evaluate_counting(graph, given, wanted, limits).map(|(values, _)| values)
+}
+
+/// [`evaluate`], and the work that was done, in the unit of [`Limits::work`]: for who has a budget for several evaluations.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn evaluate_counting(
+    graph: &Graph,
+    given: &HashMap<String, Tensor>,
+    wanted: &[&str],
+    limits: Limits,
+) -> Result<(Vec<Tensor>, u64), ReferenceError> {
     let budget = Budget::new(limits);
     let mut scope = Scope::new(graph, Some(given), None, &budget)?;
     let values = scope.values(wanted)?;
     drop(scope);
-    Ok(values
-        .into_iter()
-        .map(|value| Rc::try_unwrap(value).unwrap_or_else(|shared| Value::clone(&shared)).into_tensor())
-        .collect())
+    let tensor = |value| Rc::try_unwrap(value).unwrap_or_else(|shared| Value::clone(&shared)).into_tensor();
+    Ok((values.into_iter().map(tensor).collect(), budget.done()))
 }

@@ -37,5 +37,5 @@ mod value;
 
 pub use decoder::decoder_inputs;
 pub use error::ReferenceError;
-pub use evaluate::{Limits, evaluate};
+pub use evaluate::{Limits, evaluate, evaluate_counting};
 pub use tensor::{Data, Tensor};

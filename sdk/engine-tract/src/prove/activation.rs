@@ -50,7 +50,7 @@ impl<'s, 'g> Prover<'s, 'g> {
         let weight = self.weight(recogniser, claim, node)?;
         let mut rows = self.rows(recogniser, input, node)?;
         let Data::Float(weights) = &weight.data else { return Err(unsupported(node, "its weight holds no numbers")) };
-        if weights.len() != rows.width {
+        if weights.len() != rows.width || rows.width == 0 {
             return Err(unsupported(node, format!("a weight of {} elements on {} columns", weights.len(), rows.width)));
         }
         // One row is so small that where epsilon is added shows.

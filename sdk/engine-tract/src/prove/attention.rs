@@ -27,6 +27,7 @@ pub(super) struct Cut<'c, 'g> {
 /// A table of cosines or sines that is given.
 struct Table<'g> {
     value: &'g str,
+    /// Those of the graph's table, with fewer rows.
     dims: Vec<usize>,
     /// Pairs that a row has angles for; rows twice as wide hold them twice.
     half: usize,
@@ -72,7 +73,7 @@ impl<'s, 'g> Prover<'s, 'g> {
         for present in claim.present.into_iter().flatten() {
             self.presents.insert(present, vec![Extent::Of(1), Extent::Of(heads), Extent::Total, Extent::Of(dim)]);
         }
-        let cut = self.cut(recogniser, value, claim)?;
+        let cut = self.cut(recogniser, value, claim, attention)?;
         let roles: Vec<&'g str> = cut.roles();
         let outputs: Vec<&'g str> = cut.wanted.iter().map(|(name, _)| *name).collect();
         let piece = self.piece(recogniser, &outputs, &roles, claim.node)?;
@@ -107,6 +108,7 @@ impl<'s, 'g> Prover<'s, 'g> {
         recogniser: &Recogniser<'s, 'g>,
         value: &'g str,
         claim: &'c AttentionClaim<'g>,
+        attention: &Attention,
     ) -> Result<Cut<'c, 'g>, EngineError> {
         let mut projections = vec![];
         for projection in claim.projections.values() {
@@ -115,11 +117,17 @@ impl<'s, 'g> Prover<'s, 'g> {
                 form.ok_or_else(|| unsupported(claim.node, format!("`{projection}` does not hold a row for each token")))?;
             projections.push((projection, form));
         }
+        self.check_sizes(recogniser, claim, attention)?;
         let mut tables: Vec<Table<'g>> = vec![];
         for turned in &claim.turned {
             if let Angles::Tables { stride, half, .. } = turned.rotary.angles {
                 for (value, is_cos) in [(turned.cos, true), (turned.sin, false)] {
-                    let dims = self.source.constant(value).map_or_else(|| vec![0, stride], |t| t.dims.clone());
+                    let mut dims = self.source.constant(value).map_or_else(|| vec![0, stride], |t| t.dims.clone());
+                    if dims.len() < 2 || dims.iter().rev().skip(2).any(|d| *d != 1) {
+                        return Err(unsupported(claim.node, format!("a table of angles of shape {dims:?}")));
+                    }
+                    let rows = dims.len() - 2;
+                    dims[rows] = TABLE_ROWS;
                     tables.push(Table { value, dims, half, is_cos });
                 }
             }
@@ -130,6 +138,38 @@ impl<'s, 'g> Prover<'s, 'g> {
             wanted.extend(claim.present[i].into_iter().chain(declared).map(|name| (name, made)));
         }
         Ok(Cut { claim, projections, tables, wanted })
+    }
+
+    /// Heads must be as wide together as what they are cut from, so that no number in a file asks for more than its weights.
+    fn check_sizes(
+        &self,
+        recogniser: &Recogniser<'s, 'g>,
+        claim: &AttentionClaim<'g>,
+        attention: &Attention,
+    ) -> Result<(), EngineError> {
+        let (dim, kv) = (attention.kv.head_dim, attention.kv.kv_heads.checked_mul(attention.kv.head_dim));
+        let q = attention.q_heads.checked_mul(dim);
+        let expected = match claim.projections {
+            Projections::Separate(_) => vec![q, kv, kv],
+            Projections::Packed(_) => vec![q.zip(kv).and_then(|(q, kv)| kv.checked_mul(2)?.checked_add(q))],
+        };
+        for (value, expected) in claim.projections.values().into_iter().zip(expected) {
+            let width = self.width(recogniser, self.source.plain(value))?;
+            if expected.is_none() || width != expected {
+                let width = width.map_or("an unknown number of".into(), |w| w.to_string());
+                return Err(unsupported(
+                    claim.node,
+                    format!(
+                        "`{value}` has {width} columns, which are not {} heads over {} of {dim}",
+                        attention.q_heads, attention.kv.kv_heads
+                    ),
+                ));
+            }
+        }
+        match claim.turned.iter().map(|t| t.rotary.half()).find(|half| half.saturating_mul(2) > dim) {
+            Some(half) => Err(unsupported(claim.node, format!("{half} pairs of {dim} elements of a head would be rotated"))),
+            None => Ok(()),
+        }
     }
 
     /// Evaluates the piece for one length and compares all that it makes.
@@ -284,6 +324,10 @@ impl<'g> Given<'g> {
         let turned = cut.claim.turned.first();
         if let Some(turned) = turned {
             self.angles(turned, length, &mut angles)?;
+            let count = length.rows * turned.rotary.half();
+            if angles.cos.len() != count || angles.sin.len() != count {
+                return Err(unsupported(cut.claim.node, "its tables of angles are not as wide as they are used"));
+            }
         }
         let turn = turned.map(|turned| Turn {
             cos: &angles.cos,
@@ -323,10 +367,7 @@ impl<'g> Given<'g> {
 impl Table<'_> {
     /// Random numbers in the shape of the graph's table, with fewer rows.
     fn tensor(&self) -> Tensor {
-        let mut dims = self.dims.clone();
-        if let Some(rows) = dims.len().checked_sub(2) {
-            dims[rows] = TABLE_ROWS;
-        }
+        let dims = self.dims.clone();
         let columns = dims.last().copied().unwrap_or(1).max(1);
         let mut random = Random::new(if self.is_cos { 21 } else { 22 });
         let mut values = random.numbers(dims.iter().product());

@@ -1,19 +1,19 @@
 //! A piece of the graph: the nodes between some values and those that are made from them, to be evaluated alone.
 
 use super::contract::{Extent, Length, Random, Role, role_of, tensor_of};
-use super::widen::{tensor_of_constant, widened};
-use super::{EVALUATIONS, FREE_VISITS, LIMITS, Prover, VISITS_PER_NODE};
+use super::widen::{widened, widened_constant};
+use super::{FREE_VISITS, LIMITS, Prover, VISITS_PER_NODE};
 use crate::recognise::Recogniser;
 use crate::source::unsupported;
 use kinglet_bundle::onnx::{AttributeValue, Graph, Node, Tensor as Constant};
 use kinglet_engine::EngineError;
-use kinglet_reference::{Data, ReferenceError, Tensor, evaluate};
+use kinglet_reference::{Limits, ReferenceError, Tensor, evaluate_counting};
 use std::collections::HashMap;
 
 /// A weight with more elements than this is not a part of a piece: what it is multiplied with stands as rows.
 const SMALL_WEIGHT: usize = 1 << 12;
 /// Elements that the constants of a piece may have.
-const MOST_CONSTANTS: usize = 1 << 24;
+const MOST_CONSTANTS: usize = 1 << 23;
 
 /// A value where a piece begins.
 #[derive(Clone, Debug)]
@@ -28,12 +28,11 @@ enum Start {
 
 /// Nodes from starts to the values that were asked for.
 pub(super) struct Piece<'g> {
-    /// The nodes alone, with every float type made float32.
+    /// The nodes alone with their constants, every float type made float32.
     graph: Graph,
     starts: Vec<(&'g str, Start, Vec<Extent>)>,
     /// Outputs of `Shape` nodes over starts, with the dimensions that they give.
     shapes: Vec<(&'g str, Vec<Extent>)>,
-    constants: HashMap<String, Tensor>,
     /// What the piece computes, apart from the names of its values.
     pub(super) signature: Vec<u32>,
     /// Whole numbers among its small constants.
@@ -187,13 +186,19 @@ impl<'s, 'g> Prover<'s, 'g> {
         of: &'g str,
         node: &Node,
     ) -> Result<Option<Vec<Extent>>, EngineError> {
-        if !self.presents.contains_key(self.source.moved(of)) {
-            return Ok(None);
+        let joined = self.source.moved(of);
+        let Some(dims) = self.presents.get(joined).cloned() else { return Ok(None) };
+        let piece = self.piece(recogniser, &[of], &[joined], node)?;
+        let mut key = vec![14, self.interner.extents(&dims)];
+        key.extend_from_slice(&piece.signature);
+        if let Some(known) = self.moved.get(&key) {
+            return Ok(known.clone());
         }
-        let piece = self.piece(recogniser, &[of], &[], node)?;
         let mut found: Option<Vec<Vec<Extent>>> = None;
         for length in [Length { rows: 5, past: 0 }, Length { rows: 3, past: 4 }, Length { rows: 2, past: 7 }] {
-            let Ok(made) = self.evaluate(&piece, length, &HashMap::new(), &[of]) else { return Ok(None) };
+            let dims: Vec<usize> = dims.iter().map(|e| e.at(length)).collect();
+            let zeros = Tensor::floats(dims.clone(), vec![0.0; dims.iter().product()]);
+            let Ok(made) = self.evaluate(&piece, length, &HashMap::from([(joined, zeros)]), &[of]) else { return Ok(None) };
             let dims = &made[0].dims;
             let possible = |dim: &usize| {
                 let all = [Extent::Of(*dim), Extent::Rows, Extent::Past, Extent::Total];
@@ -210,9 +215,7 @@ impl<'s, 'g> Prover<'s, 'g> {
             });
         }
         let extents: Option<Vec<Extent>> = found.unwrap_or_default().iter().map(|axis| axis.first().copied()).collect();
-        if let Some(extents) = &extents {
-            self.presents.insert(of, extents.clone());
-        }
+        self.moved.insert(key, extents.clone());
         Ok(extents)
     }
 
@@ -237,24 +240,14 @@ impl<'s, 'g> Prover<'s, 'g> {
         // A node that makes several values was met for each of them.
         nodes.sort_by_key(|n| std::ptr::from_ref(*n).addr());
         nodes.dedup_by_key(|n| std::ptr::from_ref(*n).addr());
+        let numbers = constants.iter().flat_map(|(_, constant)| whole_numbers(constant)).collect();
         let graph = Graph {
             nodes: nodes.into_iter().map(widened).collect(),
+            initializers: constants.into_iter().map(|(name, constant)| widened_constant(constant, name)).collect(),
             opsets: self.source.graph().opsets.clone(),
             ..Graph::default()
         };
-        let mut numbers = vec![];
-        let mut given = HashMap::new();
-        for (name, constant) in constants {
-            let tensor = tensor_of_constant(constant)
-                .ok_or_else(|| unsupported(node, format!("it depends on `{name}`, of type {:?}", constant.data_type)))?;
-            match &tensor.data {
-                Data::Int(values) if values.len() <= 8 => numbers.extend(values),
-                Data::Float(values) if values.len() == 1 => numbers.push(values[0] as i64),
-                _ => {}
-            }
-            given.insert(name.to_owned(), tensor);
-        }
-        Ok(Piece { graph, starts, shapes, constants: given, signature, numbers })
+        Ok(Piece { graph, starts, shapes, signature, numbers })
     }
 
     /// Makes the wanted values of a piece; `roles` are the tensors of the values that a claim names.
@@ -268,25 +261,22 @@ impl<'s, 'g> Prover<'s, 'g> {
         roles: &HashMap<&str, Tensor>,
         wanted: &[&str],
     ) -> Result<Vec<Tensor>, ReferenceError> {
-        self.evaluations += 1;
-        if self.evaluations > EVALUATIONS {
-            return Err(ReferenceError::TooLarge(format!("{EVALUATIONS} evaluations")));
-        }
-        let mut given = piece.constants.clone();
+        let mut given = HashMap::new();
         let mut random = Random::new(7);
         for (name, start, extents) in &piece.starts {
+            let made = |role: Option<(usize, Role)>, random: &mut Random| {
+                let elements = extents.iter().try_fold(1usize, |all, e| all.checked_mul(e.at(length)))?;
+                let fits =
+                    elements <= MOST_GIVEN && (role.is_none_or(|(_, role)| role != Role::Past) || length.past <= MOST_PAST);
+                fits.then(|| match role {
+                    Some((place, role)) => tensor_of(role, &self.source.graph().inputs[place], extents, length, random),
+                    None => Tensor::floats(extents.iter().map(|e| e.at(length)).collect::<Vec<_>>(), random.numbers(elements)),
+                })
+            };
             let tensor = match start {
                 Start::Role => roles.get(name).cloned(),
-                Start::Input(place, role) => {
-                    let small = length.past <= MOST_PAST || *role != Role::Past;
-                    let input = &self.source.graph().inputs[*place];
-                    small.then(|| tensor_of(*role, input, extents, length, &mut random))
-                }
-                Start::Rows => {
-                    let dims: Vec<usize> = extents.iter().map(|e| e.at(length)).collect();
-                    let count = dims.iter().product();
-                    Some(Tensor::floats(dims, random.numbers(count)))
-                }
+                Start::Input(place, role) => made(Some((*place, *role)), &mut random),
+                Start::Rows => made(None, &mut random),
             };
             given.extend(tensor.map(|tensor| ((*name).to_owned(), tensor)));
         }
@@ -294,16 +284,30 @@ impl<'s, 'g> Prover<'s, 'g> {
             let dims: Vec<i64> = extents.iter().map(|e| e.at(length) as i64).collect();
             given.insert((*name).to_owned(), Tensor::ints([dims.len()], dims));
         }
-        evaluate(&piece.graph, &given, wanted, LIMITS)
+        let limits = Limits { work: LIMITS.work.min(self.work_left), ..LIMITS };
+        let (made, work) = evaluate_counting(&piece.graph, &given, wanted, limits)?;
+        self.work_left -= work.min(self.work_left);
+        Ok(made)
     }
 }
 
+/// Elements that one value may be given.
+const MOST_GIVEN: usize = 1 << 22;
 /// Past positions beyond which keys and values are not made up: only their number may matter.
 const MOST_PAST: usize = 128;
 
 /// Whether a node that takes token ids does so for their number, or to look up rows.
 fn asks_for_rows(node: &Node) -> bool {
     ["Shape", "Gather", "GatherBlockQuantized"].contains(&node.op_type.as_str())
+}
+
+/// The numbers of a small constant, as far as they are whole.
+fn whole_numbers(constant: &Constant) -> Vec<i64> {
+    if constant.elements() > 8 {
+        return vec![];
+    }
+    let floats = || constant.to_f32().ok().map(|v| v.iter().filter(|x| x.fract() == 0.0).map(|x| *x as i64).collect());
+    constant.to_i64().ok().or_else(floats).unwrap_or_default()
 }
 
 /// Values of the graph that the branches of a node read.

@@ -55,7 +55,7 @@ impl<'s, 'g> Prover<'s, 'g> {
     }
 
     fn lengths(&self, piece: &Piece<'g>) -> Vec<Length> {
-        let longest = self.facts.max_context.unwrap_or(LONG).min(LONG);
+        let longest = self.facts.max_context.unwrap_or(LONG).clamp(1, LONG);
         let mut lengths = vec![
             Length { rows: 5, past: 0 },
             Length { rows: 3, past: 4 },
@@ -64,7 +64,7 @@ impl<'s, 'g> Prover<'s, 'g> {
         ];
         let configured = self.facts.sliding_window.as_ref().map(|w| w.positions);
         let numbers = piece.numbers.iter().filter_map(|n| usize::try_from(n.checked_abs()?).ok());
-        let mut edges: Vec<usize> = numbers.chain(configured).filter(|n| (2..LONGEST).contains(n)).collect();
+        let mut edges: Vec<usize> = numbers.chain(configured).filter(|n| (PLAIN..LONGEST).contains(n)).collect();
         edges.sort_unstable();
         edges.dedup();
         edges.truncate(MOST_EDGES);
@@ -73,6 +73,8 @@ impl<'s, 'g> Prover<'s, 'g> {
     }
 }
 
+/// Windows of fewer positions show in the short contexts.
+const PLAIN: usize = 9;
 /// Numbers in a mask around which it is evaluated.
 const MOST_EDGES: usize = 16;
 
@@ -110,8 +112,11 @@ fn restrict(seen: &mut [bool], mask: &Tensor, length: Length) -> Result<(), Stri
         return Err(format!("its mask has the shape {:?} for {length}", mask.dims));
     }
     let plane = wide * high;
+    if mask.data.is_empty() {
+        return Err(format!("its mask is empty for {length}"));
+    }
     let shows = shown(mask, wide, |row| if high == 1 { length.past } else { length.past + row })?;
-    for (heads, here) in shows.chunks_exact(plane.max(1)).enumerate() {
+    for (heads, here) in shows.chunks_exact(plane).enumerate() {
         if here != &shows[..plane] {
             return Err(format!("its mask is another one for head {heads} than for the first"));
         }

@@ -44,11 +44,9 @@ use std::collections::{HashMap, HashSet};
 const VISITS_PER_NODE: usize = 64;
 /// The same for graphs of any size.
 const FREE_VISITS: usize = 1 << 18;
-/// Evaluations that one graph may need.
-const EVALUATIONS: usize = 1 << 12;
-
-/// What one evaluation may cost.
+/// What one evaluation may cost, and the work of all of a graph's together.
 const LIMITS: Limits = Limits { elements: 1 << 24, work: 1 << 27 };
+const WORK: u64 = 1 << 31;
 
 /// What was found of a piece while it was proved.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +68,8 @@ pub(crate) struct Prover<'s, 'g> {
     interner: Interner,
     /// Dimensions of the values that join past and step.
     presents: HashMap<&'g str, Vec<Extent>>,
+    /// Dimensions of what those are moved into, by how.
+    moved: HashMap<Vec<u32>, Option<Vec<Extent>>>,
     /// What was proved, with what was found on the way.
     proven: HashMap<Vec<u32>, Proven>,
     /// Windows by masks.
@@ -77,7 +77,7 @@ pub(crate) struct Prover<'s, 'g> {
     /// Values that were found to be positions, lengths or angles for all lengths.
     held: HashSet<(&'g str, wide::Kind)>,
     visits: usize,
-    evaluations: usize,
+    work_left: u64,
 }
 
 impl<'s, 'g> Prover<'s, 'g> {
@@ -89,11 +89,12 @@ impl<'s, 'g> Prover<'s, 'g> {
             widths: HashMap::new(),
             interner: Interner::default(),
             presents: HashMap::new(),
+            moved: HashMap::new(),
             proven: HashMap::new(),
             windows: HashMap::new(),
             held: HashSet::new(),
             visits: 0,
-            evaluations: 0,
+            work_left: WORK,
         }
     }
 

@@ -33,12 +33,14 @@ const LENGTHS: &[Length] = &[
     Length { rows: 1, past: 131_071 },
 ];
 
+/// The longest context for which values are evaluated.
+const LONGEST: usize = 1 << 20;
 /// The context of a model that names none.
 const UNKNOWN_CONTEXT: usize = 4096;
 
 impl<'s, 'g> Prover<'s, 'g> {
     fn long_lengths(&self) -> impl Iterator<Item = Length> + use<> {
-        let context = self.facts.max_context.unwrap_or(UNKNOWN_CONTEXT);
+        let context = self.facts.max_context.unwrap_or(UNKNOWN_CONTEXT).clamp(1, LONGEST);
         let last = Length { rows: 1, past: context.saturating_sub(1) };
         LENGTHS.iter().copied().filter(move |l| l.total() <= context).chain([last])
     }
@@ -103,9 +105,8 @@ impl<'s, 'g> Prover<'s, 'g> {
         if let (Some(condition), Some(longer)) = (turned.longer, &turned.rotary.longer) {
             self.longer(recogniser, condition, longer.after, node)?;
         }
-        if matches!(turned.rotary.angles, Angles::Frequencies { .. }) && !self.held.contains(&(turned.cos, Kind::Angles)) {
+        if matches!(turned.rotary.angles, Angles::Frequencies { .. }) {
             self.angles(recogniser, turned, node)?;
-            self.held.insert((turned.cos, Kind::Angles));
         }
         Ok(())
     }
@@ -120,6 +121,9 @@ impl<'s, 'g> Prover<'s, 'g> {
     ) -> Result<(), EngineError> {
         if self.held.contains(&(condition, Kind::Longer(after))) {
             return Ok(());
+        }
+        if after > LONGEST {
+            return Err(differs(node, format!("it chooses between tables of angles at {after} positions")));
         }
         let piece = self.piece(recogniser, &[condition], &[], node)?;
         let at = |rows: usize, past: usize| Length { rows, past };
@@ -136,7 +140,10 @@ impl<'s, 'g> Prover<'s, 'g> {
 
     /// Cosines and sines that are computed, `[.., rows, half]` or twice as wide.
     fn angles(&mut self, recogniser: &Recogniser<'s, 'g>, turned: &Turned<'g>, node: &Node) -> Result<(), EngineError> {
-        let wanted = [turned.cos, turned.sin];
+        let wanted = [turned.cos, turned.sin].map(|value| self.source.unsqueezed(value));
+        if wanted.iter().all(|value| self.held.contains(&(*value, Kind::Angles))) {
+            return Ok(());
+        }
         let piece = self.piece(recogniser, &wanted, &[], node)?;
         for length in self.long_lengths() {
             let made = self.evaluate(&piece, length, &HashMap::new(), &wanted);
@@ -152,6 +159,7 @@ impl<'s, 'g> Prover<'s, 'g> {
                 }
             }
         }
+        self.held.extend(wanted.map(|value| (value, Kind::Angles)));
         Ok(())
     }
 }

@@ -88,7 +88,8 @@ impl<'g> Recogniser<'_, 'g> {
             Projections::Packed(qkv) => vec![Want::Value(qkv)],
             Projections::Separate(parts) => vec![Want::Packed(parts)],
         };
-        let width = Some(attention.q_heads * attention.kv.head_dim);
+        let width = attention.q_heads.checked_mul(attention.kv.head_dim);
+        let width = Some(width.ok_or_else(|| unsupported(node, "its heads are too large"))?);
         let claim = AttentionClaim {
             node,
             projections: parts.projections,
