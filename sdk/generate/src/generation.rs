@@ -98,7 +98,8 @@ impl<'a> Generation<'a> {
         self.clock.token();
         self.usage.new_tokens += 1;
         self.session.state = SessionState::Decoding { new_tokens: self.usage.new_tokens };
-        if !self.options.ignore_eos && self.session.generator().options().eos.contains(&token) {
+        let ends = self.session.generator().options().eos.contains(&token) || self.options.end_tokens.contains(&token);
+        if ends && !self.options.ignore_eos {
             return self.finish(FinishReason::EndOfTurn(token));
         }
         self.reply.push(token);

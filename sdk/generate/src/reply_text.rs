@@ -18,6 +18,7 @@ pub(crate) struct ReplyText {
     text: String,
 }
 
+#[derive(Clone)]
 struct Decoder {
     detokenizer: Detokenizer,
     matcher: StopMatcher,
@@ -37,8 +38,13 @@ impl ReplyText {
     /// Takes the next token.
     pub(crate) fn push(&mut self, token: TokenId) -> Result<Piece, GenerateError> {
         let Some(decoder) = &mut self.decoder else { return Ok(Piece::default()) };
-        let shown = decoder.detokenizer.push(token)?;
-        let piece = decoder.matched(&shown);
+        let piece = match decoder.detokenizer.hidden(token) {
+            Some(spelling) => decoder.hidden(&spelling)?,
+            None => {
+                let shown = decoder.detokenizer.push(token)?;
+                decoder.matched(&shown)
+            }
+        };
         self.text.push_str(&piece.text);
         Ok(piece)
     }
@@ -60,8 +66,30 @@ impl ReplyText {
 }
 
 impl Decoder {
+    /// A special token, which gives no text but may be, or end, a stop string. Where it ends one, what is held back of the
+    /// text before it comes first.
+    fn hidden(&mut self, spelling: &str) -> Result<Piece, GenerateError> {
+        if self.stops.is_empty() {
+            return Ok(Piece::default());
+        }
+        let mut ended = self.clone();
+        let pending = ended.detokenizer.finish()?;
+        let (before, _) = ended.matcher.push(&pending);
+        let (behind, stop) = ended.matcher.push_hidden(spelling);
+        if stop.is_some() {
+            *self = ended;
+            return Ok(self.piece(before + &behind, stop));
+        }
+        let (text, stop) = self.matcher.push_hidden(spelling);
+        Ok(self.piece(text, stop))
+    }
+
     fn matched(&mut self, shown: &str) -> Piece {
         let (text, stop) = self.matcher.push(shown);
+        self.piece(text, stop)
+    }
+
+    fn piece(&self, text: String, stop: Option<usize>) -> Piece {
         Piece { text, stop: stop.and_then(|which| self.stops.get(which).cloned()) }
     }
 }

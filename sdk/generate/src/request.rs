@@ -1,6 +1,7 @@
 //! What a caller asks of one generation.
 
 use crate::{GenerateError, OptionError, SamplingOptions};
+use kinglet_engine::TokenId;
 
 /// What to do when the prompt and the longest reply asked for exceed the context. A prompt that does not fit by itself is
 /// always refused with [`GenerateError::PromptTooLong`].
@@ -19,7 +20,7 @@ pub enum ContextOverflow {
 /// use kinglet_generate::{ContextOverflow, RequestOptions, SamplingOptions};
 /// let options = RequestOptions::default();
 /// assert_eq!((options.max_new_tokens, options.sampling), (256, SamplingOptions::default()));
-/// assert!(options.stop.is_empty() && !options.ignore_eos);
+/// assert!(options.stop.is_empty() && options.end_tokens.is_empty() && !options.ignore_eos);
 /// assert_eq!((options.overflow, options.lower_cancel), (ContextOverflow::EndReply, true));
 /// ```
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +31,8 @@ pub struct RequestOptions {
     pub sampling: SamplingOptions,
     /// The reply ends before the first of these to appear in its text. They need a session with a tokenizer.
     pub stop: Vec<String>,
+    /// Tokens that end this reply besides the generator's.
+    pub end_tokens: Vec<TokenId>,
     /// Go on after an end-of-turn token, as measurements do.
     pub ignore_eos: bool,
     /// What to do when prompt and reply may not fit the context.
@@ -44,6 +47,7 @@ impl Default for RequestOptions {
             max_new_tokens: 256,
             sampling: SamplingOptions::default(),
             stop: vec![],
+            end_tokens: vec![],
             ignore_eos: false,
             overflow: ContextOverflow::default(),
             lower_cancel: true,

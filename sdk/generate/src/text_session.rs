@@ -5,7 +5,7 @@ use crate::generator::Generator;
 use crate::session::Session;
 use crate::{Event, FinishReason, GenerateError, Generation, RequestOptions};
 use kinglet_engine::{CancelToken, TokenId};
-use kinglet_text::{ChatTemplate, Message, TemplateInput, Tokenizer};
+use kinglet_text::{Bounds, ChatTemplate, Message, TemplateInput, Tokenizer};
 use std::sync::Arc;
 
 /// A [`Session`] that speaks in messages. Each turn renders the whole conversation by the model's chat template; what the
@@ -16,11 +16,14 @@ pub struct TextSession {
     tokenizer: Arc<Tokenizer>,
     template: Arc<ChatTemplate>,
     conversation: TemplateInput,
+    /// The token that closes a turn, where it is not among those of the generator.
+    turn_end: Option<TokenId>,
 }
 
 impl TextSession {
     /// A session that begins with `conversation`: its messages (a system message, say), tools and template variables.
-    /// `add_generation_prompt` is always on.
+    /// `add_generation_prompt` is always on. A reply also ends with the tokenizer's end token where the template closes turns
+    /// with it, unless the generator knows no end tokens at all.
     ///
     /// # Errors
     /// [`GenerateError::Engine`] if the runner cannot make a cache.
@@ -31,7 +34,10 @@ impl TextSession {
         conversation: TemplateInput,
     ) -> Result<Self, GenerateError> {
         let session = Session::with_tokenizer(generator, tokenizer.clone())?;
-        Ok(Self { session, tokenizer, template, conversation })
+        let known = &generator.options().eos;
+        let unknown = tokenizer.eos().filter(|end| !known.is_empty() && !known.contains(end));
+        let turn_end = unknown.filter(|_| template.ends_turns(&tokenizer, &conversation));
+        Ok(Self { session, tokenizer, template, conversation, turn_end })
     }
 
     /// See [`Session::cancelled_by`].
@@ -75,8 +81,13 @@ impl TextSession {
     /// # Errors
     /// [`GenerateError::Text`] if the template refuses the conversation, and those of [`Session::complete`].
     pub fn respond_to(&mut self, messages: Vec<Message>, options: &RequestOptions) -> Result<Response<'_>, GenerateError> {
+        if options.lower_cancel {
+            self.session.cancel.reset();
+        }
         let prompt = self.prompt(&messages)?;
-        let generation = self.session.complete(&prompt, options)?;
+        let mut options = RequestOptions { lower_cancel: false, ..options.clone() };
+        options.end_tokens.extend(self.turn_end);
+        let generation = self.session.complete(&prompt, &options)?;
         Ok(Response { generation, conversation: &mut self.conversation, asked: messages })
     }
 
@@ -88,7 +99,9 @@ impl TextSession {
         let mut input = self.conversation.clone();
         input.messages.extend(messages.iter().cloned());
         input.add_generation_prompt = true;
-        Ok(self.template.encode(&self.tokenizer, &input)?)
+        let cancelled = || self.session.cancel.is_cancelled();
+        let bounds = Bounds { most_tokens: Some(self.session.generator().context()), cancelled: Some(&cancelled) };
+        Ok(self.template.encode_within(&self.tokenizer, &input, &bounds)?)
     }
 
     /// The tokens that every prompt of the conversation begins with, whatever is said: its leading system messages and tools as
@@ -119,6 +132,7 @@ impl TextSession {
             tokenizer: self.tokenizer.clone(),
             template: self.template.clone(),
             conversation: self.conversation.clone(),
+            turn_end: self.turn_end,
         })
     }
 

@@ -3,7 +3,7 @@
 use crate::prefix::{FixedBeginning, Remembering};
 use crate::request::steps;
 use crate::{CancelHandle, Error, GenerationOptions, Model, Prompt, Response, SamplingOptions};
-use kinglet_generate::{CandidateOptions, Generation, Session, Timing, candidates};
+use kinglet_generate::{CandidateOptions, Generation, RequestOptions, Session, Timing, candidates};
 use std::time::Instant;
 
 /// Continues prompts as they stand. What a prompt has in common with the one before is not computed again.
@@ -48,8 +48,11 @@ impl Completer {
     /// # Errors
     /// [`Error::InvalidRequest`] for a prompt that is empty or does not fit the context, and for options out of range.
     pub fn complete(&mut self, prompt: impl Into<Prompt>, options: &GenerationOptions) -> Result<Response<'_>, Error> {
-        let tokens = self.model.prompt_tokens(prompt.into())?;
+        let cancel = self.session.cancel_handle();
+        cancel.reset();
+        let tokens = self.model.prompt_tokens(prompt.into(), &cancel)?;
         let request = options.to_request(self.model.recommended_sampling());
+        let request = RequestOptions { lower_cancel: false, ..request };
         self.prompt = if self.save { FixedBeginning::new(self.model.own()?, || tokens.clone()) } else { None };
         let started = Instant::now();
         if let Some(prompt) = &self.prompt {
@@ -128,7 +131,7 @@ impl Model {
         options: &ContinuationOptions,
         cancel: &CancelHandle,
     ) -> Result<Continuations, Error> {
-        let prompt = self.prompt_tokens(prompt.into())?;
+        let prompt = self.prompt_tokens(prompt.into(), &cancel.0)?;
         let ContinuationOptions { count, max_new_tokens, sampling } = options.clone();
         let options = CandidateOptions { count, max_new_tokens, sampling, ..CandidateOptions::default() };
         let set = candidates(&self.own()?.generator, &prompt, &options, &cancel.0)?;

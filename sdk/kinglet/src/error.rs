@@ -151,9 +151,11 @@ impl From<TextError> for Error {
             | E::Json { .. }
             | E::Field { .. }
             | E::Tokenizer { .. }
+            | E::TokenizerFailed { .. }
             | E::TemplateSyntax { .. }
             | E::TemplateEndless { .. } => Error::BadModel(error.into()),
             E::NoStack { .. } => Error::Failed(error.into()),
+            E::Cancelled => Error::Cancelled,
             _ => Error::InvalidRequest(error.into()),
         }
     }

@@ -67,7 +67,7 @@ impl Model {
         continuations: &[Vec<u32>],
         cancel: &CancelHandle,
     ) -> Result<Vec<Likelihood>, Error> {
-        let prompt = self.prompt_tokens(prompt.into())?;
+        let prompt = self.prompt_tokens(prompt.into(), &cancel.0)?;
         let scores = score(&self.own()?.generator, &prompt, continuations, &cancel.0)?;
         Ok(scores.into_iter().map(|score| Likelihood { logprob: score.logprob, tokens: score.tokens }).collect())
     }

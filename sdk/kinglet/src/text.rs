@@ -2,7 +2,8 @@
 
 use crate::{Bytes, Error, Model, ProcessMemory};
 use kinglet_bundle::Bundle;
-use kinglet_text::{ChatTemplate, Specials, TemplateInput, TextFiles, Tokenizer};
+use kinglet_generate::CancelToken;
+use kinglet_text::{Bounds, ChatTemplate, Specials, TemplateInput, TextFiles, Tokenizer};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -179,11 +180,14 @@ impl Model {
         Ok(text.template()?.encode(&text.tokenizer, &request.clone().into())?)
     }
 
-    /// A prompt's tokens.
-    pub(crate) fn prompt_tokens(&self, prompt: Prompt) -> Result<Vec<u32>, Error> {
-        match prompt {
-            Prompt::Text(text) => self.tokenize(&text, true),
-            Prompt::Tokens(tokens) => Ok(tokens),
-        }
+    /// A prompt's tokens. A text that cannot fit the context is refused before it is looked at, and `cancel` ends the work.
+    pub(crate) fn prompt_tokens(&self, prompt: Prompt, cancel: &CancelToken) -> Result<Vec<u32>, Error> {
+        let text = match prompt {
+            Prompt::Text(text) => text,
+            Prompt::Tokens(tokens) => return Ok(tokens),
+        };
+        let cancelled = || cancel.is_cancelled();
+        let bounds = Bounds { most_tokens: Some(self.own()?.generator.context()), cancelled: Some(&cancelled) };
+        Ok(self.text()?.tokenizer.encode_within(&text, Specials::PROMPT, &bounds)?)
     }
 }

@@ -1,30 +1,32 @@
-//! The added tokens of a tokenizer, and an encoding that decides for each place whether one may be parsed there.
+//! The added tokens of a tokenizer, and a search that decides for each place whether one may be parsed there.
 //!
-//! The tokenizer library finds added tokens wherever their text stands. Text from a user must not become a control token,
-//! so the search is done here with a question at each find; everything after it (pre-tokenizer, model, post-processor) is
-//! the library's. Text that was refused is encoded in its context like any other text.
+//! The tokenizer library finds added tokens wherever their text stands, and makes its search anew with each call that adds
+//! some. Text from a user must not become a control token, so the search is done here with a question at each find, and made
+//! once for all of them. Ids and flags come out as the library gives them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range as ByteRange;
 use std::sync::LazyLock;
 
-use aho_corasick::{AhoCorasick, Input, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, MatchKind};
 use regex::Regex;
 use tokenizers::normalizer::Range;
-use tokenizers::{
-    AddedToken, Encoding, Model, NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer,
-    Token,
-};
+use tokenizers::{AddedToken, Model, NormalizedString, OffsetReferential, OffsetType, PreTokenizedString, Token};
+
+use crate::pipeline::{Normalizers, Pipeline};
+use crate::work::Work;
 
 /// Which added tokens an encoding parses.
 #[derive(Debug)]
 pub(crate) enum Admission<'a> {
+    /// All of them everywhere.
+    All,
     /// Special ones nowhere, other added tokens everywhere.
     NoSpecials,
     /// All of them, except that a token of `controls` must stand in the text letter for letter, with none of the byte
     /// offsets `cuts` behind its first letter or at its end. They are in ascending order.
     Cuts {
-        /// Ids of the tokens that steer the model.
+        /// Ids of the tokens that steer the model, ascending.
         controls: &'a [u32],
         /// Byte offsets into the text.
         cuts: &'a [usize],
@@ -33,23 +35,39 @@ pub(crate) enum Admission<'a> {
 
 impl Admission<'_> {
     /// A piece of text in parts that end at the cuts.
-    fn cut(&self, piece: NormalizedString) -> Vec<NormalizedString> {
+    pub(crate) fn cut(&self, piece: NormalizedString) -> Vec<NormalizedString> {
         let Admission::Cuts { cuts, .. } = self else { return vec![piece] };
-        let (from, to) = piece.offsets_original();
-        let inside = cuts.iter().filter(|&&cut| from < cut && cut < to);
-        let ends = inside.filter_map(|cut| Some(piece.convert_offsets(Range::Original(0..cut - from))?.end));
         let mut parts = Vec::new();
-        let mut done = 0;
-        for end in ends.chain([piece.len()]).collect::<Vec<_>>() {
-            parts.extend(piece.slice(Range::Normalized(done..end)));
-            done = end;
-        }
+        cut_at(piece, cuts, &mut parts);
         parts
+    }
+}
+
+/// Appends the parts of `piece` that end at `cuts`. It is halved again and again, since each cut looks at all of it.
+fn cut_at(piece: NormalizedString, cuts: &[usize], parts: &mut Vec<NormalizedString>) {
+    let (from, to) = piece.offsets_original();
+    let inside = &cuts[cuts.partition_point(|&cut| cut <= from)..cuts.partition_point(|&cut| cut < to)];
+    let Some((&cut, middle)) = inside.get(inside.len() / 2).zip(Some(inside.len() / 2)) else {
+        parts.push(piece);
+        return;
+    };
+    let end = piece.convert_offsets(Range::Original(0..cut - from)).map_or(0, |range| range.end);
+    let halves = [(0..end, &inside[..middle]), (end..piece.len(), &inside[middle + 1..])];
+    for (range, cuts) in halves {
+        if let Some(half) = piece.slice(Range::Normalized(range)).filter(|half| !half.is_empty()) {
+            cut_at(half, cuts, parts);
+        }
     }
 }
 
 /// A character of a word, for `single_word` tokens.
 static WORD: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\w").ok());
+
+/// A part of a piece: with its token, or still to be encoded.
+pub(crate) type Part = (NormalizedString, Option<Vec<Token>>);
+
+/// The parts of a piece in order.
+pub(crate) type Parts = Vec<Part>;
 
 /// A search for added tokens: patterns and the token that each stands for.
 struct Search {
@@ -59,8 +77,20 @@ struct Search {
 }
 
 /// The added tokens of one tokenizer.
+#[derive(Default)]
 pub(crate) struct AddedTokens {
+    /// The tokens by id, with the flags that they were given last.
     tokens: HashMap<u32, AddedToken>,
+    /// Their ids by content.
+    ids: HashMap<String, u32>,
+    /// Contents that were special once, which a text without special tokens leaves out.
+    hidden: HashSet<String>,
+    /// The normalized form of tokens that are looked for in normalized text, where it is another.
+    forms: HashMap<u32, String>,
+    /// The largest id of an added token.
+    largest_id: Option<u32>,
+    /// Number of contents that the model does not have.
+    beyond_model: usize,
     /// Tokens that are looked for in the text as it is.
     plain: Option<Search>,
     /// Tokens that are looked for in the normalized text, in their normalized form.
@@ -68,18 +98,94 @@ pub(crate) struct AddedTokens {
 }
 
 impl AddedTokens {
-    /// Collects the added tokens of `tokenizer`. An error is in words.
-    pub(crate) fn of(tokenizer: &tokenizers::Tokenizer) -> Result<AddedTokens, String> {
-        let tokens: HashMap<u32, AddedToken> = tokenizer.get_added_tokens_decoder().into_iter().collect();
-        let (mut plain, mut normalized) = (Vec::new(), Vec::new());
-        for (&id, token) in &tokens {
-            if token.normalized {
-                normalized.push((normal_form(tokenizer, &token.content)?, id));
-            } else {
-                plain.push((token.content.clone(), id));
+    /// Takes tokens in, as the library does: each with the id that its content has already, or else the next free one. One
+    /// that is there gets the flags of the later one. [`ready`](Self::ready) has to follow the last call. An error is in words.
+    pub(crate) fn add(
+        &mut self,
+        pipeline: &Pipeline,
+        tokens: impl IntoIterator<Item = AddedToken>,
+        work: &Work<'_>,
+    ) -> Result<(), String> {
+        let model_size = u32::try_from(pipeline.model.get_vocab_size()).map_err(|_| "its vocabulary is too large")?;
+        let beyond = self.largest_id.filter(|&largest| largest >= model_size).map_or(Some(model_size), |id| id.checked_add(1));
+        let mut next_id = beyond;
+        for token in tokens {
+            if token.content.is_empty() || self.ids.get(&token.content).is_some_and(|id| self.tokens.get(id) == Some(&token)) {
+                continue;
+            }
+            let known = self.ids.get(&token.content).copied();
+            let id = match known.or_else(|| pipeline.model.token_to_id(&token.content)) {
+                Some(id) => id,
+                None => {
+                    let id = next_id.ok_or("one of its tokens has the largest id that there is")?;
+                    next_id = id.checked_add(1);
+                    self.beyond_model += 1;
+                    id
+                }
+            };
+            self.insert(id, token, &pipeline.normalizers, work)?;
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, id: u32, token: AddedToken, normalizers: &Normalizers, work: &Work<'_>) -> Result<(), String> {
+        if token.normalized {
+            let form = normal_form(normalizers, &token.content, work)?;
+            if form != token.content {
+                self.forms.insert(id, form);
             }
         }
-        Ok(AddedTokens { plain: Search::new(plain)?, normalized: Search::new(normalized)?, tokens })
+        if token.special {
+            self.hidden.insert(token.content.clone());
+        }
+        self.largest_id = self.largest_id.max(Some(id));
+        self.ids.insert(token.content.clone(), id);
+        self.tokens.insert(id, token);
+        Ok(())
+    }
+
+    /// Makes the searches, when all tokens are there. An error is in words.
+    pub(crate) fn ready(mut self) -> Result<AddedTokens, String> {
+        let (mut plain, mut normalized) = (Vec::new(), Vec::new());
+        for (&id, token) in &self.tokens {
+            match token.normalized {
+                true => normalized.push((self.forms.get(&id).unwrap_or(&token.content).clone(), id)),
+                false => plain.push((token.content.clone(), id)),
+            }
+        }
+        (self.plain, self.normalized) = (Search::new(plain)?, Search::new(normalized)?);
+        Ok(self)
+    }
+
+    /// The id of an added token.
+    pub(crate) fn id(&self, content: &str) -> Option<u32> {
+        self.ids.get(content).copied()
+    }
+
+    /// An added token by its id.
+    pub(crate) fn get(&self, id: u32) -> Option<&AddedToken> {
+        self.tokens.get(&id)
+    }
+
+    /// What the decoder gets for an added token: its normalized form, where that is another.
+    pub(crate) fn spelling(&self, id: u32) -> Option<&str> {
+        let token = self.tokens.get(&id)?;
+        Some(self.forms.get(&id).map_or(&token.content, |form| form))
+    }
+
+    /// Whether text without special tokens leaves this spelling out.
+    pub(crate) fn is_hidden(&self, spelling: &str) -> bool {
+        self.hidden.contains(spelling)
+    }
+
+    /// Number of added tokens that the model does not have.
+    pub(crate) fn beyond_model(&self) -> usize {
+        self.beyond_model
+    }
+
+    /// Bytes of the longest one.
+    pub(crate) fn longest(&self) -> usize {
+        self.ids.keys().map(String::len).max().unwrap_or(0)
     }
 
     /// Whether an id is a special token.
@@ -92,52 +198,33 @@ impl AddedTokens {
         self.tokens.iter().map(|(&id, token)| (id, token))
     }
 
-    /// Encodes `text`, parsing those added tokens that `admission` lets in.
-    ///
-    /// Where the model itself makes a control token out of text that was not admitted, as Unigram models do, that text is
-    /// encoded in parts; if even these are control tokens, it fails.
-    pub(crate) fn encode(
+    /// Cuts the admitted tokens out of a piece of text as it is.
+    pub(crate) fn split_plain(
         &self,
-        tokenizer: &tokenizers::Tokenizer,
-        text: &str,
+        piece: NormalizedString,
         admission: &Admission<'_>,
-        add: bool,
-    ) -> tokenizers::Result<Encoding> {
-        let mut pieces = PreTokenizedString::from(text);
-        pieces.split(|_, piece| self.split(piece, self.plain.as_ref(), admission))?;
-        pieces.split(|_, mut piece| {
-            if let Some(normalizer) = tokenizer.get_normalizer() {
-                normalizer.normalize(&mut piece)?;
-            }
-            self.split(piece, self.normalized.as_ref(), admission)
-        })?;
-        if let Some(pre_tokenizer) = tokenizer.get_pre_tokenizer() {
-            pre_tokenizer.pre_tokenize(&mut pieces)?;
-        }
-        let tokenized = |mut pieces: PreTokenizedString| -> tokenizers::Result<_> {
-            let admitted = self.controls_in(&pieces, admission);
-            tokenizer.get_model().tokenize_in_pretokenized(&mut pieces, None)?;
-            Ok((self.controls_in(&pieces, admission) == admitted, pieces))
-        };
-        let (mut guarded, mut done) = tokenized(pieces.clone())?;
-        if !guarded {
-            pieces.split(|_, piece| Ok(admission.cut(piece)))?;
-            (guarded, done) = tokenized(pieces)?;
-        }
-        if !guarded {
-            return Err("the vocabulary has a control token that also stands for ordinary text, and the text has it".into());
-        }
-        let encoding = done.into_encoding(None, 0, OffsetType::None)?;
-        tokenizer.post_process(encoding, None, add)
+        work: &Work<'_>,
+    ) -> tokenizers::Result<Parts> {
+        self.split(piece, self.plain.as_ref(), admission, work)
     }
 
-    /// Cuts the admitted tokens out of one piece.
+    /// Cuts the admitted tokens out of a piece of normalized text.
+    pub(crate) fn split_normalized(
+        &self,
+        piece: NormalizedString,
+        admission: &Admission<'_>,
+        work: &Work<'_>,
+    ) -> tokenizers::Result<Parts> {
+        self.split(piece, self.normalized.as_ref(), admission, work)
+    }
+
     fn split(
         &self,
         piece: NormalizedString,
         search: Option<&Search>,
         admission: &Admission<'_>,
-    ) -> tokenizers::Result<Vec<(NormalizedString, Option<Vec<Token>>)>> {
+        work: &Work<'_>,
+    ) -> tokenizers::Result<Parts> {
         let Some(search) = search else { return Ok(vec![(piece, None)]) };
         let text = piece.get();
         let (mut parts, mut done, mut from) = (Vec::new(), 0, 0);
@@ -156,20 +243,25 @@ impl AddedTokens {
             }
             let taken = with_spaces(token, text, found.range(), done);
             parts.extend((done < taken.start).then_some((None, done..taken.start)));
-            (done, from) = (taken.end, taken.end);
+            // As in the library, the search goes on in the spaces that were swallowed: they may be tokens once more, and
+            // swallow the same spaces.
+            if taken.start < done {
+                work.grow(0, taken.len())?;
+            }
+            done = taken.end;
             parts.push((Some(id), taken));
         }
-        parts.extend((done < text.len()).then_some((None, done..text.len())));
+        parts.extend((done != text.len()).then_some((None, done..text.len())));
         parts.into_iter().map(|(id, range)| part(&piece, id, range)).collect()
     }
 
     /// Number of control tokens that `pieces` has so far for their own text. A token for unknown text, which may be a control
     /// token as well, stands for other text.
-    fn controls_in(&self, pieces: &PreTokenizedString, admission: &Admission<'_>) -> usize {
+    pub(crate) fn controls_in(&self, pieces: &PreTokenizedString, admission: &Admission<'_>) -> usize {
         let Admission::Cuts { controls, .. } = admission else { return 0 };
         let stands_for_itself = |text: &str, token: &Token| {
             let content = self.tokens.get(&token.id).map(|added| added.content.as_str());
-            controls.contains(&token.id) && text.get(token.offsets.0..token.offsets.1) == content
+            controls.binary_search(&token.id).is_ok() && text.get(token.offsets.0..token.offsets.1) == content
         };
         let splits = pieces.get_splits(OffsetReferential::Normalized, OffsetType::None);
         splits
@@ -181,8 +273,9 @@ impl AddedTokens {
     /// Whether the token `id`, found at `range` of the normalized `piece`, may be parsed there.
     fn admits(&self, admission: &Admission<'_>, id: u32, piece: &NormalizedString, range: ByteRange<usize>) -> bool {
         match admission {
+            Admission::All => true,
             Admission::NoSpecials => !self.is_special(id),
-            Admission::Cuts { controls, .. } if !controls.contains(&id) => true,
+            Admission::Cuts { controls, .. } if controls.binary_search(&id).is_err() => true,
             Admission::Cuts { cuts, .. } => {
                 let Some(inner) = piece.convert_offsets(Range::Normalized(range)) else { return false };
                 let written = piece.get_original().get(inner.clone());
@@ -205,27 +298,26 @@ impl Search {
         patterns.sort_by_key(|&(_, id)| id);
         let automaton = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostLongest)
+            // The other kind takes time with the square of a token that begins like its own end.
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
             .build(patterns.iter().map(|(pattern, _)| pattern))
             .map_err(|error| error.to_string())?;
         Ok(Some(Search { automaton, ids: patterns.into_iter().map(|(_, id)| id).collect() }))
     }
 }
 
-/// A token's text as the normalizer leaves it.
-fn normal_form(tokenizer: &tokenizers::Tokenizer, content: &str) -> Result<String, String> {
-    let mut form = NormalizedString::from(content);
-    if let Some(normalizer) = tokenizer.get_normalizer() {
-        normalizer.normalize(&mut form).map_err(|error| error.to_string())?;
+/// A token's text as the normalizers leave it.
+fn normal_form(normalizers: &Normalizers, content: &str, work: &Work<'_>) -> Result<String, String> {
+    if normalizers.is_empty() {
+        return Ok(content.to_owned());
     }
+    let mut form = NormalizedString::from(content);
+    normalizers.normalize(&mut form, work).map_err(|error| error.to_string())?;
     Ok(form.get().to_owned())
 }
 
 /// One part of a piece: a token, or text still to be encoded.
-fn part(
-    piece: &NormalizedString,
-    id: Option<u32>,
-    range: ByteRange<usize>,
-) -> tokenizers::Result<(NormalizedString, Option<Vec<Token>>)> {
+fn part(piece: &NormalizedString, id: Option<u32>, range: ByteRange<usize>) -> tokenizers::Result<Part> {
     let slice = piece.slice(Range::Normalized(range)).ok_or("an added token was found across the middle of a character")?;
     let token = id.map(|id| vec![Token::new(id, slice.get().to_owned(), (0, slice.get().len()))]);
     Ok((slice, token))

@@ -14,6 +14,7 @@ use tokenizers::DecoderWrapper;
 
 use self::bytes::ByteStream;
 use self::window::Window;
+use crate::pipeline::DecoderStage;
 use crate::{TextError, Tokenizer};
 
 /// Turns the tokens of one text into text, one by one. Cloning it forks the text.
@@ -47,6 +48,12 @@ impl Detokenizer {
         self
     }
 
+    /// How a special token is spelt that gives no text here.
+    pub fn hidden(&self, id: u32) -> Option<String> {
+        let shown = self.tokenizer.visible_token(id, self.skip_special).is_some();
+        self.tokenizer.token(id).filter(|_| !shown)
+    }
+
     /// Takes the next token and gives the text that is safe to show, which may be none. Ids outside the vocabulary stand
     /// for no text.
     ///
@@ -77,20 +84,13 @@ impl Detokenizer {
 
 impl State {
     fn new(tokenizer: &Tokenizer) -> State {
-        let stages = stages(tokenizer.decoder());
-        let mut working = stages.iter().filter(|stage| !matches!(stage, DecoderWrapper::Fuse(_)));
-        let bytes_alone = matches!((working.next(), working.next()), (Some(DecoderWrapper::ByteLevel(_)), None));
-        if bytes_alone { State::Bytes(ByteStream::default()) } else { State::Window(Window::new(&stages)) }
-    }
-}
-
-/// The decoders that run one after another, sequences unfolded.
-pub(crate) fn stages(decoder: Option<&DecoderWrapper>) -> Vec<&DecoderWrapper> {
-    match decoder {
-        None => Vec::new(),
-        Some(DecoderWrapper::Sequence(sequence)) => {
-            sequence.get_decoders().iter().flat_map(|inner| stages(Some(inner))).collect()
-        }
-        Some(single) => vec![single],
+        let stages = tokenizer.decoders();
+        let library = |stage| match stage {
+            &DecoderStage::Library(ref decoder) => Some(decoder),
+            DecoderStage::Replace { .. } => None,
+        };
+        let mut working = stages.iter().map(library).filter(|stage| !matches!(stage, Some(DecoderWrapper::Fuse(_))));
+        let bytes_alone = matches!((working.next(), working.next()), (Some(Some(DecoderWrapper::ByteLevel(_))), None));
+        if bytes_alone { State::Bytes(ByteStream::default()) } else { State::Window(Window::new(stages)) }
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use kinglet_guard::ReadError;
+use kinglet_guard::{ReadError, Shown, one_line};
 
 /// A failure of the tokenizer, the detokenizer or a chat template.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +45,7 @@ pub enum TextError {
         reason: String,
     },
     /// A file is JSON, but a field of it does not have the form it must have. Correct the field.
-    #[error("In {} the field `{field}` cannot be used: {reason}. Correct it or download the file again.", path.display())]
+    #[error("In {} the field `{}` cannot be used: {}. Correct it or download the file again.", path.display(), Shown(field), one_line(reason))]
     Field {
         /// The file.
         path: PathBuf,
@@ -55,7 +55,7 @@ pub enum TextError {
         reason: String,
     },
     /// `tokenizer.json` is JSON, but describes no tokenizer that this build knows.
-    #[error("The file {} describes no tokenizer that can be used: {reason}. Export the tokenizer again as a fast tokenizer.", path.display())]
+    #[error("The file {} describes no tokenizer that can be used: {}. Export the tokenizer again as a fast tokenizer.", path.display(), one_line(reason))]
     Tokenizer {
         /// The file.
         path: PathBuf,
@@ -74,8 +74,31 @@ pub enum TextError {
         /// What the tokenizer library said.
         reason: String,
     },
+    /// The tokenizer's own steps do not come to an end with this text: they make it grow too far, take too long, or fail
+    /// inside the library. The tokenizer is at fault.
+    #[error(
+        "The tokenizer of this model cannot be used for this text: {}. Export the tokenizer again, or use another model.",
+        one_line(reason)
+    )]
+    TokenizerFailed {
+        /// What went wrong.
+        reason: String,
+    },
+    /// The text is so long that it cannot be spelt in as many tokens as there is room for. Shorten it.
+    #[error("The text has {bytes} bytes, and {most_tokens} tokens of this model stand for {most_bytes} at most. Shorten it.")]
+    TooLong {
+        /// Bytes of the text.
+        bytes: usize,
+        /// Bytes that would have been looked at.
+        most_bytes: usize,
+        /// Tokens that there is room for.
+        most_tokens: usize,
+    },
+    /// The caller gave up.
+    #[error("The work was cancelled.")]
+    Cancelled,
     /// A chat template is no valid Jinja. The model cannot be used for chat as it is.
-    #[error("The chat template `{template}` has an error in line {line}: {reason}. Correct the template or give another one.")]
+    #[error("The chat template `{}` has an error in line {line}: {}. Correct the template or give another one.", Shown(template), one_line(reason))]
     TemplateSyntax {
         /// Name of the template; `default` for the one that is used when none is named.
         template: String,
@@ -85,14 +108,16 @@ pub enum TextError {
         reason: String,
     },
     /// The template itself refused the conversation with `raise_exception`. Change the conversation as the message says.
-    #[error("The model's chat template refuses this conversation: {message}")]
+    #[error("The model's chat template refuses this conversation: {}", one_line(message))]
     TemplateRefused {
         /// The template's own message.
         message: String,
     },
     /// The template failed on this conversation, mostly because a field that it reads is missing.
     #[error(
-        "The chat template `{template}` failed in line {line}: {reason}. Check that the messages have the fields that it reads."
+        "The chat template `{}` failed in line {line}: {}. Check that the messages have the fields that it reads.",
+        Shown(template),
+        one_line(reason)
     )]
     TemplateFailed {
         /// Name of the template.
@@ -104,7 +129,8 @@ pub enum TextError {
     },
     /// The template did far more than a conversation of this length takes. It is at fault; give another one.
     #[error(
-        "The chat template `{template}` was stopped in line {line}: it does far more work than a conversation of this length takes, and may never end. Give another template, or a shorter conversation."
+        "The chat template `{}` was stopped in line {line}: it does far more work than a conversation of this length takes, and may never end. Give another template, or a shorter conversation.",
+        Shown(template)
     )]
     TemplateEndless {
         /// Name of the template.
@@ -124,7 +150,7 @@ pub enum TextError {
         source: io::Error,
     },
     /// No template has the name that was asked for.
-    #[error("There is no chat template named `{name}`. This model has: {}. Name one of them or none.", have.join(", "))]
+    #[error("There is no chat template named `{}`. This model has: {}. Name one of them or none.", Shown(name), one_line(&have.join(", ")))]
     NoSuchTemplate {
         /// The name asked for.
         name: String,

@@ -9,12 +9,15 @@
 mod added;
 mod config;
 mod detokenizer;
+mod encode;
 mod error;
 mod files;
 mod message;
+mod pipeline;
 mod stop;
 mod template;
 mod tokenizer;
+mod work;
 
 pub use detokenizer::Detokenizer;
 pub use error::TextError;
@@ -24,3 +27,4 @@ pub use message::Message;
 pub use stop::StopMatcher;
 pub use template::{ChatTemplate, TemplateInput};
 pub use tokenizer::{Specials, Tokenizer};
+pub use work::Bounds;

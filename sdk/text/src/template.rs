@@ -12,9 +12,12 @@
 mod clock;
 mod environment;
 mod filters;
+mod globals;
 mod json;
 mod kept;
 mod methods;
+mod operators;
+mod printf;
 mod protect;
 mod source;
 mod stack;
@@ -30,7 +33,7 @@ use serde_json::{Map, Value};
 use crate::added::Admission;
 use crate::config::DEFAULT_TEMPLATE;
 use crate::files::kind_of;
-use crate::{DateTime, Message, Specials, TextError, TextFiles, Tokenizer};
+use crate::{Bounds, DateTime, Message, Specials, TextError, TextFiles, Tokenizer};
 
 /// What a prompt is rendered from.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -131,16 +134,40 @@ impl ChatTemplate {
     /// Those of [`ChatTemplate::render`] and [`Tokenizer::encode`]; [`TextError::Encode`] also where the vocabulary turns a
     /// user's text into a control token by itself, and [`TextError::Unmarkable`].
     pub fn encode(&self, tokenizer: &Tokenizer, input: &TemplateInput) -> Result<Vec<u32>, TextError> {
+        self.encode_within(tokenizer, input, &Bounds::default())
+    }
+
+    /// The prompt as tokens, for a caller with so much room and patience.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode) and [`Tokenizer::encode_within`].
+    pub fn encode_within(
+        &self,
+        tokenizer: &Tokenizer,
+        input: &TemplateInput,
+        bounds: &Bounds<'_>,
+    ) -> Result<Vec<u32>, TextError> {
         let (_, source) = self.choose(input)?;
         let controls = protect::ControlTokens::of(tokenizer, source);
         let mut variables = Variables::of(input)?;
         let mark = controls.mark(&mut variables)?;
+        bounds.check().map_err(|refusal| refusal.for_caller())?;
         let rendered = self.render_variables(input, &variables)?;
         let (text, cuts) = protect::take_out(&rendered, mark);
         if cuts.is_empty() && !controls.any_normalized() {
-            return tokenizer.encode(&text, Specials::RENDERED);
+            return tokenizer.encode_within(&text, Specials::RENDERED, bounds);
         }
-        tokenizer.encode_admitting(&text, &Admission::Cuts { controls: controls.ids(), cuts: &cuts }, false)
+        tokenizer.encode_admitting(&text, &Admission::Cuts { controls: controls.ids(), cuts: &cuts }, false, bounds)
+    }
+
+    /// Whether the template that `input` asks for closes an assistant's turn with the tokenizer's end token. Its messages do
+    /// not count.
+    pub fn ends_turns(&self, tokenizer: &Tokenizer, input: &TemplateInput) -> bool {
+        let messages = vec![Message::new("user", "a"), Message::new("assistant", "b")];
+        let said = TemplateInput { messages, add_generation_prompt: false, ..input.clone() };
+        let tokens = self.encode(tokenizer, &said).unwrap_or_default();
+        let last = tokens.into_iter().rev().find(|&id| tokenizer.is_special(id));
+        last.is_some() && last == tokenizer.eos()
     }
 
     fn render_variables(&self, input: &TemplateInput, variables: &Variables) -> Result<String, TextError> {

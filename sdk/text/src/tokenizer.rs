@@ -1,19 +1,17 @@
 //! Text to token ids and back.
 
 use std::fmt;
-use std::path::Path;
-use std::str::FromStr;
 
 use kinglet_guard::Kind;
-use serde::Deserialize;
-use serde_json::Value;
-use tokenizers::{AddedToken, DecoderWrapper};
+use tokenizers::{AddedToken, Model};
 
 use crate::added::{AddedTokens, Admission};
 use crate::config::TokenizerConfig;
-use crate::detokenizer::stages;
-use crate::files::{field_error, json_error, read_text};
-use crate::{TextError, TextFiles};
+use crate::encode::encode;
+use crate::files::{json_error, read_text};
+use crate::pipeline::{DecoderStage, Pipeline};
+use crate::work::{Refusal, Work};
+use crate::{Bounds, TextError, TextFiles};
 
 /// How an encoding treats special tokens. The default treats the text as text alone.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -38,10 +36,19 @@ impl Specials {
 ///
 /// Truncation and padding settings of the file are switched off: an encoding is always the whole text and nothing else.
 pub struct Tokenizer {
-    inner: tokenizers::Tokenizer,
+    pipeline: Pipeline,
     added: AddedTokens,
     config: TokenizerConfig,
+    /// Bytes of text that a token can stand for, apart from space that it swallows and characters that nothing stands for.
+    bytes_per_token: usize,
 }
+
+/// Bytes that a character may have had before it was normalized, for each that it has: Unicode's composed form takes up to
+/// three, and forms that add to it one more.
+const SHRINKS: usize = 4;
+
+/// Bytes that a text may have beyond those that tokens can stand for: space that is swallowed, characters that are left out.
+const SPARE_BYTES: usize = 1 << 20;
 
 impl Tokenizer {
     /// Opens the tokenizer of a model folder.
@@ -54,62 +61,85 @@ impl Tokenizer {
     /// [`TextError::Read`], [`TextError::Json`], [`TextError::Field`] and [`TextError::Tokenizer`] for files that cannot be used.
     pub fn from_files(files: &TextFiles) -> Result<Tokenizer, TextError> {
         let config = TokenizerConfig::from_files(files)?;
-        let mut inner = open(files)?;
-        let unusable =
-            |error: tokenizers::Error| TextError::Tokenizer { path: files.tokenizer_json.clone(), reason: error.to_string() };
-        inner.with_truncation(None).map_err(unusable)?;
-        inner.with_padding(None);
-        add_listed(&mut inner, &config).map_err(unusable)?;
-        let special = named_special(&inner, &config);
-        inner.add_special_tokens(special).map_err(unusable)?;
-        let added =
-            AddedTokens::of(&inner).map_err(|reason| TextError::Tokenizer { path: files.tokenizer_json.clone(), reason })?;
-        Ok(Tokenizer { inner, added, config })
+        let path = &files.tokenizer_json;
+        let unusable = |reason: String| TextError::Tokenizer { path: path.clone(), reason };
+        let outline = match kinglet_guard::json::parse(read_text(path, Kind::Tokenizer)?.as_bytes()) {
+            Ok(outline) => outline,
+            Err(error) if error.is_data() => return Err(unusable(error.to_string())),
+            Err(error) => return Err(json_error(path, &error)),
+        };
+        let (pipeline, tokens) = Pipeline::of(outline).map_err(unusable)?;
+        let added = added_tokens(&pipeline, tokens, &config).map_err(unusable)?;
+        let longest = pipeline.longest_token.max(added.longest()).max(1);
+        let bytes_per_token = longest.saturating_mul(if pipeline.normalizers.is_empty() { 1 } else { SHRINKS });
+        Ok(Tokenizer { pipeline, added, config, bytes_per_token })
     }
 
     /// The token ids of `text`.
     ///
     /// # Errors
-    /// [`TextError::Encode`] if the vocabulary has no token for part of the text.
+    /// [`TextError::Encode`] if the vocabulary has no token for part of the text, [`TextError::TokenizerFailed`] if the
+    /// tokenizer's own steps come to no end with it.
     pub fn encode(&self, text: &str, specials: Specials) -> Result<Vec<u32>, TextError> {
-        if specials.parse {
-            let encoding = self.inner.encode_fast(text, specials.add).map_err(encode_error)?;
-            return Ok(encoding.get_ids().to_vec());
-        }
-        self.encode_admitting(text, &Admission::NoSpecials, specials.add)
+        self.encode_within(text, specials, &Bounds::default())
+    }
+
+    /// The token ids of `text`, for a caller with so much room and patience.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode); [`TextError::TooLong`] for a text that no tokens of that number can spell, before it is
+    /// looked at, and [`TextError::Cancelled`].
+    pub fn encode_within(&self, text: &str, specials: Specials, bounds: &Bounds<'_>) -> Result<Vec<u32>, TextError> {
+        let admission = if specials.parse { Admission::All } else { Admission::NoSpecials };
+        self.encode_admitting(text, &admission, specials.add, bounds)
     }
 
     /// The token ids of `text`, in which only those added tokens are parsed that `admission` lets in.
-    pub(crate) fn encode_admitting(&self, text: &str, admission: &Admission<'_>, add: bool) -> Result<Vec<u32>, TextError> {
-        let encoding = self.added.encode(&self.inner, text, admission, add).map_err(encode_error)?;
-        Ok(encoding.get_ids().to_vec())
+    pub(crate) fn encode_admitting(
+        &self,
+        text: &str,
+        admission: &Admission<'_>,
+        add: bool,
+        bounds: &Bounds<'_>,
+    ) -> Result<Vec<u32>, TextError> {
+        if let Some(most_tokens) = bounds.most_tokens {
+            let most_bytes = most_tokens.saturating_mul(self.bytes_per_token).saturating_add(SPARE_BYTES);
+            if text.len() > most_bytes {
+                return Err(TextError::TooLong { bytes: text.len(), most_bytes, most_tokens });
+            }
+        }
+        let work = Work::on(text.len(), *bounds);
+        encode(&self.pipeline, &self.added, text, admission, add, &work)
+            .map_err(|error| failure(&error, |reason| TextError::Encode { reason }))
     }
 
     /// The text of these tokens. Ids outside the vocabulary stand for no text.
     ///
     /// # Errors
-    /// [`TextError::Decode`] if the tokenizer's decoder refuses them.
+    /// [`TextError::Decode`] if the tokenizer's decoder refuses them, [`TextError::TokenizerFailed`] if its steps come to no
+    /// end with them.
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String, TextError> {
-        if !ids.iter().any(|&id| self.visible_token(id, skip_special).is_some()) {
-            // Not every decoder of the library can decode nothing.
+        let tokens: Vec<String> = ids.iter().filter_map(|&id| self.visible_token(id, skip_special)).collect();
+        if tokens.is_empty() {
             return Ok(String::new());
         }
-        self.inner.decode(ids, skip_special).map_err(|error| TextError::Decode { reason: error.to_string() })
+        let decoded = self.pipeline.decoders.decode(tokens);
+        decoded.map_err(|error| failure(&error, |reason| TextError::Decode { reason }))
     }
 
     /// The id of a token given as it stands in the vocabulary, such as `<|im_end|>`.
     pub fn token_id(&self, token: &str) -> Option<u32> {
-        self.inner.token_to_id(token)
+        self.added.id(token).or_else(|| self.pipeline.model.token_to_id(token))
     }
 
     /// The token of an id as it stands in the vocabulary. This is not its text: see [`Tokenizer::decode`].
     pub fn token(&self, id: u32) -> Option<String> {
-        self.inner.id_to_token(id)
+        self.added.spelling(id).map(str::to_owned).or_else(|| self.pipeline.model.id_to_token(id))
     }
 
     /// Number of tokens, added ones included. The model may have more rows than that.
     pub fn vocab_size(&self) -> usize {
-        self.inner.get_vocab_size(true)
+        self.pipeline.model.get_vocab_size() + self.added.beyond_model()
     }
 
     /// The begin-of-text token.
@@ -142,15 +172,15 @@ impl Tokenizer {
         &self.added
     }
 
-    /// The decoder, for the detokenizer to know its kind.
-    pub(crate) fn decoder(&self) -> Option<&DecoderWrapper> {
-        self.inner.get_decoder()
+    /// The decoders, for the detokenizer to know their kinds.
+    pub(crate) fn decoders(&self) -> &[DecoderStage] {
+        self.pipeline.decoders.stages()
     }
 
     /// The token of an id as the decoder gets it; `None` where the id has no text.
     pub(crate) fn visible_token(&self, id: u32, skip_special: bool) -> Option<String> {
-        let token = self.inner.id_to_token(id)?;
-        let hidden = skip_special && self.inner.get_added_vocabulary().is_special_token(&token);
+        let token = self.token(id)?;
+        let hidden = skip_special && self.added.is_hidden(&token);
         (!hidden).then_some(token)
     }
 
@@ -165,77 +195,47 @@ impl fmt::Debug for Tokenizer {
     }
 }
 
-/// The part of `tokenizer.json` that the library takes on trust.
-#[derive(Default, Deserialize)]
-struct Outline {
-    #[serde(default)]
-    post_processor: Value,
-}
-
-/// A token that a template processor puts around texts without saying which ids it has.
-fn undefined_token(processor: &Value) -> Option<&str> {
-    if let Some(inner) = processor["processors"].as_array() {
-        return inner.iter().find_map(undefined_token);
-    }
-    let pieces = [&processor["single"], &processor["pair"]].into_iter().flat_map(Value::as_array).flatten();
-    let mut tokens = pieces.filter_map(|piece| piece["SpecialToken"]["id"].as_str());
-    tokens.find(|&token| processor["special_tokens"].get(token).is_none())
-}
-
-/// What the library takes on trust, and the text as it takes it: without the numbers that only Python has.
-fn outline(path: &Path, text: String) -> Result<(Outline, String), TextError> {
-    let error = match serde_json::from_str(&text) {
-        Ok(outline) => return Ok((outline, text)),
-        Err(error) if error.is_data() => return Ok((Outline::default(), text)),
-        Err(error) => error,
-    };
-    // Plain text has nothing more to replace.
-    match kinglet_guard::json::plain(text.as_bytes()).map(String::from_utf8) {
-        Some(Ok(plain)) if error.is_syntax() => outline(path, plain),
-        _ => Err(json_error(path, &error)),
-    }
-}
-
-/// Opens `tokenizer.json`. Its syntax is checked first, because the library takes it for granted in places.
-fn open(files: &TextFiles) -> Result<tokenizers::Tokenizer, TextError> {
-    let path = &files.tokenizer_json;
-    let (outline, text) = outline(path, read_text(path, Kind::Tokenizer)?)?;
-    if let Some(token) = undefined_token(&outline.post_processor) {
-        let reason = format!("`{token}` is not among its `special_tokens`");
-        return Err(field_error(path, "post_processor", &reason));
-    }
-    let unusable = |reason: String| TextError::Tokenizer { path: path.clone(), reason };
-    let tokenizer = tokenizers::Tokenizer::from_str(&text).map_err(|error| unusable(error.to_string()))?;
-    let cuts_the_end = |stage: &&DecoderWrapper| matches!(stage, DecoderWrapper::Strip(strip) if strip.stop > 0);
-    if stages(tokenizer.get_decoder()).iter().any(cuts_the_end) {
-        return Err(unusable("its decoder strips the end of each text, so that text cannot be shown as it comes".to_owned()));
-    }
-    Ok(tokenizer)
+/// The added tokens of the file, then those that the configuration lists, then those that it names. An error is in words.
+fn added_tokens(pipeline: &Pipeline, tokens: Vec<AddedToken>, config: &TokenizerConfig) -> Result<AddedTokens, String> {
+    let listed = config.listed.iter().map(|listed| &listed.token);
+    let bytes = tokens.iter().chain(listed).map(|token| token.content.len()).fold(0, usize::saturating_add);
+    let work = Work::on(bytes, Bounds::default());
+    let mut added = AddedTokens::default();
+    added.add(pipeline, tokens, &work)?;
+    add_listed(&mut added, pipeline, config, &work)?;
+    let special = named_special(&added, pipeline, config);
+    added.add(pipeline, special, &work)?;
+    added.ready()
 }
 
 /// Adds the tokens that the configuration lists, with its flags. A token that the vocabulary lacks comes in only where it
 /// gets the id that the configuration gives it.
-fn add_listed(inner: &mut tokenizers::Tokenizer, config: &TokenizerConfig) -> tokenizers::Result<()> {
+fn add_listed(added: &mut AddedTokens, pipeline: &Pipeline, config: &TokenizerConfig, work: &Work<'_>) -> Result<(), String> {
+    let model = &pipeline.model;
     for listed in &config.listed {
-        let fits = match inner.token_to_id(&listed.token.content) {
-            Some(_) => true,
-            None => inner.get_vocab_size(true) == listed.id as usize,
-        };
+        let content = &listed.token.content;
+        let fits = added.id(content).is_some()
+            || model.token_to_id(content).is_some()
+            || model.get_vocab_size() + added.beyond_model() == listed.id as usize;
         if fits {
-            inner.add_tokens([listed.token.clone()])?;
+            added.add(pipeline, [listed.token.clone()], work)?;
         }
     }
     Ok(())
 }
 
 /// The tokens that the configuration names, as special ones, with the flags that they have so far.
-fn named_special(inner: &tokenizers::Tokenizer, config: &TokenizerConfig) -> Vec<AddedToken> {
-    let flags = inner.get_added_tokens_decoder();
-    let known = config.all_special().filter_map(|content| Some((content, inner.token_to_id(content)?)));
-    let token = |(content, id)| flags.get(&id).cloned().unwrap_or_else(|| AddedToken::from(content, true)).special(true);
+fn named_special(added: &AddedTokens, pipeline: &Pipeline, config: &TokenizerConfig) -> Vec<AddedToken> {
+    let id = |content: &str| added.id(content).or_else(|| pipeline.model.token_to_id(content));
+    let known = config.all_special().filter_map(|content| Some((content, id(content)?)));
+    let token = |(content, id)| added.get(id).cloned().unwrap_or_else(|| AddedToken::from(content, true)).special(true);
     known.map(token).collect()
 }
 
-fn encode_error(error: tokenizers::Error) -> TextError {
-    TextError::Encode { reason: error.to_string() }
+/// The error for a step that did not come to its end; for other reasons, the one that `other` makes of the library's words.
+fn failure(error: &tokenizers::Error, other: impl FnOnce(String) -> TextError) -> TextError {
+    match error.downcast_ref::<Refusal>() {
+        Some(refusal) => refusal.for_caller(),
+        None => other(error.to_string()),
+    }
 }

@@ -26,6 +26,11 @@ fn byte_names() -> Vec<char> {
 
 /// Every token is one byte, so that characters and stop strings span tokens.
 fn text() -> (Arc<Tokenizer>, Arc<ChatTemplate>) {
+    text_with(&json!({"chat_template": TEMPLATE}))
+}
+
+/// The same with this configuration of the tokenizer.
+fn text_with(config: &serde_json::Value) -> (Arc<Tokenizer>, Arc<ChatTemplate>) {
     let folder = tempfile::tempdir().unwrap();
     let vocab: Map<_, _> = byte_names().into_iter().zip(0..).map(|(name, id): (char, u32)| (name.into(), id.into())).collect();
     let special = |(id, content): (u32, &str)| {
@@ -41,7 +46,7 @@ fn text() -> (Arc<Tokenizer>, Arc<ChatTemplate>) {
             "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "vocab": vocab, "merges": []},
     });
     std::fs::write(folder.path().join("tokenizer.json"), tokenizer.to_string()).unwrap();
-    std::fs::write(folder.path().join("tokenizer_config.json"), json!({"chat_template": TEMPLATE}).to_string()).unwrap();
+    std::fs::write(folder.path().join("tokenizer_config.json"), config.to_string()).unwrap();
     let files = TextFiles::in_folder(folder.path());
     let tokenizer = Tokenizer::from_files(&files).unwrap();
     let template = ChatTemplate::from_files(&files, &tokenizer).unwrap().unwrap();
@@ -148,6 +153,96 @@ fn stop_strings_span_tokens_and_are_not_shown() {
         assert_eq!((outcome.finish, outcome.tokens.len()), (case.finish, case.tokens), "{:?}", case.stop);
         assert_eq!(session.conversation().messages.len(), 3);
     }
+}
+
+#[test]
+fn a_stop_string_may_be_spelt_as_a_special_token_or_hold_one() {
+    struct Case {
+        reply: Vec<TokenId>,
+        stop: &'static [&'static str],
+        text: &'static str,
+        finish: FinishReason,
+    }
+    let stopped = |which: &str| FinishReason::Stop { which: which.into() };
+    let whole = || [tokens_of("Hi"), vec![257], tokens_of("you"), vec![END]].concat();
+    // Half a character before the special token.
+    let half = || [tokens_of("Hi"), vec![0xc3, 257, END]].concat();
+    let cases = [
+        Case { reply: whole(), stop: &["<|user|>"], text: "Hi", finish: stopped("<|user|>") },
+        Case { reply: whole(), stop: &["i<|user|>"], text: "H", finish: stopped("i<|user|>") },
+        Case { reply: whole(), stop: &["<|user|>y"], text: "Hi", finish: stopped("<|user|>y") },
+        Case { reply: whole(), stop: &["<|user|>z"], text: "Hiyou", finish: FinishReason::EndOfTurn(END) },
+        // What is shown is searched as well.
+        Case { reply: whole(), stop: &["iy"], text: "H", finish: stopped("iy") },
+        Case { reply: half(), stop: &["<|user|>"], text: "Hi\u{fffd}", finish: stopped("<|user|>") },
+        Case { reply: half(), stop: &["\u{fffd}<|user|>"], text: "Hi", finish: stopped("\u{fffd}<|user|>") },
+    ];
+    for case in cases {
+        let reply = case.reply;
+        let model = FakeModel::new(VOCAB, 4096, move |tokens| {
+            let said = tokens.iter().rev().take_while(|&&t| t != ASSISTANT).count();
+            let next = reply.get(said).copied().unwrap_or(END);
+            (0..VOCAB as u32).map(|token| if token == next { 10.0 } else { 0.0 }).collect()
+        });
+        let bench =
+            bench(model, runner_options(512, 2), GeneratorOptions { eos: vec![END], prefill_chunk: 16, ..Default::default() });
+        let mut session = conversation(&bench);
+        let options = RequestOptions { stop: case.stop.iter().map(|&s| s.into()).collect(), ..Default::default() };
+        let (texts, outcome) = pull(session.respond("Hi", &options).unwrap());
+        assert_eq!((texts.concat().as_str(), outcome.text.as_str()), (case.text, case.text), "{:?}", case.stop);
+        assert_eq!(outcome.finish, case.finish, "{:?}", case.stop);
+    }
+}
+
+#[test]
+fn a_turn_ends_with_the_tokenizers_token_where_the_template_closes_turns_with_it() {
+    struct Case {
+        name: &'static str,
+        eos: Vec<TokenId>,
+        config: serde_json::Value,
+        text: &'static str,
+    }
+    let named = || json!({"chat_template": TEMPLATE, "eos_token": "<|end|>"});
+    let apart = TEMPLATE.replace("<|end|>", ".");
+    let cases = [
+        Case { name: "by the template", eos: vec![0], config: named(), text: "Hello" },
+        Case {
+            name: "a template that ends otherwise",
+            eos: vec![0],
+            config: json!({"chat_template": apart, "eos_token": "<|end|>"}),
+            text: "Helloon",
+        },
+        Case {
+            name: "another end token",
+            eos: vec![0],
+            config: json!({"chat_template": TEMPLATE, "eos_token": "<|user|>"}),
+            text: "Helloon",
+        },
+        Case { name: "no end at all", eos: vec![], config: named(), text: "Helloon\0\0" },
+    ];
+    for case in cases {
+        let model = FakeModel::new(VOCAB, 4096, |tokens| {
+            let said = tokens.iter().rev().take_while(|&&t| t != ASSISTANT).count();
+            let reply = [tokens_of("Hello"), vec![END], tokens_of("on")].concat();
+            let next = reply.get(said).copied().unwrap_or(0);
+            (0..VOCAB as u32).map(|token| if token == next { 10.0 } else { 0.0 }).collect()
+        });
+        let bench =
+            bench(model, runner_options(512, 2), GeneratorOptions { eos: case.eos, prefill_chunk: 16, ..Default::default() });
+        let (tokenizer, template) = text_with(&case.config);
+        let mut session = TextSession::new(&bench.generator, tokenizer, template, TemplateInput::default()).unwrap();
+        let options = RequestOptions { max_new_tokens: 10, ..Default::default() };
+        assert_eq!(pull(session.respond("Hi", &options).unwrap()).1.text, case.text, "{}", case.name);
+    }
+}
+
+#[test]
+fn a_message_that_cannot_fit_is_refused_before_the_work() {
+    let bench = scripted(&["x"]);
+    let mut session = conversation(&bench);
+    let error = session.respond("a".repeat(8 << 20), &RequestOptions::default()).map(|_| ()).unwrap_err();
+    assert!(matches!(error, GenerateError::Text(kinglet_text::TextError::TooLong { .. })), "{error}");
+    assert_eq!(bench.control.steps(), 0);
 }
 
 #[test]

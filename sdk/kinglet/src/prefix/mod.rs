@@ -178,7 +178,7 @@ impl Model {
     /// # Errors
     /// Those of [`tokenize`](Self::tokenize) for a prompt of text.
     pub fn recall_prefix(&self, prompt: impl Into<Prompt>) -> Result<usize, Error> {
-        let tokens = self.prompt_tokens(prompt.into())?;
+        let tokens = self.prompt_tokens(prompt.into(), &CancelHandle::default().0)?;
         let own = self.own()?;
         own.recall(&tokens);
         Ok(own.generator.kept_tokens(&tokens))
@@ -199,7 +199,7 @@ impl Model {
     /// [`Error::Storage`] where it cannot be saved: it is kept in memory then. [`Error::InvalidRequest`] for a prompt that is
     /// empty or does not fit the context, [`Error::OutOfMemory`], [`Error::Cancelled`].
     pub fn keep_prefix(&self, prompt: impl Into<Prompt>, cancel: &CancelHandle) -> Result<KeptPrefix, Error> {
-        let tokens = self.prompt_tokens(prompt.into())?;
+        let tokens = self.prompt_tokens(prompt.into(), &cancel.0)?;
         let own = self.own()?;
         let generator = &own.generator;
         let in_memory = || !tokens.is_empty() && generator.kept_tokens(&tokens) == tokens.len();

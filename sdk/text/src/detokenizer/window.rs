@@ -6,6 +6,7 @@
 
 use tokenizers::DecoderWrapper;
 
+use crate::pipeline::DecoderStage;
 use crate::{TextError, Tokenizer};
 
 /// Tokens that may be held back for a decoder that mixes bytes with other steps; the text then goes out as it is.
@@ -31,8 +32,14 @@ pub(super) struct Window {
 
 impl Window {
     /// A window at the start of a text, for these decoders.
-    pub(super) fn new(stages: &[&DecoderWrapper]) -> Window {
-        let strip = |stage: &&DecoderWrapper| match stage {
+    pub(super) fn new(stages: &[DecoderStage]) -> Window {
+        let decoders = || {
+            stages.iter().filter_map(|stage| match stage {
+                DecoderStage::Library(decoder) => Some(decoder),
+                DecoderStage::Replace { .. } => None,
+            })
+        };
+        let strip = |decoder: &DecoderWrapper| match decoder {
             DecoderWrapper::Strip(strip) => strip.start,
             _ => 0,
         };
@@ -41,9 +48,9 @@ impl Window {
             lengths: Vec::new(),
             prefix: 0,
             prefix_text: String::new(),
-            byte_fallback: stages.iter().any(|stage| matches!(stage, DecoderWrapper::ByteFallback(_))),
-            byte_level: stages.iter().any(|stage| matches!(stage, DecoderWrapper::ByteLevel(_))),
-            stripped: stages.iter().map(strip).fold(1, usize::saturating_add),
+            byte_fallback: decoders().any(|decoder| matches!(decoder, DecoderWrapper::ByteFallback(_))),
+            byte_level: decoders().any(|decoder| matches!(decoder, DecoderWrapper::ByteLevel(_))),
+            stripped: decoders().map(strip).fold(1, usize::saturating_add),
         }
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Value};
 
-use super::{filters, json, kept, methods, text};
+use super::{filters, globals, json, kept, methods, operators, text};
 use crate::TextError;
 
 /// What `raise_exception` carries out of a template.
@@ -36,6 +36,8 @@ pub(super) fn chat_environment() -> Environment<'static> {
     environment.add_function("raise_exception", raise_exception);
     environment.add_filter("tojson", json::tojson);
     filters::add(&mut environment);
+    globals::add(&mut environment);
+    operators::add(&mut environment);
     kept::add(&mut environment);
     for name in FOREIGN_FILTERS {
         environment.remove_filter(name);

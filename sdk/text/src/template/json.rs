@@ -1,6 +1,6 @@
 //! `tojson` as transformers gives it to templates: Python's `json.dumps`, not Jinja's, which escapes for HTML.
 
-use minijinja::value::{Kwargs, ValueKind};
+use minijinja::value::{Kwargs, Rest, ValueKind, ValueOrKwargs, from_args};
 use minijinja::{Error, ErrorKind, Value};
 
 use super::protect::is_mark;
@@ -16,14 +16,19 @@ struct Style {
     sort_keys: bool,
 }
 
-/// The filter `tojson(ensure_ascii=False, indent=None, separators=None, sort_keys=False)`, the last one by name only.
-pub(super) fn tojson(
-    value: &Value,
-    ensure_ascii: Option<bool>,
-    indent: Option<Value>,
-    separators: Option<Value>,
-    named: Kwargs,
-) -> Result<String, Error> {
+/// The filter `tojson(ensure_ascii=False, indent=None, separators=None, sort_keys=False)`.
+pub(super) fn tojson(value: &Value, args: Rest<ValueOrKwargs>) -> Result<String, Error> {
+    let args: Vec<Value> = args.0.into_iter().map(ValueOrKwargs::into_value).collect();
+    let (ensure_ascii, indent, separators, sort_keys, named): (
+        Option<Value>,
+        Option<Value>,
+        Option<Value>,
+        Option<Value>,
+        Kwargs,
+    ) = from_args(&args)?;
+    let flag = |given: Option<Value>, name| -> Result<bool, Error> {
+        Ok(given.or(named.get::<Option<Value>>(name)?).is_some_and(|flag| flag.is_true()))
+    };
     let indent = indent.or(named.get("indent")?).filter(|indent| !indent.is_none());
     let separators = separators.or(named.get("separators")?).filter(|separators| !separators.is_none());
     let (item_separator, key_separator) = match separators {
@@ -35,8 +40,8 @@ pub(super) fn tojson(
         indent: indent.map(|indent| indentation(&indent)).transpose()?,
         item_separator,
         key_separator,
-        ensure_ascii: ensure_ascii.or(named.get("ensure_ascii")?).unwrap_or(false),
-        sort_keys: named.get::<Option<bool>>("sort_keys")?.unwrap_or(false),
+        ensure_ascii: flag(ensure_ascii, "ensure_ascii")?,
+        sort_keys: flag(sort_keys, "sort_keys")?,
     };
     named.assert_all_used()?;
     let mut out = String::new();

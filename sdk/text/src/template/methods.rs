@@ -18,7 +18,7 @@ pub(super) fn call(state: &mut State<'_, '_>, value: &Value, method: &str, args:
 }
 
 /// The widest that a template may make a text by padding it.
-const MAX_WIDTH: usize = 1 << 16;
+pub(super) const MAX_WIDTH: usize = 1 << 16;
 
 /// The white space that Python's `str.strip` and `str.split` know: Unicode's and four control characters.
 pub(super) fn is_python_space(c: char) -> bool {
@@ -39,10 +39,11 @@ fn string_method(text: &str, method: &str, args: &[Value]) -> Result<Option<Valu
             let (suffix,): (&str,) = from_args(args)?;
             text.strip_suffix(suffix).unwrap_or(text).into()
         }
+        "startswith" | "endswith" | "find" | "rfind" | "count" => search(text, method, args)?,
         "index" | "rindex" => position(text, method == "rindex", args)?,
         "title" => title(text).into(),
         "swapcase" => swapcase(text).into(),
-        "casefold" => text.to_lowercase().into(),
+        "casefold" => text.to_lowercase().replace('ß', "ss").replace('ς', "σ").into(),
         "zfill" | "ljust" | "rjust" | "center" => pad(text, method, args)?.into(),
         "format" if has_wide_field(text) => return Err(too_wide()),
         _ => return Ok(None),
@@ -119,19 +120,27 @@ fn splitlines(text: &str, args: &[Value]) -> Result<Value, Error> {
     let (keep, named): (Option<bool>, Kwargs) = from_args(args)?;
     let keep = keep.or(named.get("keepends")?).unwrap_or(false);
     named.assert_all_used()?;
+    Ok(lines(text, keep).into_iter().map(Value::from).collect())
+}
+
+/// The lines of a text, with or without what ends them.
+pub(super) fn lines(text: &str, keep: bool) -> Vec<&str> {
     let ends = ['\n', '\r', '\u{b}', '\u{c}', '\u{1c}', '\u{1d}', '\u{1e}', '\u{85}', '\u{2028}', '\u{2029}'];
     let mut lines = Vec::new();
     let mut rest = text;
     while let Some(at) = rest.find(ends) {
         let end = rest[at..].chars().next().map_or(1, char::len_utf8);
         let end = at + if rest[at..].starts_with("\r\n") { 2 } else { end };
-        lines.push(Value::from(&rest[..if keep { end } else { at }]));
+        lines.push(&rest[..if keep { end } else { at }]);
         rest = &rest[end..];
     }
-    if !rest.is_empty() {
-        lines.push(Value::from(rest));
-    }
-    Ok(Value::from(lines))
+    lines.extend(Some(rest).filter(|rest| !rest.is_empty()));
+    lines
+}
+
+/// So many spaces.
+pub(super) fn spaces(count: usize) -> Result<String, Error> {
+    if count > MAX_WIDTH { Err(too_wide()) } else { Ok(" ".repeat(count)) }
 }
 
 fn partition(text: &str, from_right: bool, args: &[Value]) -> Result<Value, Error> {
@@ -187,16 +196,72 @@ fn pad(text: &str, method: &str, args: &[Value]) -> Result<String, Error> {
     Ok(match method {
         "ljust" => text.to_owned() + &fill(missing),
         "rjust" => fill(missing) + text,
-        "center" => {
-            let left = missing / 2 + (missing & width & 1);
-            fill(left) + text + &fill(missing - left)
-        }
+        "center" => centered_by(text, missing, width, &fill),
         _ => {
             let sign = text.len() - text.trim_start_matches(['+', '-']).len();
             let (sign, digits) = text.split_at(sign.min(1));
             format!("{sign}{}{digits}", fill(missing))
         }
     })
+}
+
+/// `text.center(width, fill)`.
+pub(super) fn centered(text: &str, width: usize, fill: char) -> Result<String, Error> {
+    if width > MAX_WIDTH {
+        return Err(too_wide());
+    }
+    let missing = width.saturating_sub(text.chars().count());
+    Ok(centered_by(text, missing, width, &|count: usize| fill.to_string().repeat(count)))
+}
+
+fn centered_by(text: &str, missing: usize, width: usize, fill: &dyn Fn(usize) -> String) -> String {
+    let left = missing / 2 + (missing & width & 1);
+    fill(left) + text + &fill(missing - left)
+}
+
+/// `startswith`, `endswith`, `find`, `rfind` and `count` of `args[0]` in the part of the text from `args[1]` to `args[2]`, in
+/// characters, counted from the end where they are negative.
+fn search(text: &str, method: &str, args: &[Value]) -> Result<Value, Error> {
+    let (wanted, from, to): (&Value, Option<Value>, Option<Value>) = from_args(args)?;
+    let length = || text.chars().count();
+    let place = |place: Option<Value>, other: usize| -> Result<usize, Error> {
+        let Some(place) = place.filter(|place| !place.is_none()) else { return Ok(other) };
+        let place = i64::try_from(place)?;
+        let back = || length().saturating_sub(usize::try_from(place.unsigned_abs()).unwrap_or(usize::MAX));
+        Ok(usize::try_from(place).unwrap_or_else(|_| back()))
+    };
+    let (from, to) = (place(from, 0)?, place(to, usize::MAX)?);
+    let byte = |place: usize| text.char_indices().nth(place).map_or(text.len(), |(at, _)| at);
+    let beyond = from > 0 && from > length() || from > to;
+    let (start, end) = (byte(from), byte(to));
+    let part = text.get(start..end).filter(|_| !beyond);
+    let matches = |wanted: &str| match (method, part) {
+        (_, None) => false,
+        ("startswith", Some(part)) => part.starts_with(wanted),
+        (_, Some(part)) => part.ends_with(wanted),
+    };
+    if matches!(method, "startswith" | "endswith") {
+        if !wanted.is_tuple() {
+            return Ok(Value::from(matches(needed(wanted)?)));
+        }
+        for wanted in wanted.try_iter()? {
+            if matches(needed(&wanted)?) {
+                return Ok(Value::from(true));
+            }
+        }
+        return Ok(Value::from(false));
+    }
+    let wanted = needed(wanted)?;
+    let found = part.and_then(|part| if method == "rfind" { part.rfind(wanted) } else { part.find(wanted) });
+    Ok(match method {
+        "count" => Value::from(part.map_or(0, |part| part.matches(wanted).count())),
+        _ => found.map_or(Value::from(-1), |at| Value::from(from + text[start..start + at].chars().count())),
+    })
+}
+
+/// The text that a method looks for.
+fn needed(wanted: &Value) -> Result<&str, Error> {
+    wanted.as_str().ok_or_else(|| Error::new(ErrorKind::InvalidOperation, format!("text is needed, {} was given", wanted.kind())))
 }
 
 /// Whether a format asks for a field of a million characters or more.

@@ -10,8 +10,13 @@
 //! A string whose end could be the beginning of a control token gets a mark there too, because a template may join it with
 //! the next string.
 
-use aho_corasick::AhoCorasick;
+use std::collections::HashSet;
+
+use aho_corasick::automaton::{Automaton, StateID};
+use aho_corasick::nfa::contiguous::NFA;
+use aho_corasick::{AhoCorasick, Anchored};
 use serde_json::{Map, Value};
+use tokenizers::AddedToken;
 
 use super::Variables;
 use crate::{TextError, Tokenizer};
@@ -39,12 +44,15 @@ impl ControlTokens {
     /// folder lists or the template's text contains. Tokens of white space are ordinary text.
     pub(super) fn of(tokenizer: &Tokenizer, source: &str) -> ControlTokens {
         let listed = tokenizer.config().control_tokens.as_ref();
-        let is_control = |content: &str| match listed {
-            Some(listed) => listed.iter().any(|token| token == content),
-            None => !content.trim().is_empty() && source.contains(content),
-        };
+        let listed: Option<HashSet<&str>> = listed.map(|listed| listed.iter().map(String::as_str).collect());
         let tokens = tokenizer.added().iter().filter(|(_, token)| !token.content.is_empty());
-        let controls: Vec<_> = tokens.filter(|(_, token)| token.special || is_control(&token.content)).collect();
+        let (special, others): (Vec<_>, Vec<_>) = tokens.partition(|(_, token)| token.special);
+        let named = match listed {
+            Some(listed) => others.into_iter().filter(|(_, token)| listed.contains(token.content.as_str())).collect(),
+            None => contained(others, source),
+        };
+        let mut controls = [special, named].concat();
+        controls.sort_unstable_by_key(|&(id, _)| id);
         let all = controls.iter().map(|(_, token)| token.content.as_str());
         let spoken = controls.iter().filter(|(_, token)| token.special || !reads(source, &token.content));
         ControlTokens {
@@ -55,7 +63,7 @@ impl ControlTokens {
         }
     }
 
-    /// Ids of the control tokens.
+    /// Ids of the control tokens, ascending.
     pub(super) fn ids(&self) -> &[u32] {
         &self.ids
     }
@@ -112,42 +120,66 @@ pub(super) fn take_out(rendered: &str, mark: Option<char>) -> (String, Vec<usize
     (text, cuts)
 }
 
-/// Finds control tokens in strings.
+/// Those tokens, white space left out, that the template's text contains.
+fn contained<'a>(mut tokens: Vec<(u32, &'a AddedToken)>, source: &str) -> Vec<(u32, &'a AddedToken)> {
+    tokens.retain(|(_, token)| !token.content.trim().is_empty());
+    let Ok(automaton) = AhoCorasick::new(tokens.iter().map(|(_, token)| &token.content)) else {
+        tokens.retain(|(_, token)| source.contains(&token.content));
+        return tokens;
+    };
+    let found: HashSet<usize> = automaton.find_overlapping_iter(source).map(|found| found.pattern().as_usize()).collect();
+    tokens.into_iter().enumerate().filter(|(index, _)| found.contains(index)).map(|(_, token)| token).collect()
+}
+
+/// Finds control tokens in strings, in a time that grows with the strings alone.
 struct Finder {
-    tokens: Vec<String>,
     /// Bytes of the longest token.
     longest: usize,
-    /// `None` where the search cannot be built; strings are then searched token by token.
-    automaton: Option<AhoCorasick>,
+    /// The tokens, read from their ends; `None` where there are none.
+    backwards: Option<NFA>,
+    /// The tokens.
+    forwards: Option<NFA>,
 }
 
 impl Finder {
     fn new(tokens: Vec<&str>) -> Finder {
-        let automaton = AhoCorasick::new(&tokens).ok();
         let longest = tokens.iter().map(|token| token.len()).max().unwrap_or(0);
-        Finder { tokens: tokens.into_iter().map(str::to_owned).collect(), longest, automaton }
+        let reversed = tokens.iter().map(|token| token.bytes().rev().collect::<Vec<_>>());
+        Finder { longest, backwards: NFA::new(reversed).ok(), forwards: NFA::new(&tokens).ok() }
     }
 
-    /// Byte offsets at which marks belong in `text`, ascending.
+    /// Byte offsets at which marks belong in `text`, ascending: behind the first character of each token, and at the end
+    /// where that may be the beginning of one.
     fn places(&self, text: &str) -> Vec<usize> {
-        let mut places: Vec<usize> = match &self.automaton {
-            Some(automaton) => automaton.find_overlapping_iter(text).map(|found| found.start()).collect(),
-            None => self.tokens.iter().flat_map(|token| text.match_indices(token.as_str()).map(|(at, _)| at)).collect(),
-        };
+        let mut places = self.starts(text);
         for place in &mut places {
             *place += text[*place..].chars().next().map_or(1, char::len_utf8);
         }
-        places.extend([text.len(), text.trim_end().len()].into_iter().filter(|&end| self.begins_token(&text[..end])));
+        places.extend([text.trim_end().len(), text.len()].into_iter().filter(|&end| self.begins_token(&text[..end])));
         places.sort_unstable();
         places.dedup();
         places
     }
 
-    /// Whether the end of `text` is the beginning of a control token, but not all of one.
+    /// Where tokens begin, ascending.
+    fn starts(&self, text: &str) -> Vec<usize> {
+        let Some((automaton, mut state)) = started(self.backwards.as_ref()) else { return Vec::new() };
+        let mut starts = Vec::new();
+        for (at, byte) in text.bytes().enumerate().rev() {
+            state = automaton.next_state(Anchored::No, state, byte);
+            if automaton.is_match(state) {
+                starts.push(at);
+            }
+        }
+        starts.reverse();
+        starts
+    }
+
+    /// Whether the end of `text` is the beginning of a control token, or all of one.
     fn begins_token(&self, text: &str) -> bool {
-        let from = text.len().saturating_sub(self.longest.saturating_sub(1));
-        let ends = (from..text.len()).filter(|&at| text.is_char_boundary(at)).map(|at| &text[at..]);
-        ends.into_iter().any(|end| self.tokens.iter().any(|token| token.len() > end.len() && token.starts_with(end)))
+        let Some((automaton, start)) = started(self.forwards.as_ref()) else { return false };
+        let end = &text.as_bytes()[text.len().saturating_sub(self.longest)..];
+        end.iter().fold(start, |state, &byte| automaton.next_state(Anchored::No, state, byte)) != start
     }
 
     fn in_value(&self, value: &Value) -> bool {
@@ -176,10 +208,25 @@ impl Finder {
     }
 
     fn mark_text(&self, text: &mut String, mark: char) {
-        for place in self.places(text).into_iter().rev() {
-            text.insert(place, mark);
+        let places = self.places(text);
+        if places.is_empty() {
+            return;
         }
+        let (mut marked, mut done) = (String::with_capacity(text.len() + places.len() * mark.len_utf8()), 0);
+        for place in places {
+            marked.push_str(&text[done..place]);
+            marked.push(mark);
+            done = place;
+        }
+        marked.push_str(&text[done..]);
+        *text = marked;
     }
+}
+
+/// An automaton and the state that it begins with.
+fn started(automaton: Option<&NFA>) -> Option<(&NFA, StateID)> {
+    let automaton = automaton?;
+    Some((automaton, automaton.start_state(Anchored::No).ok()?))
 }
 
 /// Whether a character occurs in the strings of a value.

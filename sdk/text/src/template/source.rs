@@ -2,11 +2,12 @@
 //!
 //! Jinja2 reads every kind of line end as `\n`. transformers adds a block `generation`, which marks what the assistant says
 //! for training and renders as its content; the engine has no such tag, and `with` renders the same and has the same scope.
-//! Behind the value of each `set` goes a filter that looks at what is kept.
+//! [`operators`] writes other words for what the engine takes otherwise.//! Behind the value of each `set` goes a filter that looks at what is kept.
 //!
 //! What the engine would take too long or too deep to compile is refused: its time grows with the square of an expression.
 
 use super::kept::{KEPT, KEPT_IN_NAMESPACE};
+use super::operators;
 
 /// Bytes of a whole template. Those that models come with have up to a tenth of it.
 const MAX_SOURCE_BYTES: usize = 256 << 10;
@@ -51,6 +52,8 @@ fn rewritten(source: &str) -> Result<String, TooLong> {
             return Err(TooLong { line: 1 + out.matches('\n').count(), reason: "the tag that begins here is longer than 4 KiB" });
         }
         let (tag, after) = rest.split_at(end);
+        let called = if tag.starts_with("{#") { None } else { operators::rewritten(tag) };
+        let tag = called.as_deref().unwrap_or(tag);
         match tag_name(tag) {
             Some("generation") => out.push_str(&tag.replacen("generation", "with", 1)),
             Some("endgeneration") => out.push_str(&tag.replacen("endgeneration", "endwith", 1)),
@@ -58,6 +61,7 @@ fn rewritten(source: &str) -> Result<String, TooLong> {
                 Some(looked_at) => out.push_str(&looked_at),
                 None => out.push_str(tag),
             },
+            Some("for") if tag.ends_with("%}") => out.push_str(operators::with_each(tag).as_deref().unwrap_or(tag)),
             Some("raw") => {
                 let end = end_of_raw(after);
                 out.push_str(tag);

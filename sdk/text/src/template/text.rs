@@ -27,6 +27,13 @@ pub(super) fn of(value: &Value) -> Result<String, Error> {
     }
 }
 
+/// `repr(value)`.
+pub(super) fn repr(value: &Value) -> Result<String, Error> {
+    let mut out = String::new();
+    write_repr(&mut out, value, 0)?;
+    Ok(out)
+}
+
 /// Fails where a value's text would go beyond what a prompt can hold.
 pub(super) fn check(out: &str, depth: usize) -> Result<(), Error> {
     let reason = match (depth <= MAX_DEPTH, out.len() <= MAX_BYTES) {

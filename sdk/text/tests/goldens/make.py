@@ -4,7 +4,9 @@
     python make.py
 
 cases.txt holds expressions and blocks that are rendered with one set of variables; chats.txt holds chat templates that are
-rendered with every conversation below. Both separate templates by a line of two percent signs.
+rendered with every conversation below. Both separate templates by a line of two percent signs. families.txt holds templates of
+our own in the constructs that families of models use; a line of two percent signs and a name stands before each. They are
+rendered with the talks below, into families.json.
 """
 
 import datetime
@@ -84,6 +86,19 @@ CONVERSATIONS = {
 }
 
 
+FAMILY_TALKS = {
+    "question": {"messages": [turn("user", " When do you open?\n")], "generate": True},
+    "system": {"messages": [turn("system", " Be brief. "), turn("user", "Hi"), turn("assistant", " Hello. "), turn("user", "And?")], "generate": True},
+    "answered": {"messages": [turn("user", "2+2?"), turn("assistant", "<think>\nEasy.\n</think>\n\nFour."), turn("user", "3+3?"), turn("assistant", "Six.", reasoning_content="Also easy.")], "generate": False},
+    "out of turn": {"messages": [turn("user", "a"), turn("user", "b /no_think")], "generate": True, "variables": {"enable_thinking": False}},
+    "tools": {"messages": [turn("system", "Use tools."), turn("user", "Find it")], "tools": TOOLS, "generate": True},
+    "called": {"messages": [turn("user", "q"), turn("assistant", None, tool_calls=[CALL]), turn("tool", "{\"n\": 1}", name="find", tool_call_id="abcdefghi"), turn("assistant", "Found."), turn("user", "ok")], "tools": TOOLS, "generate": True},
+    "called twice": {"messages": [turn("user", "q"), turn("assistant", "", tool_calls=[CALL, CALL]), turn("tool", "1"), turn("tool", "2")], "tools": TOOLS, "generate": True},
+    "parts": {"messages": [turn("user", [{"type": "text", "text": "Look: "}, {"type": "image"}, {"type": "text", "text": "what?"}])], "generate": True},
+    "documents": {"messages": [turn("user", "Who?")], "documents": [{"title": "One", "text": "A is B."}, {"title": "", "text": "C"}, {"text": "D"}], "generate": True, "variables": {"controls": {"citations": True}, "date_string": "3 Mar 2026", "thinking_budget": 700}},
+}  # fmt: skip
+
+
 def render(template, messages, tools, generate, variables):
     """The rendering, or what was raised: the template's own words, or that it failed."""
     given = [{key: value for key, value in message.items() if value is not None} for message in messages]
@@ -96,6 +111,19 @@ def render(template, messages, tools, generate, variables):
     except Exception as error:
         words = str(error)
         return {"refused": words} if type(error).__name__ == "TemplateError" else {"failed": True}
+
+
+def families():
+    """Each template of families.txt with what becomes of it in each talk."""
+    found = []
+    for block in ("\n" + (HERE / "families.txt").read_text()).split("\n%% ")[1:]:
+        name, source = block.split("\n", 1)
+        results = {}
+        for talk, given in FAMILY_TALKS.items():
+            variables = given.get("variables", {}) | ({"documents": given["documents"]} if "documents" in given else {})
+            results[talk] = render(source, given["messages"], given.get("tools"), given["generate"], variables)
+        found.append({"name": name, "template": source, "results": results})
+    return found
 
 
 def templates(name):
@@ -124,6 +152,8 @@ def main():
         "tools": TOOLS,
         "chats": chats,
     }
+    golden_families = {"made_with": golden["made_with"], "now": golden["now"], "special_tokens": golden["special_tokens"], "talks": FAMILY_TALKS, "families": families()}
+    (HERE / "families.json").write_text(json.dumps(golden_families, ensure_ascii=True, indent=0) + "\n")
     (HERE / "templates.json").write_text(json.dumps(golden, ensure_ascii=True, indent=1) + "\n")
 
 

@@ -78,6 +78,33 @@ fn chats_render_as_in_transformers() {
 }
 
 #[test]
+fn templates_of_families_render_as_in_transformers() {
+    let golden: Value = serde_json::from_str(include_str!("../goldens/families.json")).unwrap();
+    let families = list(&golden["families"]);
+    assert!(families.len() >= 60, "only {} templates", families.len());
+    let (mut count, mut differences) = (0, Vec::new());
+    for family in families {
+        for (talk, result) in family["results"].as_object().unwrap() {
+            let talk = &golden["talks"][talk];
+            let some = |name: &str| talk.get(name).map(list);
+            let input = TemplateInput {
+                messages: messages(&talk["messages"]),
+                tools: some("tools"),
+                documents: some("documents"),
+                add_generation_prompt: talk["generate"].as_bool().unwrap(),
+                extra: talk.get("variables").map(object).unwrap_or_default(),
+                now: Some(now(&golden)),
+                ..TemplateInput::default()
+            };
+            count += 1;
+            let difference = difference(&golden, result, &input, family["template"].as_str().unwrap());
+            differences.extend(difference.map(|difference| format!("{}: {difference}", family["name"])));
+        }
+    }
+    assert!(differences.is_empty(), "{} of {count} differ:\n{}", differences.len(), differences.join("\n"));
+}
+
+#[test]
 fn the_comparison_can_fail() {
     let golden = goldens();
     let input = TemplateInput { messages: vec![Message::new("user", "x")], ..TemplateInput::default() };

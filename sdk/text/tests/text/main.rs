@@ -1,6 +1,7 @@
 //! Tests of the text room from outside, on small tokenizers written out here.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod bounds;
 mod encode;
 mod files;
 mod fixtures;

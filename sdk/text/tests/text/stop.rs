@@ -106,3 +106,59 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_hidden_is_searched_and_not_handed_out() {
+    struct Case {
+        stops: &'static [&'static str],
+        /// Text, and whether it is hidden.
+        pieces: &'static [(&'static str, bool)],
+        emitted: &'static str,
+        stopped: Option<usize>,
+    }
+    let cases = [
+        Case { stops: &["<e>"], pieces: &[("Hi", false), ("<e>", true), ("x", false)], emitted: "Hi", stopped: Some(0) },
+        Case { stops: &["i<e>"], pieces: &[("Hi", false), ("<e>", true)], emitted: "H", stopped: Some(0) },
+        Case { stops: &["<e>\n"], pieces: &[("Hi", false), ("<e>", true), ("\n", false)], emitted: "Hi", stopped: Some(0) },
+        Case { stops: &["<e>\n"], pieces: &[("Hi", false), ("<e>", true), ("!", false)], emitted: "Hi!", stopped: None },
+        Case { stops: &["ab"], pieces: &[("xa", false), ("<e>", true), ("b", false)], emitted: "x", stopped: Some(0) },
+        Case { stops: &["ab", "<e>b"], pieces: &[("xa", false), ("<e>", true), ("b", false)], emitted: "x", stopped: Some(0) },
+        Case { stops: &["e"], pieces: &[("x", false), ("<e>", true)], emitted: "x", stopped: Some(0) },
+        Case { stops: &["ac"], pieces: &[("xa", false), ("<e>", true), ("b", false)], emitted: "xab", stopped: None },
+    ];
+    for case in cases {
+        let mut matcher = StopMatcher::new(case.stops.iter().map(|&stop| stop.to_owned()).collect());
+        let mut emitted = String::new();
+        for &(piece, hidden) in case.pieces {
+            emitted += &if hidden { matcher.push_hidden(piece) } else { matcher.push(piece) }.0;
+        }
+        emitted += &matcher.flush();
+        assert_eq!((emitted.as_str(), matcher.stopped()), (case.emitted, case.stopped), "{:?}", case.pieces);
+    }
+}
+
+proptest! {
+    /// Shown and hidden pieces in any order, whatever they are.
+    #[test]
+    fn hidden_text_is_never_handed_out_and_no_shown_text_is_lost(
+        stops in proptest::collection::vec("[abé]{1,4}", 0..4),
+        pieces in proptest::collection::vec(("[abcé]{0,5}", any::<bool>()), 0..12),
+    ) {
+        let shown: String = pieces.iter().filter(|(_, hidden)| !hidden).map(|(piece, _)| piece.as_str()).collect();
+        let mut matcher = StopMatcher::new(stops.clone());
+        let mut emitted = String::new();
+        let mut whole = String::new();
+        for (piece, hidden) in &pieces {
+            whole.push_str(piece);
+            emitted += &if *hidden { matcher.push_hidden(piece) } else { matcher.push(piece) }.0;
+            prop_assert!(shown.starts_with(&emitted));
+            prop_assert!(stops.iter().all(|stop| !emitted.contains(stop.as_str())));
+            let found = stops.iter().any(|stop| whole.contains(stop.as_str()));
+            prop_assert!(!found || matcher.stopped().is_some(), "a stop was passed over");
+        }
+        emitted += &matcher.flush();
+        if matcher.stopped().is_none() {
+            prop_assert_eq!(emitted, shown);
+        }
+    }
+}
