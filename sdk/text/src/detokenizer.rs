@@ -85,11 +85,11 @@ impl Detokenizer {
 impl State {
     fn new(tokenizer: &Tokenizer) -> State {
         let stages = tokenizer.decoders();
-        let library = |stage| match stage {
-            &DecoderStage::Library(ref decoder) => Some(decoder),
+        let library = stages.iter().map(|stage| match stage {
+            DecoderStage::Library(decoder) => Some(decoder),
             DecoderStage::Replace { .. } => None,
-        };
-        let mut working = stages.iter().map(library).filter(|stage| !matches!(stage, Some(DecoderWrapper::Fuse(_))));
+        });
+        let mut working = library.filter(|stage| !matches!(stage, Some(DecoderWrapper::Fuse(_))));
         let bytes_alone = matches!((working.next(), working.next()), (Some(Some(DecoderWrapper::ByteLevel(_))), None));
         if bytes_alone { State::Bytes(ByteStream::default()) } else { State::Window(Window::new(stages)) }
     }

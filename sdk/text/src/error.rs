@@ -98,7 +98,11 @@ pub enum TextError {
     #[error("The work was cancelled.")]
     Cancelled,
     /// A chat template is no valid Jinja. The model cannot be used for chat as it is.
-    #[error("The chat template `{}` has an error in line {line}: {}. Correct the template or give another one.", Shown(template), one_line(reason))]
+    #[error(
+        "The chat template `{}` has an error in line {line}: {}. Correct the template or give another one.",
+        Shown(template),
+        one_line(reason)
+    )]
     TemplateSyntax {
         /// Name of the template; `default` for the one that is used when none is named.
         template: String,

@@ -208,7 +208,10 @@ fn a_file_that_is_no_text_is_refused() {
 fn what_errors_quote_from_files_cannot_steer_a_terminal() {
     let folder = with_tokenizer(&[("chat_template.jinja", "{{ raise_exception('\u{1b}[2J\u{202e}no\n' ~ 'x' * 9000) }}")]);
     let error = render(&folder, None).unwrap_err();
-    assert!(matches!(&error, TextError::TemplateRefused { message } if message.starts_with("\u{1b}")), "the caller gets all of it");
+    assert!(
+        matches!(&error, TextError::TemplateRefused { message } if message.starts_with("\u{1b}")),
+        "the caller gets all of it"
+    );
     let shown = error.to_string();
     assert!(!shown.contains(['\u{1b}', '\u{202e}', '\n']) && shown.contains("no") && shown.len() < 5_000, "{shown}");
     let named = with_tokenizer(&[("tokenizer_config.json", "{\"added_tokens_decoder\": {\"\\u001b[31m\": {}}}")]);
