@@ -79,7 +79,8 @@ impl<'g> Recogniser<'_, 'g> {
         if !is_first_axis(node.int("gather_axis").unwrap_or(0)) {
             return Err(unsupported(node, "rows gathered along another axis than the first"));
         }
-        let whole = stored * table.values_per_element()?;
+        let whole = stored.checked_mul(table.values_per_element()?).filter(|whole| rows > 0 && *whole > 0);
+        let whole = whole.ok_or_else(|| unsupported(node, format!("a table of shape {:?}", table.data.dims)))?;
         let width = match cut {
             Some(slice) => {
                 self.first_columns(slice, whole).ok_or_else(|| unsupported(slice, "it does not keep the first columns"))?

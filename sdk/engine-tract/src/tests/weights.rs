@@ -343,6 +343,15 @@ fn tables() {
             says: &["/x0", "block size"],
         },
         Case {
+            name: "a table without rows whose columns cannot be counted",
+            bend: |d| {
+                d.block_table(&[0, 1], &BLOCKS);
+                d.graph.initializers.retain(|t| t.name != "table");
+                d.zeros("table", DataType::UInt8, &[0, usize::MAX]);
+            },
+            says: &["/x0", "table of shape"],
+        },
+        Case {
             name: "ids that are repeated",
             bend: |d| {
                 d.tensor("twice", DataType::Int64, &[2], Bytes::copy_of(&[1i64, 2]));
