@@ -74,6 +74,8 @@ pub(crate) enum Op {
     /// Two inputs, two outputs: the norm of their sum, and the sum.
     AddNorm(Norm),
     Add,
+    /// A row less its mean.
+    Centre,
     /// All parts read the same input; their outputs lie side by side.
     Linear(Vec<Part>),
     /// `activation(gate) * up`.
@@ -102,6 +104,7 @@ impl Op {
             Self::Norm(_) => "norm",
             Self::AddNorm(_) => "add+norm",
             Self::Add => "add",
+            Self::Centre => "centre",
             Self::Linear(_) => "linear",
             Self::Gated { .. } => "gated",
             Self::Attention(_) => "attention",

@@ -170,6 +170,13 @@ impl Machine {
                 y.iter_mut().zip(a.iter().zip(*b)).for_each(|(y, (a, b))| *y = a + b);
                 Ok(())
             }
+            (Op::Centre, [x], [y]) => {
+                for (y, x) in y.chunks_exact_mut(step.width.max(1)).zip(x.chunks_exact(step.width.max(1))) {
+                    let mean = x.iter().sum::<f32>() / x.len() as f32;
+                    y.iter_mut().zip(x).for_each(|(y, x)| *y = x - mean);
+                }
+                Ok(())
+            }
             (Op::Linear(parts), [x], [y]) => self.linear(parts, x, y),
             (Op::Gated { gate, up, activation }, [x], [y]) => self.gated(gate, up, *activation, x, y),
             (Op::Attention(attention), [qkv], [y]) => self.attend(attention, qkv, y),

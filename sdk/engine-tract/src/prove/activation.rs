@@ -61,6 +61,23 @@ impl<'s, 'g> Prover<'s, 'g> {
         self.judge(recogniser, value, &[&rows], &given, &expected, &key)
     }
 
+    pub(super) fn centred(
+        &mut self,
+        recogniser: &Recogniser<'s, 'g>,
+        value: &'g str,
+        input: &'g str,
+    ) -> Result<Form, EngineError> {
+        let node = self.node_of(value)?;
+        let mut rows = self.rows(recogniser, input, node)?;
+        rows.numbers.iter_mut().for_each(|x| *x += 1.0);
+        let less = |x: &[f32]| -> Vec<f32> {
+            let mean = x.iter().sum::<f32>() / x.len() as f32;
+            x.iter().map(|x| x - mean).collect()
+        };
+        let expected: Vec<f32> = rows.numbers.chunks_exact(rows.width.max(1)).flat_map(less).collect();
+        self.judge(recogniser, value, &[&rows], &HashMap::new(), &expected, &[15, rows.width as u32])
+    }
+
     pub(super) fn activated(
         &mut self,
         recogniser: &Recogniser<'s, 'g>,

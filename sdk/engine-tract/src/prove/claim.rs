@@ -13,6 +13,8 @@ pub(crate) enum Claim<'g> {
     Activated { gate: &'g str, up: &'g str, activation: GateActivation },
     /// `cap * tanh(input / cap)`.
     Capped { input: &'g str, cap: f32 },
+    /// Each row of `input` less its mean.
+    Centred { input: &'g str },
     /// Attention of one layer.
     Attention(Box<AttentionClaim<'g>>),
 }

@@ -66,11 +66,17 @@ pub(super) fn role_of(facts: &Facts, input: &ValueInfo) -> Option<(Role, Vec<Ext
     if facts.position_ids.as_deref() == Some(input.name.as_str()) && rank.is_none_or(|rank| rank == 2) {
         return Some((Role::Positions, vec![one, Extent::Rows]));
     }
-    match input.dims.as_deref() {
-        Some([_, Dim::Known(heads), _, Dim::Known(head_dim)]) => {
-            Some((Role::Past, vec![one, Extent::Of(*heads), Extent::Past, Extent::Of(*head_dim)]))
-        }
-        _ => None,
+    let [_, heads, _, head_dim] = input.dims.as_deref()? else { return None };
+    let (heads, head_dim) = (number(heads)?, number(head_dim).or(facts.head_dim)?);
+    Some((Role::Past, vec![one, Extent::Of(heads), Extent::Past, Extent::Of(head_dim)]))
+}
+
+/// A dimension that is a number, be it written as a name.
+fn number(dim: &Dim) -> Option<usize> {
+    match dim {
+        Dim::Known(n) => Some(*n),
+        Dim::Symbol(name) => name.parse().ok(),
+        Dim::Unknown => None,
     }
 }
 

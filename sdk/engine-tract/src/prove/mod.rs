@@ -123,6 +123,7 @@ impl<'s, 'g> Prover<'s, 'g> {
                 Some(self.attention(recogniser, value, &claim, attention)?)
             }
             (Some(Claim::Norm { input, norm }), _) => Some(self.norm(recogniser, value, input, norm)?),
+            (Some(Claim::Centred { input }), _) => Some(self.centred(recogniser, value, input)?),
             (Some(Claim::Activated { gate, up, activation }), _) => {
                 self.activated(recogniser, value, [gate, up], activation)?;
                 None

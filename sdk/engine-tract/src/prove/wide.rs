@@ -14,6 +14,8 @@ use std::collections::HashMap;
 pub(super) enum Kind {
     /// The positions of the step's rows.
     Positions,
+    /// The numbers of the step's rows, from 0.
+    Order,
     /// The number of positions plus so many.
     Length(i64),
     /// Cosines or sines.
@@ -84,7 +86,11 @@ impl<'s, 'g> Prover<'s, 'g> {
             };
             let want = expected(length);
             if got != want {
-                let what = if kind == Kind::Positions { "positions" } else { "number of positions" };
+                let what = match kind {
+                    Kind::Positions => "positions",
+                    Kind::Order => "numbers of the rows",
+                    _ => "number of positions",
+                };
                 return Err(differs(node, format!("`{value}` is {got:?}, and not the {what} {want:?} of {length}")));
             }
         }
@@ -101,6 +107,9 @@ impl<'s, 'g> Prover<'s, 'g> {
     ) -> Result<(), EngineError> {
         if let Some(rows) = turned.rows {
             self.positions(recogniser, rows, node)?;
+        }
+        if let Some(order) = turned.order {
+            self.integers(recogniser, order, node, Kind::Order, |length| (0..length.rows as i64).collect())?;
         }
         if let (Some(condition), Some(longer)) = (turned.longer, &turned.rotary.longer) {
             self.longer(recogniser, condition, longer.after, node)?;

@@ -53,10 +53,12 @@ impl<'g> Recogniser<'_, 'g> {
         match node.op_type.as_str() {
             "GroupQueryAttention" => self.grouped(value, node).map(Some),
             "Attention" => self.standard(value, node).map(Some),
-            "Reshape" | "Transpose" | "MatMul" => match self.source.maker_of(self.source.moved(value), &["Attention"]) {
-                Some(attention) => self.standard(value, attention).map(Some),
-                None => self.decomposed(value),
-            },
+            "Reshape" | "Transpose" | "MatMul" | "Where" => {
+                match self.source.maker_of(self.source.moved(value), &["Attention"]) {
+                    Some(attention) => self.standard(value, attention).map(Some),
+                    None => self.decomposed(value),
+                }
+            }
             _ => Ok(None),
         }
     }

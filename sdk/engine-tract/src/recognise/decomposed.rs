@@ -37,7 +37,7 @@ const MOST_MASKS: usize = 3;
 impl<'g> Recogniser<'_, 'g> {
     /// The attention whose heads, side by side, are `value`.
     pub(super) fn decomposed(&mut self, value: &'g str) -> Result<Option<Found<'g>>, EngineError> {
-        let Some(product) = self.source.maker_of(self.source.moved(value), &["MatMul"]) else { return Ok(None) };
+        let Some(product) = self.source.maker_of(self.unguarded(value), &["MatMul"]) else { return Ok(None) };
         let (Some(weights), Some(values)) = (product.input(0), product.input(1)) else { return Ok(None) };
         let Some(softmax) = self.softmax(weights) else { return Ok(None) };
         let scores = softmax
@@ -91,6 +91,14 @@ impl<'g> Recogniser<'_, 'g> {
             return Err(unsupported(node, format!("projections of {q}, {k} and {v} columns are no heads of {head_dim}")));
         }
         Ok((q / head_dim, k / head_dim))
+    }
+
+    /// Heads behind the choice of nothing for rows that see no position.
+    fn unguarded(&self, value: &'g str) -> &'g str {
+        let value = self.source.moved(value);
+        let guard = self.source.maker_of(value, &["Where"]);
+        let kept = guard.and_then(|n| if self.source.scalar(n.input(1)?) == Some(0.0) { n.input(2) } else { n.input(1) });
+        kept.map_or(value, |kept| self.source.moved(kept))
     }
 
     /// The softmax that makes attention weights, behind the guard against rows without a score.

@@ -1,4 +1,5 @@
-//! RMS norms, whole or taken apart, alone or fused with the addition before them; and plain additions.
+//! RMS norms, whole or taken apart, alone or fused with the addition before them; rows whose mean is taken off before such a
+//! norm, as Cohere's are; and plain additions.
 
 use super::{Found, Recogniser, Want};
 use crate::program::{Norm, Op};
@@ -44,11 +45,21 @@ impl<'g> Recogniser<'_, 'g> {
             return Ok(Some(Found { op: Op::Norm(found.norm), inputs: vec![Want::Value(found.input)], width, label }));
         }
         match (node.op_type.as_str(), node.input(0), node.input(1)) {
+            ("Sub", Some(x), Some(mean)) if self.is_mean(mean, x) => {
+                self.claim(value, Claim::Centred { input: x });
+                Ok(Some(Found { op: Op::Centre, inputs: vec![Want::Value(x)], width: None, label }))
+            }
             ("Add", Some(a), Some(b)) if self.source.floats(a).is_none() && self.source.floats(b).is_none() => {
                 Ok(Some(Found { op: Op::Add, inputs: vec![Want::Value(a), Want::Value(b)], width: None, label }))
             }
             _ => Ok(None),
         }
+    }
+
+    /// Whether a value is a mean of `x`, over which axis is for the proof to find.
+    fn is_mean(&self, value: &str, x: &str) -> bool {
+        let mean = self.source.maker_of(self.source.plain(value), &["ReduceMean"]).and_then(|n| n.input(0));
+        mean.is_some_and(|of| self.source.plain(of) == self.source.plain(x))
     }
 
     /// An RMS norm that makes `value`.

@@ -17,6 +17,8 @@ pub(crate) struct Turned<'g> {
     pub(crate) sin: &'g str,
     /// Where rows of tables are taken from: the value that says which, if there is one.
     pub(crate) rows: Option<&'g str>,
+    /// Where cosines and sines are computed for the step's rows: the value that takes them one after the other, if there is one.
+    pub(crate) order: Option<&'g str>,
     /// The condition by which a graph chooses the tables of longer contexts.
     pub(crate) longer: Option<&'g str>,
 }
@@ -29,7 +31,7 @@ impl<'g> Recogniser<'_, 'g> {
         match node.op_type.as_str() {
             "RotaryEmbedding" => self.rotary_operator(node).map(Some),
             "Add" => Ok(self.written_out(node)),
-            "Concat" => Ok(self.partly(node)),
+            "Concat" => self.partly(node),
             _ => Ok(None),
         }
     }
@@ -43,12 +45,12 @@ impl<'g> Recogniser<'_, 'g> {
         }
         let x = node.input(0).ok_or_else(|| unsupported(node, "no input"))?;
         let interleaved = node.int("interleaved") == Some(1);
-        if node.input(rows).is_some() {
-            return Ok((Turned { rows: node.input(rows), ..self.tables(node, cos, sin, interleaved)? }, x));
+        let angles = node.input(cos).zip(node.input(sin)).and_then(|(cos, sin)| self.angles(cos, sin));
+        match (angles, node.input(rows)) {
+            (Some(angles), order) => Ok((Turned { order, ..angles.turned(interleaved) }, x)),
+            (None, Some(rows)) => Ok((Turned { rows: Some(rows), ..self.tables(node, cos, sin, interleaved)? }, x)),
+            (None, None) => Err(unsupported(node, "its cosines and sines are not those of positions")),
         }
-        let angles = node.input(cos).zip(node.input(sin));
-        let turned = angles.and_then(|(cos, sin)| self.angles(cos, sin)).map(|found| found.turned(interleaved));
-        turned.map(|turned| (turned, x)).ok_or_else(|| unsupported(node, "its cosines and sines are not those of positions"))
     }
 
     /// `Add(Mul(x, cos), Mul(turned x, sin))`.
@@ -82,14 +84,18 @@ impl<'g> Recogniser<'_, 'g> {
     }
 
     /// `Concat(rotated first part of each head, rest of it)`.
-    fn partly(&self, node: &'g Node) -> Option<(Turned<'g>, &'g str)> {
+    fn partly(&self, node: &'g Node) -> Result<Option<(Turned<'g>, &'g str)>, EngineError> {
         let source = self.source;
-        let add = source.maker_of(source.plain(node.input(0)?), &["Add"])?;
-        let (turned, part) = self.written_out(add)?;
-        let first = source.maker_of(part, &["Slice", "Split"])?;
-        let rest = source.maker_of(source.plain(node.input(1)?), &["Slice", "Split"])?;
-        let x = source.plain(first.input(0)?);
-        (source.plain(rest.input(0)?) == x).then_some((turned, x))
+        let (Some(first), Some(rest)) = (node.input(0), node.input(1)) else { return Ok(None) };
+        let first = source.plain(first);
+        let Some(maker) = source.maker_of(first, &["Add", "RotaryEmbedding"]) else { return Ok(None) };
+        let turned = match maker.op_type.as_str() {
+            "Add" => self.written_out(maker),
+            _ => Some(self.rotary_operator(maker)?),
+        };
+        let Some((turned, part)) = turned else { return Ok(None) };
+        let whole = |part: &'g str| source.maker_of(source.plain(part), &["Slice", "Split"])?.input(0).map(|x| source.plain(x));
+        Ok(whole(part).filter(|x| whole(rest) == Some(x)).map(|x| (turned, x)))
     }
 
     /// The angles behind a cosine and a sine value.
@@ -114,26 +120,35 @@ impl<'g> Recogniser<'_, 'g> {
         }
     }
 
-    /// A value without the constant factor and the movements after it.
+    /// A value without the constant factor and what spreads it over heads and columns after it.
     fn unscaled(&self, value: &'g str) -> Option<(&'g str, f32)> {
         let source = self.source;
-        let value = source.moved(value);
+        let value = self.unspread(value);
         match source.maker_of(value, &["Mul"]).and_then(|n| source.with_constant(n, |v| source.scalar(v))) {
-            Some((scale, inner)) => Some((source.moved(inner), scale)),
+            Some((scale, inner)) => Some((self.unspread(inner), scale)),
             None => Some((value, 1.0)),
+        }
+    }
+
+    /// The value whose elements are moved, repeated or in part put together to `value`, but for a constant table's.
+    fn unspread(&self, mut value: &'g str) -> &'g str {
+        loop {
+            value = self.source.moved(value);
+            let spread = self.source.maker_of(value, &["Slice", "Concat", "GatherND", "Tile"]);
+            match spread.and_then(|n| n.input(0)).filter(|input| self.source.constant(input).is_none()) {
+                Some(input) => value = input,
+                None => return value,
+            }
         }
     }
 
     /// The constant of `Concat(positions x frequencies, the same)`.
     fn inverse_frequencies(&self, value: &'g str) -> Option<Vec<f32>> {
         let source = self.source;
-        let mut value = source.moved(value);
-        if let Some(concat) = source.maker_of(value, &["Concat"]) {
-            value = source.moved(concat.input(0)?);
-        }
+        let value = self.unspread(value);
         let product = source.maker_of(value, &["MatMul", "Mul", "Einsum"])?;
-        let constant = |i: usize| product.input(i).and_then(|v| source.floats(source.moved(v)));
-        constant(0).or_else(|| constant(1)).filter(|f| f.len() > 1)
+        let constant = |i: usize| product.input(i).and_then(|v| source.floats(self.unspread(v)));
+        constant(0).or_else(|| constant(1)).filter(|f| !f.is_empty())
     }
 
     /// The table `[.., positions, width]` that rows are taken from, and the value that says which.
@@ -161,7 +176,7 @@ impl<'g> Recogniser<'_, 'g> {
         let (source, rows) = (self.source, None);
         if let (Some(c), Some(s)) = (source.constant(cos), source.constant(sin)) {
             let rotary = Rotary { angles: angles_of(node, c, s)?, longer: None, interleaved };
-            return Ok(Turned { rotary, cos: source.plain(cos), sin: source.plain(sin), rows, longer: None });
+            return Ok(Turned { rotary, cos: source.plain(cos), sin: source.plain(sin), rows, order: None, longer: None });
         }
         match (source.switched(cos), source.switched(sin)) {
             (Some(c), Some(s)) if c.limit == s.limit && c.condition == s.condition => {
@@ -171,7 +186,14 @@ impl<'g> Recogniser<'_, 'g> {
                     return Err(unsupported(node, "its cosine and sine tables differ in width"));
                 }
                 let rotary = Rotary { angles, longer: Some(longer), interleaved };
-                Ok(Turned { rotary, cos: source.plain(cos), sin: source.plain(sin), rows, longer: Some(c.condition) })
+                Ok(Turned {
+                    rotary,
+                    cos: source.plain(cos),
+                    sin: source.plain(sin),
+                    rows,
+                    order: None,
+                    longer: Some(c.condition),
+                })
             }
             _ => Err(unsupported(node, "its cosine and sine tables are not constant matrices")),
         }
@@ -189,7 +211,7 @@ struct FoundAngles<'g> {
 impl<'g> FoundAngles<'g> {
     fn turned(self, interleaved: bool) -> Turned<'g> {
         let Self { angles, cos, sin, rows } = self;
-        Turned { rotary: Rotary { angles, longer: None, interleaved }, cos, sin, rows, longer: None }
+        Turned { rotary: Rotary { angles, longer: None, interleaved }, cos, sin, rows, order: None, longer: None }
     }
 }
 

@@ -133,6 +133,51 @@ fn what_is_put_in_its_place_computes_the_same() {
                 take_apart(d, "qn", "qt", "q_norm");
             },
         },
+        Same { name: "rows less their mean before a norm", from: Decoder::written_out, bend: |d| centre(d, -1) },
+        Same {
+            name: "nothing for rows that see no position",
+            from: Decoder::written_out,
+            bend: |d| {
+                d.ints("last_axis", &[-1]);
+                d.before(
+                    "rows_out",
+                    vec![
+                        node("ReduceMax", &["mask", "last_axis"], "best", &[]),
+                        node("Less", &["best", "nothing"], "blind", &[]),
+                        node("Where", &["blind", "nothing", "heads_out"], "heads_kept", &[]),
+                    ],
+                );
+                d.maker("rows_out").inputs[0] = "heads_kept".into();
+            },
+        },
+        Same {
+            name: "a part of each head rotated, by an operator",
+            from: Decoder::written_out,
+            bend: |d| {
+                for (part, heads) in [("q", 4), ("k", 2)] {
+                    let name = |what: &str| format!("{part}r/{what}");
+                    let inputs = [&name("first"), "cos_half", "sin_half"];
+                    d.ints("to_1", &[1]);
+                    d.before(
+                        &format!("{part}r"),
+                        vec![
+                            node("Slice", &["cos3", "from_0", "to_1", "axis_2"], "cos_half", &[]),
+                            node("Slice", &["sin3", "from_0", "to_1", "axis_2"], "sin_half", &[]),
+                            node("RotaryEmbedding", &inputs, &name("operator"), &[("num_heads", int(heads))]),
+                        ],
+                    );
+                    if part == "k" {
+                        let at = d.graph.nodes.iter().rposition(|n| n.outputs[0] == "cos_half").unwrap();
+                        d.graph.nodes.drain(at..at + 2);
+                    }
+                    let parts = [name("operator"), name("second")];
+                    let joined = [parts[0].as_str(), parts[1].as_str()];
+                    *d.maker(&format!("{part}r")) = node("Concat", &joined, &format!("{part}r"), &[("axis", int(-1))]);
+                }
+                d.floats("frequency", &[1, 1, 1], &[0.7]);
+                d.maker("angle").inputs[1] = "frequency".into();
+            },
+        },
         Same { name: "grouped attention", from: Decoder::grouped, bend: |_| {} },
         Same {
             name: "grouped attention with a window and a softcap",
@@ -392,6 +437,12 @@ fn the_nearest_neighbours_are_refused() {
             says: &["/n1"],
         },
         Other {
+            name: "rows less the mean of each column",
+            from: Decoder::written_out,
+            bend: |d| centre(d, 1),
+            says: &["/centred"],
+        },
+        Other {
             name: "a norm with an attribute that is not known",
             from: Decoder::written_out,
             bend: |d| set(d, "n1", "mystery", int(1)),
@@ -621,6 +672,13 @@ fn take_apart(d: &mut Decoder, value: &str, x: &str, weight: &str) {
     ];
     d.before(value, nodes);
     *d.maker(value) = node("Mul", &[&name("scaled"), weight], value, &[]);
+}
+
+/// `x - mean(x)` before the first norm.
+fn centre(d: &mut Decoder, axis: i64) {
+    d.ints("mean_axis", &[axis]);
+    d.before("n1", vec![node("ReduceMean", &["x0", "mean_axis"], "mean", &[]), node("Sub", &["x0", "mean"], "centred", &[])]);
+    d.maker("n1").inputs[0] = "centred".into();
 }
 
 fn set(d: &mut Decoder, value: &str, attribute: &str, to: AttributeValue) {
