@@ -4,10 +4,10 @@
 //! altered except as transformers does it: fields without a value are dropped, and a message's reasoning is found under
 //! each of the names that templates use for it.
 //!
-//! What Jinja2 does otherwise: it fails on a loop over `none`, on JSON of what `map` and `select` give, and on comparisons
-//! between kinds, where this renders; it knows the `%` operator on strings, `varargs`, a leading `+`, `cycler`, `joiner` and
-//! a few filters for web pages, which fail here; `loop.last` counts the characters of a string there; and what is joined
-//! to a string marked `safe` is escaped there.
+//! What Jinja2 does otherwise: it fails on JSON of what `map` and `select` give, on comparisons between kinds, and on `join` of
+//! what is no text, where this renders; it knows `varargs`, a leading `+`, `{!r}` in formats, a few methods of strings and filters
+//! for web pages, which fail here; what is joined to a string marked `safe` is escaped there; and `d['items']` of an object
+//! without that field is the method of that name there, which is defined, and undefined here.
 
 mod clock;
 mod environment;
