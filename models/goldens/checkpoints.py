@@ -77,6 +77,16 @@ CHECKPOINTS = [
                sliding_window=None, tie_word_embeddings=True), seed=10, rope=LONGROPE, layouts=("genai",)),
 ]  # fmt: skip
 
+HALF = dict(partial_rotary_factor=0.5)
+UNTIED = dict(SHORT, tie_word_embeddings=False)
+DENSE_HYBRID = dict(UNTIED, **MULTIPLIERS, layer_types=["attention"], num_local_experts=0, num_experts_per_tok=0,
+                    shared_intermediate_size=32, mamba_n_heads=4, mamba_d_head=16, mamba_expand=2, position_embedding_type="rope")
+TRACED = [  # families that torch's own exporter alone takes on
+    Checkpoint("granite4", "GraniteMoeHybridConfig", DENSE_HYBRID, seed=1),
+    Checkpoint("glm4", "Glm4Config", dict(UNTIED, **HALF), seed=1, rope=HALF),
+    Checkpoint("hunyuan", "HunYuanDenseV1Config", UNTIED, seed=1),
+]  # fmt: skip
+
 NARROW = dict(hidden_size=64, intermediate_size=32, num_hidden_layers=1, max_position_embeddings=160, vocab_size=40, **HEADS)
 QWEN = dict(use_sliding_window=False, rms_norm_eps=1e-6)
 QUANTISED = [  # short products, so that every quantisation has a folder; `wide` has a whole block of 128 in a row

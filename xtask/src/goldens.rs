@@ -1,9 +1,10 @@
 //! `cargo xtask goldens`: makes the committed golden models anew, in Python environments of their own.
 
-use crate::process::{program, root, stream, works};
+use crate::process::{program, stream};
+use crate::python::{cache, environment};
 use crate::report::Report;
 use clap::Args;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Makes the golden models and their reference outputs anew. Needs Python 3.11 or later with venv, and the network for the
 /// first run, which installs pinned packages in environments outside the repository.
@@ -24,35 +25,10 @@ pub(crate) fn run(arguments: &Arguments, report: &mut Report) {
 }
 
 fn make(arguments: &Arguments) -> Result<(), String> {
-    let home = std::env::home_dir().ok_or("no home folder is known; set HOME")?;
-    let scratch = home.join(".cache").join("kinglet-goldens");
-    let environment = |given: &Option<PathBuf>, name: &str, requirements: &str| match given {
-        Some(python) => Ok(python.clone()),
-        None => environment(&scratch.join(name), &root().join("models/goldens").join(requirements)),
-    };
-    let python = environment(&arguments.python, "venv", "requirements.txt")?;
-    let optimum = environment(&arguments.optimum, "venv-optimum", "requirements-optimum.txt")?;
+    let scratch = cache("kinglet-goldens")?;
+    let python = environment(arguments.python.as_deref(), &scratch.join("venv"), "goldens/requirements.txt")?;
+    let optimum = environment(arguments.optimum.as_deref(), &scratch.join("venv-optimum"), "goldens/requirements-optimum.txt")?;
     let mut command = program(python);
     command.arg("models/goldens/make.py").arg("--scratch").arg(&scratch).arg("--optimum").arg(optimum);
     stream(command.args(&arguments.groups))
-}
-
-/// The Python of the environment in `folder`, made if it is not there or if `requirements` has changed since.
-fn environment(folder: &Path, requirements: &Path) -> Result<PathBuf, String> {
-    let wanted =
-        std::fs::read_to_string(requirements).map_err(|error| format!("{} cannot be read: {error}", requirements.display()))?;
-    let python = folder.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
-    let installed = folder.join("installed-requirements.txt");
-    if std::fs::read_to_string(&installed).is_ok_and(|text| text == wanted) {
-        return Ok(python);
-    }
-    let base = ["python3", "python"]
-        .into_iter()
-        .find(|name| works(program(name).args(["-c", "import venv, sys; assert sys.version_info >= (3, 11)"])));
-    let base = base
-        .ok_or("the goldens are made by Python: install Python 3.11 or later with its venv module, or name one with --python")?;
-    stream(program(base).args(["-m", "venv", "--clear"]).arg(folder))?;
-    stream(program(&python).args(["-m", "pip", "install", "--requirement"]).arg(requirements))?;
-    std::fs::write(&installed, wanted).map_err(|error| format!("{} cannot be written: {error}", installed.display()))?;
-    Ok(python)
 }

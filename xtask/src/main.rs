@@ -14,6 +14,7 @@ mod bench;
 mod bindings;
 mod date;
 mod deny;
+mod exporters;
 mod goldens;
 mod growth;
 mod junit;
@@ -22,6 +23,8 @@ mod machine;
 mod matrix;
 mod onnxruntime;
 mod process;
+mod python;
+mod real_models;
 mod report;
 mod rust;
 mod shape;
@@ -63,6 +66,10 @@ enum Verb {
     Matrix,
     /// Make the committed golden models and their reference outputs anew; needs Python
     Goldens(goldens::Arguments),
+    /// Hold the command against what exporters write of tiny models, and write docs/exporters.md; needs Python
+    Exporters(exporters::Arguments),
+    /// Hold the command against transformers, ONNX Runtime and llama.cpp on a trained model, and write docs/real-models.md; needs Python
+    RealModels(real_models::Arguments),
     /// Measure a model and append a dated line to benches/history, or compare with the peers of a kit
     Bench(bench::Arguments),
     /// Measure how speed and memory grow, and draw the charts of docs/growth
@@ -90,6 +97,8 @@ fn main() -> ExitCode {
         Verb::Onnxruntime => onnxruntime::run(&mut report),
         Verb::Matrix => matrix::run(&mut report),
         Verb::Goldens(arguments) => goldens::run(&arguments, &mut report),
+        Verb::Exporters(arguments) => exporters::run(&arguments, &mut report),
+        Verb::RealModels(arguments) => real_models::run(&arguments, &mut report),
         Verb::Bench(arguments) => bench::run(&arguments, &mut report),
         Verb::Growth(arguments) => growth::run(&arguments, &mut report),
         Verb::Shape(arguments) => shape::run(&arguments, &mut report),
