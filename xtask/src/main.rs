@@ -15,8 +15,10 @@ mod bindings;
 mod date;
 mod deny;
 mod exporters;
+mod fuzz;
 mod goldens;
 mod growth;
+mod hammer;
 mod junit;
 mod kotlin;
 mod machine;
@@ -30,6 +32,7 @@ mod rust;
 mod shape;
 mod swift;
 mod test_output;
+mod tool;
 
 use clap::{Parser, Subcommand};
 use report::Report;
@@ -60,6 +63,10 @@ enum Verb {
     Swift(swift::Arguments),
     /// Check licences, banned crates and sources of the dependencies; installs cargo-deny outside the repository
     Deny(deny::Arguments),
+    /// Look for inputs that break a reader or give other numbers, by libFuzzer with AddressSanitizer; needs a nightly toolchain
+    Fuzz(fuzz::Arguments),
+    /// Run sessions, cancellation, forks and memory pressure on 32 threads under ThreadSanitizer; needs a nightly toolchain
+    Hammer(hammer::Arguments),
     /// Fetch the ONNX Runtime library that the tests use, into the user's cache, and print its path
     Onnxruntime,
     /// Run every golden model on both engines and write the README's table of them
@@ -94,6 +101,8 @@ fn main() -> ExitCode {
         Verb::Kotlin(arguments) => kotlin::run(&arguments, &mut report),
         Verb::Swift(arguments) => swift::run(&arguments, &mut report),
         Verb::Deny(arguments) => deny::run(&arguments, &mut report),
+        Verb::Fuzz(arguments) => fuzz::run(&arguments, &mut report),
+        Verb::Hammer(arguments) => hammer::run(&arguments, &mut report),
         Verb::Onnxruntime => onnxruntime::run(&mut report),
         Verb::Matrix => matrix::run(&mut report),
         Verb::Goldens(arguments) => goldens::run(&arguments, &mut report),

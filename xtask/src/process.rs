@@ -1,7 +1,7 @@
 //! Other programs: started in the repository's root, streamed through, listened to or read.
 
 use serde_json::Value;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
@@ -58,13 +58,32 @@ pub(crate) fn listen(command: &mut Command, mut line: impl FnMut(&str)) -> Resul
     announce(command);
     let mut child = command.stdout(Stdio::piped()).spawn().map_err(|error| not_started(command, &error))?;
     if let Some(output) = child.stdout.take() {
-        for bytes in BufReader::new(output).split(b'\n') {
-            let bytes = bytes.map_err(|error| format!("the output of {} broke off: {error}", named(command)))?;
-            line(String::from_utf8_lossy(&bytes).trim_end_matches('\r'));
-        }
+        each_line(command, output, &mut line)?;
     }
     let status = child.wait().map_err(|error| not_started(command, &error))?;
     ended_well(command, status)
+}
+
+/// As [`listen`], of its stderr.
+///
+/// # Errors
+/// A sentence if it does not start or does not end well.
+pub(crate) fn listen_to_errors(command: &mut Command, mut line: impl FnMut(&str)) -> Result<(), String> {
+    announce(command);
+    let mut child = command.stderr(Stdio::piped()).spawn().map_err(|error| not_started(command, &error))?;
+    if let Some(output) = child.stderr.take() {
+        each_line(command, output, &mut line)?;
+    }
+    let status = child.wait().map_err(|error| not_started(command, &error))?;
+    ended_well(command, status)
+}
+
+fn each_line(command: &Command, output: impl Read, line: &mut impl FnMut(&str)) -> Result<(), String> {
+    for bytes in BufReader::new(output).split(b'\n') {
+        let bytes = bytes.map_err(|error| format!("the output of {} broke off: {error}", named(command)))?;
+        line(String::from_utf8_lossy(&bytes).trim_end_matches('\r'));
+    }
+    Ok(())
 }
 
 /// Runs a program and gives what it writes to stdout.

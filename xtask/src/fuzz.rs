@@ -1,0 +1,136 @@
+//! `cargo xtask fuzz`: libFuzzer with AddressSanitizer over the targets of kinglet-fuzz.
+
+use crate::process::{cargo, listen_to_errors, program, read, root, stream, works};
+use crate::report::Report;
+use crate::tool;
+use clap::Args;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The version of cargo-fuzz that builds.
+const CARGO_FUZZ: &str = "0.13.2";
+/// The toolchain with the sanitizers.
+pub(crate) const NIGHTLY: &str = "nightly";
+/// The package that hands bytes over, from the repository's root.
+const PACKAGE: &str = "sdk/fuzz/libfuzzer";
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Minutes for each target
+    #[arg(long, default_value_t = 10)]
+    minutes: u64,
+    /// Targets to run; all where none is named
+    #[arg(long, value_name = "NAME")]
+    target: Vec<String>,
+    /// Threads' worth of fuzzing processes for each target
+    #[arg(long, default_value_t = 1)]
+    jobs: u32,
+}
+
+/// What libFuzzer says of one target.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Found {
+    executions: u64,
+    /// Inputs that ended the process, by the files they are kept in.
+    finds: Vec<String>,
+}
+
+pub(crate) fn run(arguments: &Arguments, report: &mut Report) {
+    let cache = match kinglet_testing::cache_folder() {
+        Some(cache) => cache.join("fuzz"),
+        None => return report.skip("fuzz", "no home folder is known; set HOME"),
+    };
+    let fuzzer = match build(&cache) {
+        Ok(fuzzer) => fuzzer,
+        Err(why) => return report.skip("fuzz", &why),
+    };
+    let all = match targets(&cache) {
+        Ok(all) => all,
+        Err(why) => return report.fail("fuzz", &why),
+    };
+    if let Some(unknown) = arguments.target.iter().find(|name| !all.contains(name)) {
+        return report.fail(unknown, &format!("no such target; there are {}", all.join(", ")));
+    }
+    for target in if arguments.target.is_empty() { &all } else { &arguments.target } {
+        match fuzz(&fuzzer, &cache, target, arguments) {
+            Ok(found) => {
+                println!("| {target} | {} min | {} | {} |", arguments.minutes, found.executions, found.finds.len());
+                match found.finds.as_slice() {
+                    [] => report.pass(),
+                    finds => report.fail(target, &format!("{} inputs: {}", finds.len(), finds.join(", "))),
+                }
+            }
+            Err(why) => report.fail(target, &why),
+        }
+    }
+}
+
+/// Writes the seeds of all targets, and gives their names.
+fn targets(cache: &Path) -> Result<Vec<String>, String> {
+    let mut seeds = cargo(&["run", "--quiet", "--package", "kinglet-fuzz", "--example", "seeds", "--"]);
+    Ok(read(seeds.arg(cache.join("seeds")))?.lines().map(str::to_owned).collect())
+}
+
+/// The program, built with coverage and AddressSanitizer.
+fn build(cache: &Path) -> Result<PathBuf, String> {
+    if !works(program("rustc").arg(format!("+{NIGHTLY}")).arg("--version")) {
+        return Err(format!("sanitizers need a {NIGHTLY} toolchain: `rustup toolchain install {NIGHTLY}`"));
+    }
+    let tool = tool::installed("cargo-fuzz", CARGO_FUZZ)?;
+    let target = cache.join("target");
+    let mut build = program(tool);
+    build.args(["build", "--fuzz-dir", PACKAGE, "--target-dir"]).arg(&target).arg("any").env("RUSTUP_TOOLCHAIN", NIGHTLY);
+    stream(&mut build)?;
+    Ok(target.join(format!("{}-unknown-linux-gnu/release/any", std::env::consts::ARCH)))
+}
+
+/// Runs one target; what it learns is kept in the cache, and the seeds and the committed corpus are where it begins.
+fn fuzz(fuzzer: &Path, cache: &Path, target: &str, arguments: &Arguments) -> Result<Found, String> {
+    let (learnt, finds) = (cache.join("corpus").join(target), cache.join("finds").join(target));
+    for folder in [&learnt, &finds] {
+        fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    }
+    let committed = root().join("sdk/fuzz/corpus").join(target);
+    let mut run = program(fuzzer);
+    run.env("KINGLET_FUZZ_TARGET", target).env("ASAN_OPTIONS", "detect_odr_violation=0:allocator_may_return_null=1");
+    run.arg(format!("-max_total_time={}", arguments.minutes * 60)).arg(format!("-fork={}", arguments.jobs));
+    run.args(["-ignore_crashes=1", "-ignore_timeouts=1", "-ignore_ooms=1", "-timeout=10", "-rss_limit_mb=2048", "-max_len=4096"]);
+    run.arg(format!("-artifact_prefix={}/", finds.display())).arg(&learnt);
+    run.args([cache.join("seeds").join(target), committed].into_iter().filter(|folder| folder.is_dir()));
+    let mut found = Found::default();
+    let outcome = listen_to_errors(&mut run, |line| found.take(line));
+    // Of a process that was told to go on behind a crash, the status says nothing.
+    if found.executions == 0 { outcome.and(Err("it executed nothing".into())) } else { Ok(found) }
+}
+
+impl Found {
+    /// Takes a line of the output in: `#1234: cov: ..` counts, `artifact_prefix=..; Test unit written to FILE` is a find.
+    fn take(&mut self, line: &str) {
+        if let Some(count) = line.strip_prefix('#').and_then(|rest| rest.split([':', '\t', ' ']).next()?.parse().ok()) {
+            self.executions = self.executions.max(count);
+        }
+        if let Some((_, file)) = line.split_once("Test unit written to ") {
+            println!("  {file}");
+            self.finds.push(file.trim().to_owned());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn executions_and_finds_are_counted() {
+        let mut found = Found::default();
+        for line in [
+            "INFO: Running with entropic power schedule (0xFF, 100).",
+            "#12: cov: 1030 ft: 1030 corp: 4 exec/s 0 oom/timeout/crash: 0/0/0 time: 2s",
+            "#512: cov: 1031 ft: 1040 corp: 9 exec/s 88 oom/timeout/crash: 0/0/1 time: 6s",
+            "artifact_prefix='finds/'; Test unit written to finds/crash-12ab",
+        ] {
+            found.take(line);
+        }
+        assert_eq!(found, Found { executions: 512, finds: vec!["finds/crash-12ab".into()] });
+    }
+}

@@ -1,0 +1,30 @@
+//! `cargo xtask hammer`: the facade's `tests/hammer.rs` under ThreadSanitizer.
+
+use crate::fuzz::NIGHTLY;
+use crate::process::{cargo, program, stream, works};
+use crate::report::Report;
+use clap::Args;
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// How long it goes on
+    #[arg(long, default_value_t = 10)]
+    minutes: u64,
+}
+
+pub(crate) fn run(arguments: &Arguments, report: &mut Report) {
+    let Some(cache) = kinglet_testing::cache_folder() else {
+        return report.skip("hammer", "no home folder is known; set HOME");
+    };
+    if !works(program("rustc").arg(format!("+{NIGHTLY}")).arg("--version")) {
+        return report
+            .skip("hammer", &format!("ThreadSanitizer needs a {NIGHTLY} toolchain: `rustup toolchain install {NIGHTLY}`"));
+    }
+    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let mut test = cargo(&["test", "--package", "kinglet", "--test", "hammer", "--target", &target]);
+    test.args(["--target-dir"]).arg(cache.join("hammer")).args(["--", "--nocapture"]);
+    // The standard library is the toolchain's own, which is not instrumented; its locks are made of atomics that are inlined.
+    test.env("RUSTFLAGS", "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer").env_remove("CARGO");
+    test.env("RUSTUP_TOOLCHAIN", NIGHTLY).env("KINGLET_HAMMER_SECONDS", (arguments.minutes * 60).to_string());
+    report.check("hammer", stream(&mut test));
+}
