@@ -17,6 +17,7 @@ use kinglet_bundle::onnx::{Dim, Graph};
 use kinglet_engine::{
     EngineError, KvType, MemoryEstimate, Model, ModelInfo, Precision, Proof, Runner, RunnerOptions, SharedBytes, WeightStorage,
 };
+use kinglet_guard::room;
 use kinglet_kernels::{Activations, KvElement, KvLayout, Pool};
 use std::collections::HashMap;
 use std::io::Write;
@@ -70,6 +71,10 @@ pub struct TractModel {
     residence: Arc<Residence>,
 }
 
+/// What the plan of a graph takes while it is made, and for each of its nodes.
+const PLAN_BYTES: u64 = 4 << 20;
+const NODE_BYTES: u64 = 32 << 10;
+
 /// Context of a model that names none.
 const UNKNOWN_CONTEXT: usize = 4096;
 
@@ -115,6 +120,8 @@ impl TractModel {
             presents: given.presents.clone(),
             max_context: given.max_context,
         };
+        let nodes = graph.nodes.len() as u64;
+        room::check("the plan of the graph", PLAN_BYTES + NODE_BYTES.saturating_mul(nodes))?;
         let mut program = build(graph, &facts, &given.logits)?;
         fuse(&mut program)?;
         program.number_parts();

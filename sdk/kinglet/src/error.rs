@@ -145,6 +145,7 @@ impl From<TextError> for Error {
     fn from(error: TextError) -> Error {
         use TextError as E;
         match &error {
+            E::NoRoom(none) => none.clone().into(),
             E::Read { .. }
             | E::Unfit(_)
             | E::NotText { .. }

@@ -3,7 +3,7 @@
 use crate::system::{self, System};
 use crate::{CancelHandle, Error, Model, PromptRequest};
 use kinglet_bundle::Bundle;
-use kinglet_guard::Kind;
+use kinglet_guard::{Kind, room};
 use kinglet_tasks::{ModelExtras, ReplyModel, SmartReplier, SmartReplyRequest};
 use kinglet_text::{ChatTemplate, Message};
 use std::sync::Arc;
@@ -18,6 +18,8 @@ fn first_unless_told(first: Error, other: Error) -> Error {
     if matches!(other, Error::Unavailable(_)) { first } else { other }
 }
 
+/// What the rules of smart replies take, which are made ready at the first one: mostly regular expressions.
+const RULES_BYTES: u64 = 12 << 20;
 /// The file in which a model folder says what other runtimes do not know.
 const EXTRAS: &str = "kinglet.json";
 /// What stands for the template of a model that has none where only prompts as they stand are scored.
@@ -152,6 +154,7 @@ impl Model {
                 Err(_) => ChatTemplate::from_sources(vec![("default".into(), NO_TEMPLATE.into())], vec![])?,
             };
             let model = ReplyModel::new(own.generator.clone(), text.tokenizer.clone(), template, own.extras.clone())?;
+            room::check("the rules of smart replies", RULES_BYTES)?;
             Ok(SmartReplier::new(Arc::new(model.at(jiff::ZonedDateTime::now().datetime()))))
         })
     }

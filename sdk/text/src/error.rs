@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use kinglet_guard::{ReadError, Shown, one_line};
+use kinglet_guard::{NoRoom, ReadError, Shown, one_line};
 
 /// A failure of the tokenizer, the detokenizer or a chat template.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +21,9 @@ pub enum TextError {
     /// one in its place.
     #[error(transparent)]
     Unfit(ReadError),
+    /// The system does not give the memory that a tokenizer takes. Free some, or take a smaller model.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     /// A file is not UTF-8 text. Download it again.
     #[error("The file {} is not UTF-8 text: byte {offset} belongs to no character. Download the file again.", path.display())]
     NotText {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use kinglet_guard::Kind;
+use kinglet_guard::{Kind, room};
 use tokenizers::{AddedToken, Model};
 
 use crate::added::{AddedTokens, Admission};
@@ -50,6 +50,11 @@ const SHRINKS: usize = 4;
 /// Bytes that a text may have beyond those that tokens can stand for: space that is swallowed, characters that are left out.
 const SPARE_BYTES: usize = 1 << 20;
 
+/// What the tables of a tokenizer take while they are made, for each byte of its file and beside that; measured for a vocabulary of
+/// 4,000 tokens.
+const BYTES_A_BYTE: u64 = 24;
+const FIXED_BYTES: u64 = 5 << 20;
+
 impl Tokenizer {
     /// Opens the tokenizer of a model folder.
     ///
@@ -58,12 +63,15 @@ impl Tokenizer {
     /// token that the vocabulary does not have is left out, because the model has no row for it.
     ///
     /// # Errors
-    /// [`TextError::Read`], [`TextError::Json`], [`TextError::Field`] and [`TextError::Tokenizer`] for files that cannot be used.
+    /// [`TextError::Read`], [`TextError::Json`], [`TextError::Field`] and [`TextError::Tokenizer`] for files that cannot be used;
+    /// [`TextError::NoRoom`].
     pub fn from_files(files: &TextFiles) -> Result<Tokenizer, TextError> {
         let config = TokenizerConfig::from_files(files)?;
         let path = &files.tokenizer_json;
         let unusable = |reason: String| TextError::Tokenizer { path: path.clone(), reason };
-        let outline = match kinglet_guard::json::parse(read_text(path, Kind::Tokenizer)?.as_bytes()) {
+        let text = read_text(path, Kind::Tokenizer)?;
+        room::check("the tokenizer", FIXED_BYTES + BYTES_A_BYTE * text.len() as u64)?;
+        let outline = match kinglet_guard::json::parse(text.as_bytes()) {
             Ok(outline) => outline,
             Err(error) if error.is_data() => return Err(unusable(error.to_string())),
             Err(error) => return Err(json_error(path, &error)),

@@ -84,3 +84,14 @@ fn a_range_that_is_not_all_there_is_refused_and_one_that_shrinks_is_noticed() {
     File::options().write(true).open(&path).unwrap().set_len(10).unwrap();
     assert!(matches!(bundle.check_files(), Err(FileError::Shrunk { .. })));
 }
+
+#[cfg(unix)]
+#[test]
+fn what_is_given_is_a_regular_file() {
+    let folder = folder(&[("config.json", CONFIG.as_bytes())]);
+    for path in ["/dev/zero", "/"] {
+        let file = Arc::new(File::open(path).unwrap());
+        let error = open(&folder, vec![GivenFile { name: "model.onnx".into(), offset: 0, bytes: 4096, file }]).unwrap_err();
+        assert!(matches!(error, BundleError::File(FileError::NotAFile { .. })), "{path}: {error}");
+    }
+}

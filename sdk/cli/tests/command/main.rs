@@ -9,6 +9,8 @@ mod downloads;
 mod engines;
 mod goldens;
 mod kit;
+#[cfg(target_os = "linux")]
+mod memory;
 mod probe;
 mod records;
 mod reply;
