@@ -66,6 +66,12 @@ impl<'g> Recogniser<'_, 'g> {
     /// The operator for an attention, and what has to be proved before it may stand for the nodes that make `value`.
     pub(super) fn found_attention(&mut self, value: &'g str, parts: Parts<'g>) -> Result<Found<'g>, EngineError> {
         let node = parts.node;
+        for past in parts.past {
+            let first = *self.attentions.entry(past).or_insert(node);
+            if !std::ptr::eq(first, node) {
+                return Err(unsupported(node, format!("`{past}` is what `{}` keeps, too", first.label())));
+            }
+        }
         let (rotary, turned, norm_after_rotation) = rotation(&parts)?;
         let (q, k) = (parts.q, parts.k);
         let scale = |heads: &Option<Heads<'g>>| heads.as_ref().map_or(1.0, |h| h.scale);

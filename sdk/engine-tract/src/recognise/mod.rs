@@ -92,6 +92,8 @@ pub(crate) struct Recogniser<'s, 'g> {
     source: &'s Source<'g>,
     facts: &'s Facts,
     rotaries: Vec<Rotary>,
+    /// By the input of past keys or values: the attention that has it.
+    attentions: HashMap<&'g str, &'g Node>,
     /// What has to be proved of values, until somebody asks for it.
     claims: HashMap<&'g str, Claim<'g>>,
     /// Values between the product that makes the logits and the logits.
@@ -105,7 +107,7 @@ impl<'s, 'g> Recogniser<'s, 'g> {
     pub(crate) fn new(source: &'s Source<'g>, facts: &'s Facts, logits: &'g str) -> Self {
         let windows_in_graph = source.graph().nodes.iter().any(|n| window_of(n).is_some());
         let tail = HashSet::from([source.plain(logits)]);
-        Self { source, facts, rotaries: vec![], claims: HashMap::new(), tail, windows_in_graph }
+        Self { source, facts, rotaries: vec![], attentions: HashMap::new(), claims: HashMap::new(), tail, windows_in_graph }
     }
 
     /// The rotary embeddings met so far, each once.

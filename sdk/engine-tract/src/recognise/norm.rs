@@ -85,6 +85,9 @@ impl<'g> Recogniser<'_, 'g> {
             return Err(unsupported(node, "a bias"));
         }
         let vector = self.norm_weight(weight).ok_or_else(|| unsupported(node, "its weight is not a constant"))?;
+        if self.source.constant(weight).is_some_and(|t| t.dims.last() != Some(&t.elements())) {
+            return Err(unsupported(node, format!("`{weight}`, its weight, is no row")));
+        }
         let norm = Norm { weight: vector, eps: node.float("epsilon").unwrap_or(1e-5) };
         // An axis counted from the front is the last one or not: for the proof to find.
         let whole = matches!(node.int("axis"), None | Some(-1));
@@ -159,7 +162,7 @@ impl<'g> Recogniser<'_, 'g> {
         // Where the sum has a name, all its readers share that value.
         let sum = node.outputs.get(3).filter(|s| !s.is_empty()).map_or(Want::SumIn(first), |s| Want::Value(s));
         let width = Some(weight.len());
-        let norm = Norm { weight, eps: node.float("epsilon").unwrap_or(1e-5) };
+        let norm = Norm { weight, eps: node.float("epsilon").unwrap_or(SKIP_EPSILON) };
         Ok(Found { op: Op::Norm(norm), inputs: vec![sum], width, label: node.label() })
     }
 
@@ -173,6 +176,9 @@ impl<'g> Recogniser<'_, 'g> {
         }
     }
 }
+
+/// Where `SkipSimplifiedLayerNormalization` names no epsilon, as ONNX Runtime's documentation has it.
+const SKIP_EPSILON: f32 = 1e-12;
 
 fn is_add_norm(node: &Node) -> bool {
     node.op_type == "SkipSimplifiedLayerNormalization"

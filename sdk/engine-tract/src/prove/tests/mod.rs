@@ -398,6 +398,27 @@ fn the_nearest_neighbours_are_refused() {
             says: &["/weights"],
         },
         Other {
+            name: "one past for two attentions",
+            from: Decoder::grouped,
+            bend: |d| {
+                let mut again = d.maker("attended").clone();
+                again.name = "/again".into();
+                again.inputs[0] = "q_again".into();
+                again.outputs = ["again", "again_key", "again_value"].map(String::from).into();
+                d.before(
+                    "x1",
+                    vec![
+                        node("MatMul", &["n1", "q_w"], "q_again", &[]),
+                        again,
+                        node("MatMul", &["again", "o_w"], "o_again", &[]),
+                        node("Add", &["x0", "o_again"], "x0_again", &[]),
+                    ],
+                );
+                d.maker("x1").inputs[0] = "x0_again".into();
+            },
+            says: &["past.0.key", "keeps, too"],
+        },
+        Other {
             name: "other keys kept than used",
             from: Decoder::written_out,
             bend: |d| {
