@@ -74,6 +74,8 @@ impl<'g> Builder<'_, 'g> {
                 self.prover.check(&mut self.recogniser, next, &mut found)?;
                 let inputs = inputs.iter().map(|i| self.made[i]).collect();
                 let id = self.emit(found, inputs)?;
+                self.program.names.resize(id, None);
+                self.program.names.push(if let Want::Value(name) = next { Some(name.to_owned()) } else { None });
                 self.made.insert(next, id);
             }
         }

@@ -142,6 +142,8 @@ pub(crate) struct Program {
     /// Key and value heads of each layer, in the cache's order.
     pub(crate) layers: Vec<LayerKv>,
     pub(crate) rotaries: Vec<Rotary>,
+    /// By value: what the graph calls it, where it is one of the graph's.
+    pub(crate) names: Vec<Option<String>>,
 }
 
 impl Program {

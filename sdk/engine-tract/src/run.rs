@@ -6,7 +6,7 @@ use crate::profile::{Call, Profile};
 use crate::program::{Attention, Norm, Op, Part, Program, Step};
 use crate::rotary::RotaryBuffer;
 use crate::weight::{Vector, Weight};
-use kinglet_engine::{CacheId, EngineError, LogitsWanted, SequenceStep, TokenId};
+use kinglet_engine::{CacheId, EngineError, LogitsWanted, SequenceStep, TokenId, TracedValue};
 use kinglet_kernels::{Activations, AttentionShape, HeadNorm, Linear, Pool, Resident, RotaryRows, Run, Scratch};
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -34,6 +34,8 @@ pub(crate) struct Machine {
     tied: Option<usize>,
     /// Where times of operators go, while they are wanted.
     pub(crate) profile: Option<Profile>,
+    /// Where values go, while they are wanted.
+    pub(crate) trace: Option<Vec<TracedValue>>,
     pub(crate) caches: Caches,
     /// The step's tokens, `[rows]`.
     tokens: Vec<TokenId>,
@@ -60,6 +62,7 @@ impl Machine {
             resident: None,
             tied,
             profile: None,
+            trace: None,
             caches,
             tokens,
             rows,
@@ -139,6 +142,18 @@ impl Machine {
     /// # Errors
     /// [`EngineError::Backend`] with the step's node.
     pub(crate) fn execute(&mut self, step: &Step, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) -> Result<(), EngineError> {
+        self.timed(step, inputs, outputs)?;
+        if let Some(trace) = &mut self.trace {
+            for (made, &value) in outputs.iter().zip(&step.outputs) {
+                let name = self.program.names.get(value).cloned().flatten();
+                let traced = |value| TracedValue { node: step.label.clone(), value, elements: made.to_vec() };
+                trace.extend(name.map(traced));
+            }
+        }
+        Ok(())
+    }
+
+    fn timed(&mut self, step: &Step, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) -> Result<(), EngineError> {
         if self.profile.is_none() {
             return self.run(step, inputs, outputs);
         }

@@ -9,7 +9,7 @@ use crate::resident::Residence;
 use crate::run::Machine;
 use crate::walk::Walk;
 use kinglet_engine::{
-    CacheId, CancelToken, EngineError, Logits, ModelInfo, OperatorTime, Runner, SequenceStep, Trim, check_step,
+    CacheId, CancelToken, EngineError, Logits, ModelInfo, OperatorTime, Runner, SequenceStep, TracedValue, Trim, check_step,
 };
 use kinglet_guard::room;
 use std::io::{Read, Write};
@@ -115,6 +115,14 @@ impl Runner for TractRunner {
 
     fn take_profile(&mut self) -> Vec<OperatorTime> {
         self.machine.profile.take().map_or(vec![], Profile::finish)
+    }
+
+    fn start_trace(&mut self) {
+        self.machine.trace = Some(vec![]);
+    }
+
+    fn take_trace(&mut self) -> Vec<TracedValue> {
+        self.machine.trace.take().unwrap_or_default()
     }
 
     fn create_cache(&mut self) -> Result<CacheId, EngineError> {

@@ -16,6 +16,7 @@ mod model;
 mod profile;
 mod runner;
 mod saved;
+mod trace;
 
 pub use cancel::CancelToken;
 pub use error::EngineError;
@@ -23,6 +24,7 @@ pub use model::{KvType, MemoryEstimate, Model, ModelInfo, Precision, Proof, Runn
 pub use profile::OperatorTime;
 pub use runner::{CacheId, Logits, LogitsWanted, Runner, SequenceStep, Trim, check_save, check_step, check_truncate};
 pub use saved::{CacheFormat, SavedCacheError, read_saved, write_saved};
+pub use trace::TracedValue;
 
 /// A token id, an index into the model's vocabulary.
 pub type TokenId = u32;

@@ -1,6 +1,6 @@
 //! The mutable half: caches of keys and values, and the step that reads and extends them.
 
-use crate::{CancelToken, EngineError, ModelInfo, OperatorTime, TokenId, model::check_tokens};
+use crate::{CancelToken, EngineError, ModelInfo, OperatorTime, TokenId, TracedValue, model::check_tokens};
 use std::io::{Read, Write};
 
 /// Names a cache of one runner. Ids are never used twice, so a stale one is recognised.
@@ -139,6 +139,15 @@ pub trait Runner: Send {
 
     /// Ends that, and tells what was timed, in no particular order; nothing where it was not begun.
     fn take_profile(&mut self) -> Vec<OperatorTime> {
+        vec![]
+    }
+
+    /// Begins to keep the values of steps, from nothing; an engine that cannot does nothing.
+    fn start_trace(&mut self) {}
+
+    /// Ends that, and gives what was kept, in running order: the values that the graph has too, as far as the engine computes
+    /// them by themselves. Nothing where it was not begun.
+    fn take_trace(&mut self) -> Vec<TracedValue> {
         vec![]
     }
 

@@ -45,6 +45,7 @@ pub mod probe;
 mod process;
 mod profile;
 mod provider;
+mod reference;
 mod replies;
 mod report;
 mod request;
@@ -76,6 +77,7 @@ pub use pressure::{MemoryPressure, ThermalState};
 pub use process::ProcessMemory;
 pub use profile::{MachineLimits, OperatorProfile};
 pub use provider::Provider;
+pub use reference::{ReferenceDifference, ReferenceReport};
 pub use replies::{
     CandidateScore, Conversation, ConversationError, CrisisKind, Place, Reason, Reply, ReplyScores, ReplyTiming, ReplyUsage,
     SmartReply, SmartReplyOptions, Speaker, Status, Turn,

@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::output::{DIMMED, Output};
 use anstyle::{AnsiColor, Style};
 use clap::Args;
-use kinglet::{CancelHandle, Engine, EngineState, Kinglet, Machine, Model, Positions, one_line};
+use kinglet::{CancelHandle, Engine, EngineState, Kinglet, Machine, Model, Positions, ReferenceReport, one_line};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -18,11 +18,16 @@ use std::time::Instant;
 #[command(after_help = "Examples:
   kinglet doctor
   kinglet doctor --engine ort
-  kinglet doctor models/goldcrest --json")]
+  kinglet doctor models/goldcrest --json
+  kinglet doctor --reference models/goldcrest")]
 pub(crate) struct Arguments {
     /// The model: a folder or a name, as for --model
     #[arg(value_name = "MODEL")]
     folder: Option<PathBuf>,
+    /// Hold the embedded engine against a plain interpreter of the model's graph too, value by value, on a short text: slow, and
+    /// for models of up to some hundred million parameters
+    #[arg(long)]
+    reference: bool,
 }
 
 /// What came of a check.
@@ -54,6 +59,8 @@ struct Report {
 const MODEL_CHECKS: [&str; 6] = ["folder", "open", "tokenizer", "step", "agreement", "conformance"];
 /// Tokens that the model is tried with; those beyond its vocabulary are left out.
 const TRIAL: [u32; 8] = [1, 2, 3, 5, 8, 13, 21, 34];
+/// What the plain interpreter reads.
+const REFERENCE_TEXT: &str = "The tide comes in, and the tide goes out.";
 /// The largest difference of logits between two ways to compute them, as a part of the largest logit.
 const TOLERANCE: f32 = 0.05;
 
@@ -63,6 +70,9 @@ pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> R
     match common.builder().build() {
         Ok(kinglet) => model(&kinglet, &folder, &mut checks),
         Err(error) => checks.push(Check { name: "engine", result: Outcome::Fail, detail: error.to_string() }),
+    }
+    if arguments.reference {
+        checks.push(reference(common, &folder));
     }
     let failed = checks.iter().filter(|check| check.result == Outcome::Fail).count();
     let report = Report { failed, checks };
@@ -154,6 +164,40 @@ fn try_model(
     Ok(())
 }
 
+/// Holds the embedded engine against the plain interpreter.
+fn reference(common: &Common, folder: &std::path::Path) -> Check {
+    let compared = || {
+        let model = common.builder().engine(Engine::Tract).build()?.open(folder)?;
+        let tokens = model.tokenize(REFERENCE_TEXT, true).unwrap_or_else(|_| trial(&model));
+        model.compare_with_reference(&tokens, &CancelHandle::default())
+    };
+    let (result, detail) = match compared() {
+        Ok(report) => agreement_with_reference(&report),
+        Err(error) => (Outcome::Fail, error.to_string()),
+    };
+    Check { name: "reference", result, detail }
+}
+
+fn agreement_with_reference(report: &ReferenceReport) -> (Outcome, String) {
+    let ReferenceReport { tokens, values, left_out, largest, .. } = report;
+    match &report.first {
+        None => {
+            let others = if *left_out == 0 { String::new() } else { format!("; {left_out} more have another shape here") };
+            let detail = format!("{values} values for {tokens} tokens are the plain interpreter's, within {largest:.1e}{others}");
+            (Outcome::Pass, detail)
+        }
+        Some(first) => {
+            let before = format!("{} values before it agree within {largest:.1e}", values - 1);
+            let detail = format!(
+                "node `{}` gives another value `{}` than the plain interpreter: {} instead of {} (element {}, {:.1e} of the \
+                 largest); {before}",
+                first.node, first.value, first.engine, first.reference, first.element, first.relative
+            );
+            (Outcome::Fail, detail)
+        }
+    }
+}
+
 fn trial(model: &Model) -> Vec<u32> {
     TRIAL.into_iter().filter(|token| (*token as usize) < model.vocabulary()).collect()
 }
@@ -196,4 +240,30 @@ fn conformance(model: &Model) -> Result<(Outcome, String), Failure> {
     let report = model.check_conformance(&vectors, &CancelHandle::default())?;
     agrees(&report)?;
     Ok((Outcome::Pass, sentence(&report, &vectors)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kinglet::ReferenceDifference;
+
+    #[test]
+    fn a_difference_fails_and_names_its_node() {
+        let first = ReferenceDifference {
+            node: "/layers.1/norm".into(),
+            value: "normed".into(),
+            element: 7,
+            engine: 1.5,
+            reference: 1.0,
+            relative: 0.25,
+        };
+        let mut report =
+            ReferenceReport { tokens: 3, values: 9, left_out: 0, largest: 1e-6, tolerance: 1e-3, first: Some(first) };
+        let (result, detail) = agreement_with_reference(&report);
+        assert_eq!(result, Outcome::Fail);
+        assert!(detail.starts_with("node `/layers.1/norm` gives another value `normed`"), "{detail}");
+        assert!(detail.ends_with("8 values before it agree within 1.0e-6"), "{detail}");
+        report.first = None;
+        assert_eq!(agreement_with_reference(&report).0, Outcome::Pass);
+    }
 }

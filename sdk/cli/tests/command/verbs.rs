@@ -140,6 +140,15 @@ fn a_context_beyond_the_model_is_told() {
 }
 
 #[test]
+fn doctor_holds_the_engine_against_the_plain_interpreter() {
+    let report = kinglet(&["doctor", "--reference", TINY, "--json"]).json();
+    let checks = report["checks"].as_array().unwrap();
+    let check = checks.iter().find(|check| check["name"] == "reference").unwrap();
+    assert_eq!(check["result"], "pass", "{check}");
+    assert!(check["detail"].as_str().unwrap().contains("are the plain interpreter's"), "{check}");
+}
+
+#[test]
 fn doctor_passes_on_the_shipped_model() {
     let report = kinglet(&["doctor", "--json"]).json();
     assert_eq!(report["failed"], 0);
