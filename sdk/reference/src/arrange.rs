@@ -71,8 +71,10 @@ pub(crate) fn concat(call: &Call) -> Outputs {
         dims[axis] = dims[axis].checked_add(part.dims[axis]).ok_or_else(|| call.refuse("the shape is impossible"))?;
     }
     let count = call.room(&dims)?;
+    let blocks = if count == 0 { 0 } else { product(&dims[..axis]) };
+    call.work(&[blocks, parts.len()])?;
     let mut data = first.data.none(count);
-    for block in 0..if count == 0 { 0 } else { product(&dims[..axis]) } {
+    for block in 0..blocks {
         for part in &parts {
             let length = product(&part.dims[axis..]);
             let alike = data.append(&part.data, block * length..(block + 1) * length);
@@ -94,6 +96,7 @@ pub(crate) fn split(call: &Call) -> Outputs {
     let sum = lengths.iter().try_fold(0_usize, |sum, length| sum.checked_add(*length));
     call.expect(sum == Some(whole), || format!("parts of {lengths:?} do not make {whole}"))?;
     let (lanes, mut from) = (Lanes::along(&x.dims, axis), 0);
+    call.work(&[lanes.outer, lengths.len()])?;
     let mut parts = Vec::with_capacity(lengths.len());
     for length in lengths {
         let mut dims = x.dims.clone();

@@ -39,8 +39,9 @@ pub(crate) fn group_query(call: &Call) -> Outputs {
     refuse_unknown(call)?;
     let [mut q, mut k, v] = parts(call)?;
     let place = place(call, &q)?;
-    let alike = (q.batch, q.length, q.size) == (k.batch, k.length, k.size);
-    call.expect(alike, || "queries and keys have other rows, or heads of another size".into())?;
+    let rows = |heads: &Heads| (heads.batch, heads.length);
+    let alike = rows(&q) == rows(&k) && rows(&q) == rows(&v) && q.size == k.size;
+    call.expect(alike, || "queries, keys and values have other rows, or heads of another size".into())?;
     norms(call, &mut q, &mut k)?;
     if call.flag("do_rotary", false)? {
         rotate(call, [&mut q, &mut k], &place)?;

@@ -2,6 +2,7 @@
 
 mod evaluation;
 mod goldens;
+mod hostile;
 mod operators;
 
 use kinglet_bundle::onnx::{Attribute, AttributeValue, Graph, Node};

@@ -13,7 +13,7 @@ struct File {
 }
 
 #[derive(Deserialize)]
-struct Case {
+pub(crate) struct Case {
     name: String,
     #[serde(default)]
     domain: String,
@@ -61,7 +61,7 @@ impl Place {
 }
 
 impl Case {
-    fn graph(&self, data: &[u8]) -> Graph {
+    pub(crate) fn graph(&self, data: &[u8]) -> Graph {
         let name = |letter: &str, places: &[Option<Place>]| -> Vec<String> {
             places
                 .iter()
@@ -137,7 +137,7 @@ fn numbers(ours: &[f32], theirs: &[f32]) -> Result<f64, String> {
     Ok(worst)
 }
 
-fn cases() -> (Vec<Case>, Vec<u8>) {
+pub(crate) fn cases() -> (Vec<Case>, Vec<u8>) {
     let folder = kinglet_testing::repository().join("models/goldens/operators");
     let file: File = serde_json::from_slice(&fs::read(folder.join("operators.json")).unwrap()).unwrap();
     (file.cases, fs::read(folder.join("operators.bin")).unwrap())
