@@ -28,6 +28,11 @@ impl<'a> Choices<'a> {
         out
     }
 
+    /// True for one byte in `n`.
+    pub(crate) fn one_in(&mut self, n: u8) -> bool {
+        self.byte().is_multiple_of(n)
+    }
+
     /// A number below `n`; 0 where `n` is 0.
     pub(crate) fn below(&mut self, n: usize) -> usize {
         usize::from(u16::from_le_bytes(self.take())).checked_rem(n).unwrap_or(0)

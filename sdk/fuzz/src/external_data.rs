@@ -19,10 +19,10 @@ pub(crate) fn run(bytes: &[u8]) {
         };
         let (offset, length) = (number(&mut choices), number(&mut choices));
         let mut entries = vec![("location", location)];
-        if choices.byte() % 4 != 0 {
+        if !choices.one_in(4) {
             entries.push(("offset", &offset));
         }
-        if choices.byte() % 4 != 0 {
+        if !choices.one_in(4) {
             entries.push(("length", &length));
         }
         graph = graph.bytes(5, external(&format!("t{i}"), i64::from(choices.byte() % 30), &dims, &entries));

@@ -21,7 +21,7 @@ static RECORDS: LazyLock<(Scratch, std::path::PathBuf, Vec<u8>)> = LazyLock::new
 pub(crate) fn run(bytes: &[u8]) {
     let (records, file, valid) = &*RECORDS;
     let mut choices = Choices::new(bytes);
-    let content = if choices.byte() % 2 == 0 { changed(valid, &mut choices) } else { choices.rest().to_vec() };
+    let content = if choices.one_in(2) { changed(valid, &mut choices) } else { choices.rest().to_vec() };
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder).expect("room for a folder");
     }

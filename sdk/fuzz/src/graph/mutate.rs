@@ -111,7 +111,7 @@ fn number_of_attribute(graph: &mut Graph, choices: &mut Choices<'_>) {
 
 fn attribute(graph: &mut Graph, choices: &mut Choices<'_>) {
     let Some(node) = a_node(graph, choices) else { return };
-    if choices.byte() % 2 == 0 && !node.attributes.is_empty() {
+    if choices.one_in(2) && !node.attributes.is_empty() {
         let at = choices.below(node.attributes.len());
         node.attributes.remove(at);
         return;
@@ -177,8 +177,7 @@ fn reshape(tensor: &mut Tensor, choices: &mut Choices<'_>) {
 fn element(graph: &mut Graph, choices: &mut Choices<'_>) {
     let Some(tensor) = a_constant(graph, choices) else { return };
     let mut content = tensor.bytes.to_vec();
-    let word =
-        if choices.byte() % 2 == 0 { choices.float().to_le_bytes().to_vec() } else { choices.int().to_le_bytes().to_vec() };
+    let word = if choices.one_in(2) { choices.float().to_le_bytes().to_vec() } else { choices.int().to_le_bytes().to_vec() };
     let at = choices.below(content.len()) / 4 * 4;
     for (place, byte) in content[at..].iter_mut().zip(word) {
         *place = byte;
@@ -199,8 +198,8 @@ fn operator(graph: &mut Graph, choices: &mut Choices<'_>) {
     let op_type = choices.pick(&OPERATORS).unwrap_or_default();
     let Some(node) = a_node(graph, choices) else { return };
     op_type.clone_into(&mut node.op_type);
-    if choices.byte() % 2 == 0 {
-        node.domain = if choices.byte() % 2 == 0 { String::new() } else { "com.microsoft".into() };
+    if choices.one_in(2) {
+        node.domain = if choices.one_in(2) { String::new() } else { "com.microsoft".into() };
     }
 }
 
@@ -247,7 +246,7 @@ fn between(graph: &mut Graph, choices: &mut Choices<'_>) {
     let tensor = Tensor { name: constant.clone(), data_type: DataType::Float32, dims, bytes: Bytes::copy_of(&content) };
     graph.initializers.push(tensor);
     let before = std::mem::replace(&mut graph.nodes[at].inputs[input], output.clone());
-    let inputs = if choices.byte() % 2 == 0 { vec![before, constant] } else { vec![constant, before] };
+    let inputs = if choices.one_in(2) { vec![before, constant] } else { vec![constant, before] };
     let node = Node { op_type: op_type.into(), inputs, outputs: vec![output], ..Node::default() };
     graph.nodes.insert(at, node);
 }
