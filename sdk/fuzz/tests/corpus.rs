@@ -1,5 +1,7 @@
 //! Every target over its seeds and over the committed corpus, on the ordinary toolchain.
 
+#![allow(clippy::print_stdout, reason = "the input that is being tried belongs in the log of a failure")]
+
 use kinglet_fuzz::TARGETS;
 use std::fs;
 use std::path::Path;

@@ -1,6 +1,8 @@
 //! One model, 32 threads, everything at once: answers, cancelling, forks, dropped answers, replies, pauses, heat and memory
 //! pressure. Two seconds of it are a test; `cargo xtask hammer` runs it under ThreadSanitizer for as long as one likes.
 
+#![allow(clippy::print_stdout, reason = "the number of rounds belongs in the log")]
+
 use kinglet::{
     CancelHandle, Conversation, Engine, Error, GenerationOptions, Kinglet, MemoryPressure, Model, SessionOptions,
     SmartReplyOptions, ThermalState, Threads,
