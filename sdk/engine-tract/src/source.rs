@@ -83,6 +83,10 @@ impl<'g> Source<'g> {
     {
         while let Some(n) = self.maker_of(value, &["Identity", "Cast", "Dropout"]) {
             let Some(input) = n.input(0) else { break };
+            // Only one that is told so drops anything.
+            if n.op_type == "Dropout" && n.input(2).is_some() {
+                break;
+            }
             if n.op_type == "Cast" && !n.int("to").and_then(|t| DataType::from_onnx(t as i32)).is_some_and(is_float) {
                 break;
             }

@@ -335,6 +335,22 @@ fn the_nearest_neighbours_are_refused() {
             says: &["/attended", "rotated differently"],
         },
         Other {
+            name: "what drops elements as in training",
+            from: Decoder::written_out,
+            bend: |d| {
+                d.scalar("ratio", 0.5);
+                d.before(
+                    "x1",
+                    vec![
+                        node("Equal", &["step", "step"], "training", &[]),
+                        node("Dropout", &["o", "ratio", "training"], "dropped", &[]),
+                    ],
+                );
+                d.maker("x1").inputs[1] = "dropped".into();
+            },
+            says: &["/dropped"],
+        },
+        Other {
             name: "rows picked before the end",
             from: Decoder::written_out,
             bend: |d| {
