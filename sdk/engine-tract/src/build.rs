@@ -2,7 +2,7 @@
 
 use crate::program::{Attention, Op, Program, Step, ValueId};
 use crate::prove::Prover;
-use crate::recognise::{Facts, Found, Recogniser, Want};
+use crate::recognise::{Facts, Found, Recogniser, Want, admit};
 use crate::source::Source;
 use kinglet_bundle::onnx::Graph;
 use kinglet_engine::EngineError;
@@ -14,6 +14,10 @@ use std::collections::{BTreeSet, HashMap};
 /// # Errors
 /// [`EngineError::UnsupportedNode`], [`EngineError::UnsupportedGraph`] or [`EngineError::BadModel`].
 pub(crate) fn build(graph: &Graph, facts: &Facts, logits: &str) -> Result<Program, EngineError> {
+    if graph.nodes.len() > MAX_NODES {
+        let nodes = graph.nodes.len();
+        return Err(EngineError::UnsupportedGraph(format!("it has {nodes} nodes; graphs of up to {MAX_NODES} are opened")));
+    }
     let source = Source::new(graph)?;
     let output = graph.outputs.iter().map(|o| o.name.as_str()).find(|o| *o == logits);
     let output = output.ok_or_else(|| EngineError::UnsupportedGraph(format!("the graph has no output `{logits}`")))?;
@@ -23,14 +27,22 @@ pub(crate) fn build(graph: &Graph, facts: &Facts, logits: &str) -> Result<Progra
         prover: Prover::new(&source, facts),
         made: HashMap::new(),
         program: Program::default(),
-        widths: vec![0],
+        widths: vec![1],
+        copied: 0,
     };
     let input = graph.inputs.iter().map(|i| i.name.as_str()).find(|i| *i == facts.input_ids);
     let input = input.ok_or_else(|| EngineError::UnsupportedGraph(format!("the graph has no input `{}`", facts.input_ids)))?;
+    admit(&source, input, output)?;
     builder.made.insert(Want::Value(input), 0);
     let logits = builder.make(Want::Value(output))?;
     builder.finish(logits)
 }
+
+/// Nodes that a graph may have: the largest decoders written out have some twenty thousand.
+const MAX_NODES: usize = 200_000;
+
+/// Numbers that norms, biases and constants may hold together, 256 MiB of them: the largest decoders have a tenth of it.
+const MAX_COPIED: usize = 1 << 26;
 
 struct Builder<'s, 'g> {
     source: &'s Source<'g>,
@@ -40,6 +52,8 @@ struct Builder<'s, 'g> {
     program: Program,
     /// Width of each value.
     widths: Vec<usize>,
+    /// Numbers that the operators so far hold copies of.
+    copied: usize,
 }
 
 impl<'g> Builder<'_, 'g> {
@@ -83,28 +97,19 @@ impl<'g> Builder<'_, 'g> {
     }
 
     fn emit(&mut self, found: Found<'g>, inputs: Vec<ValueId>) -> Result<ValueId, EngineError> {
-        let input_widths: Vec<_> = inputs.iter().map(|&i| self.widths[i]).collect();
-        let expected = match &found.op {
-            Op::Linear(parts) => parts.iter().map(|p| p.weight.k()).max(),
-            Op::Gated { gate, .. } => Some(gate.weight.k()),
-            Op::Norm(norm) => Some(norm.weight.len()),
-            Op::Attention(a) => Some(a.qkv_width()),
-            Op::Add | Op::Foreign(_) => input_widths.first().copied(),
-            _ => None,
-        };
-        if let Some(expected) = expected
-            && let Some(wrong) = input_widths.iter().find(|w| **w != expected)
-        {
+        let input_widths = inputs.iter().map(|&i| self.widths[i]);
+        let id = self.widths.len();
+        let width = found.width.unwrap_or_else(|| {
+            input_widths.reduce(|a, b| if matches!(found.op, Op::Pack) { a.saturating_add(b) } else { a }).unwrap_or(0)
+        });
+        self.copied += copied(&found.op);
+        if self.copied > MAX_COPIED {
             return Err(EngineError::UnsupportedNode {
                 node: found.label.to_owned(),
                 op_type: found.op.name().to_owned(),
-                reason: format!("it reads {wrong} columns where {expected} are expected"),
+                reason: format!("norms, biases and constants up to here hold more than {MAX_COPIED} numbers"),
             });
         }
-        let id = self.widths.len();
-        let width = found.width.unwrap_or_else(|| {
-            input_widths.iter().copied().reduce(|a, b| if matches!(found.op, Op::Pack) { a + b } else { a }).unwrap_or(0)
-        });
         self.widths.push(width);
         self.program.steps.push(Step { op: found.op, inputs, outputs: vec![id], width, label: found.label.to_owned() });
         Ok(id)
@@ -116,7 +121,6 @@ impl<'g> Builder<'_, 'g> {
         self.program.values = self.widths.len();
         self.program.rotaries = self.recogniser.into_rotaries();
         number_layers(&mut self.program);
-        check_rotaries(&self.program)?;
         Ok(self.program)
     }
 }
@@ -139,15 +143,11 @@ fn attentions(program: &Program) -> impl Iterator<Item = &Attention> {
     program.steps.iter().filter_map(|s| if let Op::Attention(a) = &s.op { Some(&**a) } else { None })
 }
 
-fn check_rotaries(program: &Program) -> Result<(), EngineError> {
-    for a in attentions(program) {
-        let turned = a.rotary.map_or(0, |r| program.rotaries[r].half() * 2);
-        if turned > a.kv.head_dim {
-            return Err(EngineError::UnsupportedGraph(format!(
-                "{turned} of {} elements of a head would be rotated",
-                a.kv.head_dim
-            )));
-        }
+/// Numbers that an operator holds copies of: what is small is not read from the file.
+fn copied(op: &Op) -> usize {
+    match op {
+        Op::Norm(norm) => norm.weight.len(),
+        Op::Foreign(foreign) => foreign.constants.iter().map(|(_, constant)| constant.values.len()).sum(),
+        other => other.parts().filter_map(|part| part.bias.as_ref()).map(|bias| bias.len()).sum(),
     }
-    Ok(())
 }

@@ -3,15 +3,18 @@
 //! Knows: the ONNX operators and patterns that decoders are exported as, the plain interpreter of them, our kernels, tract.
 //! Must not know: sampling, text, tasks.
 //!
-//! Opening a model goes through five stages, each with its own types:
+//! Opening a model goes through six stages, each with its own types:
 //!
 //! 1. `source`: the graph as read, indexed by the values it makes; constants are folded on demand.
-//! 2. `recognise`: what makes a value? One look at the nodes behind it gives one of our operators and the values *that*
-//!    needs. `build` asks this from the logits backwards.
+//! 2. `recognise`: a table says which operators, inputs and attributes may lie on the way (`admit`). Then: what makes a value?
+//!    One look at the nodes behind it gives one of our operators and the values *that* needs. `build` asks this from the
+//!    logits backwards.
 //! 3. `prove`: the nodes that an operator stands for, masks, positions and shape arithmetic among them, are evaluated and
 //!    held against what the operator computes.
 //! 4. `program`: the list of our operators in order; `fuse` joins neighbours.
-//! 5. `plan`: the list handed to tract, which types it, adds the operators that are its own, and runs it through a
+//! 5. `verify`: every value gets a type, and every operator is proved to fit its operands and its weights. What comes out is
+//!    the one form of a program that the stages behind it take.
+//! 6. `plan`: the list handed to tract, which types it, adds the operators that are its own, and runs it through a
 //!    closure that borrows all state of a step. Where every operator is ours, `walk` can also run the list by itself.
 //!
 //! The runner keeps keys and values in reference-counted pages (`cache`). Quantised weights are read from the map or, once
@@ -37,6 +40,7 @@ mod runner;
 mod source;
 #[cfg(test)]
 mod tests;
+mod verify;
 mod walk;
 mod weight;
 

@@ -94,24 +94,27 @@ impl Buffers {
         let lifetimes = Lifetimes::of(program);
         let mut sizes = vec![0; program.values];
         let (mut alive, mut most_of) = (HashMap::<usize, usize>::new(), HashMap::<usize, usize>::new());
+        let (mut numbers, mut count) = (0, 0);
         let mut all = Buffers::default();
         for (i, step) in program.steps.iter().enumerate() {
             for &value in &step.outputs {
                 sizes[value] = step.width * if lifetimes.picked[value] { picked } else { rows };
-                let count = alive.entry(sizes[value]).or_default();
-                *count += 1;
+                let of_shape = alive.entry(sizes[value]).or_default();
+                *of_shape += 1;
                 let most = most_of.entry(sizes[value]).or_default();
-                *most = (*most).max(*count);
+                *most = (*most).max(*of_shape);
                 all.widest = all.widest.max(sizes[value]);
+                (numbers, count) = (numbers + sizes[value], count + 1);
             }
-            all.most = all.most.max(alive.iter().map(|(size, count)| size * count).sum());
-            all.most_alive = all.most_alive.max(alive.values().sum());
-            let mut dead: Vec<ValueId> = step.inputs.iter().chain(&step.outputs).copied().collect();
+            all.most = all.most.max(numbers);
+            all.most_alive = all.most_alive.max(count);
+            let mut dead: Vec<ValueId> = step.inputs.iter().chain(&step.outputs).copied().filter(|value| *value != 0).collect();
             dead.sort_unstable();
             dead.dedup();
             for value in dead.into_iter().filter(|&value| lifetimes.last_reader[value] <= i) {
-                if let Some(count) = alive.get_mut(&sizes[value]) {
-                    *count = count.saturating_sub(1);
+                if let Some(of_shape) = alive.get_mut(&sizes[value]).filter(|of_shape| **of_shape > 0) {
+                    *of_shape -= 1;
+                    (numbers, count) = (numbers - sizes[value], count - 1);
                 }
             }
         }

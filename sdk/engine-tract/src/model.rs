@@ -5,12 +5,13 @@ use crate::cache::{Caches, PAGE};
 use crate::failure::NAME;
 use crate::fuse::fuse;
 use crate::memory::{Room, estimate};
-use crate::plan::Plan;
+use crate::plan::{MAX_PLANNED, Plan};
 use crate::program::{Op, Program};
 use crate::recognise::{Facts, Window};
 use crate::resident::{Residence, wanted};
 use crate::run::Machine;
 use crate::runner::{Executor, TractRunner, pages_for};
+use crate::verify::{Verified, verify};
 use crate::walk::Walk;
 use kinglet_bundle::Bundle;
 use kinglet_bundle::onnx::{Dim, Graph};
@@ -23,7 +24,7 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::sync::Arc;
 
-/// How a model is run. By default: by a tract plan.
+/// How a model is run. By default: by a tract plan, but for programs that are too long for one.
 ///
 /// ```
 /// assert!(!kinglet_tract::OpenOptions::default().walk);
@@ -65,7 +66,7 @@ impl Default for GraphFacts {
 /// A decoder that runs on our kernels through tract.
 pub struct TractModel {
     info: Arc<ModelInfo>,
-    program: Arc<Program>,
+    program: Arc<Verified>,
     /// None where the program runs by itself.
     plan: Option<Plan>,
     residence: Arc<Residence>,
@@ -125,9 +126,11 @@ impl TractModel {
         let mut program = build(graph, &facts, &given.logits)?;
         fuse(&mut program)?;
         program.number_parts();
+        let program = verify(program)?;
         kv_layout(&program, KvElement::Float32)?;
         let info = Arc::new(info_of(&program, given.max_context));
-        let by_itself = options.walk && info.foreign_ops.is_empty();
+        let is_wanted = options.walk || program.steps.len() > MAX_PLANNED;
+        let by_itself = is_wanted && info.foreign_ops.is_empty();
         let plan = if by_itself { None } else { Some(Plan::new(&program, graph)?) };
         Ok(Self { info, program: Arc::new(program), plan, residence: Arc::default() })
     }

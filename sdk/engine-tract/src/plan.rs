@@ -1,19 +1,21 @@
 //! The program as a tract plan: every operator of ours is one node of one type, which tract types and orders, and which
 //! the closure given to the plan runs.
 
+mod proto;
+mod types;
+
+use self::proto::proto;
+use self::types::{check_operands, check_types};
 use crate::failure::backend_error;
 use crate::memory::KEPT_FACTOR;
-use crate::program::{Foreign, Op as Operator, Program, Step};
+use crate::program::{Op as Operator, Program};
 use crate::run::Machine;
-use kinglet_bundle::onnx::{AttributeValue, Graph, Tensor};
+use crate::verify::Verified;
+use kinglet_bundle::onnx::Graph;
 use kinglet_engine::{CancelToken, EngineError};
 use std::sync::Arc;
 use tract_onnx::model::ParsingContext;
-use tract_onnx::pb::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto,
-    ValueInfoProto, attribute_proto::AttributeType, tensor_proto::DataType as ProtoType, tensor_shape_proto::Dimension,
-    tensor_shape_proto::dimension::Value as DimValue, type_proto,
-};
+use tract_onnx::pb::NodeProto;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::plan::eval;
 use tract_onnx::tract_hir::internal::*;
@@ -96,6 +98,9 @@ fn build_node(ctx: &ParsingContext, node: &NodeProto) -> TractResult<(Box<dyn In
     Ok((expand(Node { step: get("step")?, width: get("width")?, outputs: get("outputs")?, picked }), vec![]))
 }
 
+/// Operators that a plan may have. Planning takes four times the time for twice of them; decoders have some two thousand at most.
+pub(crate) const MAX_PLANNED: usize = 1 << 12;
+
 /// A plan that any number of runners share.
 pub(crate) struct Plan {
     plan: Arc<TypedSimplePlan>,
@@ -105,19 +110,29 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// # Errors
-    /// [`EngineError::Backend`] with tract's own words if it refuses the graph.
-    pub(crate) fn new(program: &Program, graph: &Graph) -> Result<Self, EngineError> {
-        Self::parse(program, graph).map_err(failed)
+    /// [`EngineError::Backend`] with tract's own words if it refuses the graph, [`EngineError::UnsupportedNode`] where it types a
+    /// value otherwise than the program, [`EngineError::UnsupportedGraph`] for more than [`MAX_PLANNED`] operators.
+    pub(crate) fn new(program: &Verified, graph: &Graph) -> Result<Self, EngineError> {
+        let (steps, foreign) = (program.steps.len(), program.foreign_ops().join(", "));
+        if steps > MAX_PLANNED {
+            return Err(EngineError::UnsupportedGraph(format!(
+                "it comes to {steps} operators, some of which ({foreign}) would be left to tract; that is done for up to {MAX_PLANNED}"
+            )));
+        }
+        let typed = Self::parse(program, graph).map_err(failed)?;
+        check_types(program, &typed)?;
+        let plan = typed.into_optimized().and_then(TypedSimplePlan::new).map_err(failed)?;
+        check_operands(program, plan.model())?;
+        let symbol = |name: &str| plan.model().symbols.get(name);
+        Ok(Self { picked: symbol(PICKED), rows: symbol(ROWS), plan })
     }
 
-    fn parse(program: &Program, graph: &Graph) -> TractResult<Self> {
+    fn parse(program: &Program, graph: &Graph) -> TractResult<TypedModel> {
         let mut framework = onnx();
         framework.op_register.insert(OP_TYPE, build_node);
         let parsed = framework.parse(&proto(program, graph), None)?;
         ensure!(parsed.unresolved_inputs.is_empty(), "unresolved inputs {:?}", parsed.unresolved_inputs);
-        let plan = TypedSimplePlan::new(parsed.model.into_typed()?.into_optimized()?)?;
-        let symbol = |name: &str| plan.model().symbols.get(name);
-        Ok(Self { picked: symbol(PICKED), rows: symbol(ROWS), plan })
+        parsed.model.into_typed()
     }
 
     pub(crate) fn spawn(&self) -> Result<State, EngineError> {
@@ -146,7 +161,7 @@ impl State {
     /// [`EngineError::Cancelled`] between two nodes after `cancel` was raised, or what a node failed with.
     pub(crate) fn run(
         &mut self,
-        program: &Program,
+        program: &Verified,
         machine: &mut Machine,
         cancel: &CancelToken,
         logits: &mut Vec<f32>,
@@ -169,7 +184,7 @@ impl State {
                     bail!("cancelled");
                 }
                 match node.op_as::<Node>() {
-                    Some(ours) => run_node(&program.steps[ours.step], machine, buffers, &inputs, &mut failure),
+                    Some(ours) => run_node(program, ours.step, machine, buffers, &inputs, &mut failure),
                     None => eval(ctx, op_state, node, inputs),
                 }
             });
@@ -194,24 +209,26 @@ fn floats(tensor: &Tensor_) -> TractResult<&[f32]> {
 }
 
 fn run_node(
-    step: &Step,
+    program: &Verified,
+    index: usize,
     machine: &mut Machine,
     buffers: &mut Buffers,
     inputs: &[TValue],
     failure: &mut Option<EngineError>,
 ) -> TractResult<TVec<TValue>> {
+    let step = &program.steps[index];
     let is_embedding = matches!(step.op, Operator::Embed { .. });
-    let views: TVec<&[f32]> = inputs.iter().filter(|_| !is_embedding).map(|t| floats(t)).collect::<TractResult<_>>()?;
-    let rows = machine.output_rows(&step.op, inputs[0].shape()[1]);
-    let mut made: TVec<Arc<Tensor_>> =
-        (0..step.outputs.len()).map(|_| buffers.take(rows, step.width)).collect::<TractResult<_>>()?;
+    let view = |t| if is_embedding { Ok(&[][..]) } else { floats(t) };
+    let views: TVec<&[f32]> = inputs.iter().map(|t| view(t)).collect::<TractResult<_>>()?;
+    let made = step.outputs.iter().map(|&value| buffers.take(machine.rows_of(value), step.width));
+    let mut made: TVec<Arc<Tensor_>> = made.collect::<TractResult<_>>()?;
     {
         let own = made
             .iter_mut()
             .map(|t: &mut Arc<Tensor_>| Arc::get_mut(t).context("a buffer that somebody holds")?.try_as_plain_ram_mut());
         let mut plain: TVec<_> = own.collect::<TractResult<_>>()?;
         let mut outputs: TVec<&mut [f32]> = plain.iter_mut().map(|p| p.as_slice_mut()).collect::<TractResult<_>>()?;
-        if let Err(error) = machine.execute(step, &views, &mut outputs) {
+        if let Err(error) = machine.execute(index, &views, &mut outputs) {
             let message = error.to_string();
             *failure = Some(error);
             bail!(message);
@@ -265,108 +282,4 @@ fn is_unused(tensor: &Arc<Tensor_>) -> bool {
 
 pub(crate) fn failed(error: TractError) -> EngineError {
     backend_error(None, format!("{error:#}"))
-}
-
-// The program as protobuf.
-
-fn proto(program: &Program, graph: &Graph) -> ModelProto {
-    let mut initializer = vec![];
-    let node = program.steps.iter().enumerate().map(|(i, step)| match &step.op {
-        Operator::Foreign(foreign) => foreign_node(i, step, foreign, &mut initializer),
-        _ => own_node(i, step),
-    });
-    let node = node.collect();
-    let graph_proto = GraphProto {
-        node,
-        initializer,
-        name: "kinglet".into(),
-        input: vec![value_info(&value_name(0), ProtoType::Int64, &["1", ROWS])],
-        output: vec![ValueInfoProto { name: value_name(program.logits), ..Default::default() }],
-        ..Default::default()
-    };
-    // Where no operator of the file is left, its version says nothing; tract warns of those that it was not tested with.
-    let foreign = program.steps.iter().any(|s| matches!(s.op, Operator::Foreign(_)));
-    let of_file = graph.opsets.iter().map(|o| OperatorSetIdProto { domain: o.domain.clone(), version: o.version });
-    let opset_import = if foreign { of_file.collect() } else { vec![OperatorSetIdProto { domain: String::new(), version: 18 }] };
-    ModelProto { ir_version: 8, opset_import, graph: Some(graph_proto), ..Default::default() }
-}
-
-fn value_name(value: usize) -> String {
-    format!("v{value}")
-}
-
-fn own_node(index: usize, step: &Step) -> NodeProto {
-    let pick = usize::from(matches!(step.op, Operator::PickRows));
-    let attribute =
-        [("step", index), ("width", step.width), ("outputs", step.outputs.len()), ("pick", pick)].map(|(name, value)| {
-            AttributeProto { name: name.into(), i: value as i64, r#type: AttributeType::Int as i32, ..Default::default() }
-        });
-    NodeProto {
-        name: format!("{index} {} {}", step.op.name(), step.label),
-        op_type: OP_TYPE.into(),
-        input: step.inputs.iter().map(|&v| value_name(v)).collect(),
-        output: step.outputs.iter().map(|&v| value_name(v)).collect(),
-        attribute: attribute.into(),
-        ..Default::default()
-    }
-}
-
-fn foreign_node(index: usize, step: &Step, foreign: &Foreign, initializers: &mut Vec<TensorProto>) -> NodeProto {
-    let node = &foreign.node;
-    let mut values = step.inputs.iter();
-    let input = node.inputs.iter().enumerate().map(|(i, name)| {
-        if name.is_empty() {
-            return String::new();
-        }
-        match foreign.constants.iter().find(|(at, _)| *at == i) {
-            Some((_, tensor)) => {
-                let name = format!("c{index}_{i}");
-                initializers.push(tensor_proto(&name, tensor));
-                name
-            }
-            None => values.next().map(|&v| value_name(v)).unwrap_or_default(),
-        }
-    });
-    NodeProto {
-        name: format!("{index} {}", step.label),
-        op_type: node.op_type.clone(),
-        domain: node.domain.clone(),
-        input: input.collect(),
-        output: step.outputs.iter().map(|&v| value_name(v)).collect(),
-        attribute: node.attributes.iter().filter_map(|a| attribute_proto(&a.name, &a.value)).collect(),
-        ..Default::default()
-    }
-}
-
-fn attribute_proto(name: &str, value: &AttributeValue) -> Option<AttributeProto> {
-    let base = |kind: AttributeType| AttributeProto { name: name.into(), r#type: kind as i32, ..Default::default() };
-    Some(match value {
-        AttributeValue::Int(i) => AttributeProto { i: *i, ..base(AttributeType::Int) },
-        AttributeValue::Float(f) => AttributeProto { f: *f, ..base(AttributeType::Float) },
-        AttributeValue::String(s) => AttributeProto { s: s.clone(), ..base(AttributeType::String) },
-        AttributeValue::Ints(v) => AttributeProto { ints: v.clone(), ..base(AttributeType::Ints) },
-        AttributeValue::Floats(v) => AttributeProto { floats: v.clone(), ..base(AttributeType::Floats) },
-        AttributeValue::Tensor(t) => AttributeProto { t: Some(tensor_proto(&t.name, t)), ..base(AttributeType::Tensor) },
-        _ => return None,
-    })
-}
-
-/// Small constants, as float32 or int64: float activations of any width are float32 here.
-fn tensor_proto(name: &str, tensor: &Tensor) -> TensorProto {
-    let base = TensorProto { name: name.into(), dims: tensor.dims.iter().map(|&d| d as i64).collect(), ..Default::default() };
-    match tensor.to_f32() {
-        Ok(values) => TensorProto { data_type: ProtoType::Float as i32, float_data: values, ..base },
-        Err(_) => TensorProto { data_type: ProtoType::Int64 as i32, int64_data: tensor.to_i64().unwrap_or_default(), ..base },
-    }
-}
-
-fn value_info(name: &str, kind: ProtoType, dims: &[&str]) -> ValueInfoProto {
-    let dim = |d: &&str| Dimension {
-        value: Some(d.parse().map_or_else(|_| DimValue::DimParam((*d).into()), DimValue::DimValue)),
-        ..Default::default()
-    };
-    let shape = TensorShapeProto { dim: dims.iter().map(dim).collect() };
-    let tensor = type_proto::Tensor { elem_type: kind as i32, shape: Some(shape) };
-    let r#type = TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..Default::default() };
-    ValueInfoProto { name: name.into(), r#type: Some(r#type), ..Default::default() }
 }

@@ -5,7 +5,7 @@
 
 use crate::rotary::Rotary;
 use crate::weight::{Vector, Weight};
-use kinglet_bundle::onnx::{Node, Tensor};
+use kinglet_bundle::onnx::Node;
 use kinglet_kernels::{GateActivation, LayerKv};
 
 /// Index of a value in a [`Program`]; value 0 is the token ids.
@@ -47,19 +47,42 @@ pub(crate) struct Attention {
     pub(crate) rotary: Option<usize>,
 }
 
-impl Attention {
-    /// Width of the packed input: q heads, then k heads, then v heads.
-    pub(crate) fn qkv_width(&self) -> usize {
-        (self.q_heads + 2 * self.kv.kv_heads) * self.kv.head_dim
-    }
-}
-
 /// An operator left to tract, with those of its inputs that are constant.
 #[derive(Clone, Debug)]
 pub(crate) struct Foreign {
     pub(crate) node: Node,
-    /// Position among the node's inputs, and the tensor.
-    pub(crate) constants: Vec<(usize, Tensor)>,
+    /// Position among the node's inputs, and what it holds.
+    pub(crate) constants: Vec<(usize, Constant)>,
+}
+
+/// A constant operand of an operator that is left to tract.
+#[derive(Clone, Debug)]
+pub(crate) struct Constant {
+    /// One number, or one for each column.
+    pub(crate) values: Vec<f32>,
+    pub(crate) form: Form,
+}
+
+/// The shape in which a constant is handed to tract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// `[]`
+    Scalar,
+    /// `[width]`
+    Row,
+    /// `[1, 1, width]` or `[1, 1, 1]`
+    Repeated,
+}
+
+impl Constant {
+    /// Its shape.
+    pub(crate) fn dims(&self) -> Vec<usize> {
+        match self.form {
+            Form::Scalar => vec![],
+            Form::Row => vec![self.values.len()],
+            Form::Repeated => vec![1, 1, self.values.len()],
+        }
+    }
 }
 
 /// What one step of the program does.
@@ -97,6 +120,16 @@ pub(crate) enum Op {
 }
 
 impl Op {
+    /// The parts of a product; none of other operators.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &Part> {
+        let (many, two) = match self {
+            Self::Linear(parts) => (parts.as_slice(), None),
+            Self::Gated { gate, up, .. } => (&[][..], Some([gate, up])),
+            _ => (&[][..], None),
+        };
+        many.iter().chain(two.into_iter().flatten())
+    }
+
     /// Name for profiles and errors.
     pub(crate) fn name(&self) -> &'static str {
         match self {
@@ -149,11 +182,7 @@ pub(crate) struct Program {
 impl Program {
     /// The parts of all products, in running order.
     pub(crate) fn parts(&self) -> impl Iterator<Item = &Part> {
-        self.steps.iter().flat_map(|s| match &s.op {
-            Op::Linear(parts) => parts.iter().collect(),
-            Op::Gated { gate, up, .. } => vec![gate, up],
-            _ => vec![],
-        })
+        self.steps.iter().flat_map(|s| s.op.parts())
     }
 
     /// Numbers the parts of all products in running order.
@@ -203,11 +232,5 @@ impl Program {
         all.sort();
         all.dedup();
         all
-    }
-
-    /// How many steps read a value; the logits count as read once more.
-    pub(crate) fn readers(&self, value: ValueId) -> usize {
-        let read = self.steps.iter().flat_map(|s| &s.inputs).filter(|&&i| i == value).count();
-        read + usize::from(value == self.logits)
     }
 }

@@ -3,8 +3,9 @@
 use crate::cache::Caches;
 use crate::failure::backend_error;
 use crate::profile::{Call, Profile};
-use crate::program::{Attention, Norm, Op, Part, Program, Step};
+use crate::program::{Attention, Norm, Op, Part, Step, ValueId};
 use crate::rotary::RotaryBuffer;
+use crate::verify::{Element, MAX_PARTS, Rows as RowsOf, Type, Verified};
 use crate::weight::{Vector, Weight};
 use kinglet_engine::{CacheId, EngineError, LogitsWanted, SequenceStep, TokenId, TracedValue};
 use kinglet_kernels::{Activations, AttentionShape, HeadNorm, Linear, Pool, Resident, RotaryRows, Run, Scratch};
@@ -24,14 +25,14 @@ struct Rows {
 
 /// Everything that operators read and write besides their inputs and outputs.
 pub(crate) struct Machine {
-    program: Arc<Program>,
+    program: Arc<Verified>,
     pool: Pool,
     scratch: Scratch,
     activations: Activations,
     /// Quantised weights in tiles, once they are made.
     pub(crate) resident: Option<Arc<Resident>>,
-    /// The number of the part that is tied to the embedding.
-    tied: Option<usize>,
+    /// By step: the number of the part whose weight is also that of this embedding.
+    tied: Vec<Option<usize>>,
     /// Where times of operators go, while they are wanted.
     pub(crate) profile: Option<Profile>,
     /// Where values go, while they are wanted.
@@ -50,10 +51,14 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// `context`: positions that a sequence may have.
-    pub(crate) fn new(program: Arc<Program>, pool: Pool, caches: Caches, activations: Activations, context: usize) -> Self {
+    pub(crate) fn new(program: Arc<Verified>, pool: Pool, caches: Caches, activations: Activations, context: usize) -> Self {
         let rotaries = program.rotaries.iter().map(|_| RotaryBuffer::default()).collect();
         let (tokens, rows, picked) = (vec![], vec![], vec![]);
-        let tied = program.embedding().and_then(|table| program.tied_to(table)).map(|part| part.number);
+        let tied_to = |step: &Step| match &step.op {
+            Op::Embed { table, .. } => program.tied_to(table).map(|part| part.number),
+            _ => None,
+        };
+        let tied = program.steps.iter().map(tied_to).collect();
         Self {
             program,
             pool,
@@ -128,24 +133,27 @@ impl Machine {
         }
     }
 
-    /// Rows of an operator's output.
-    pub(crate) fn output_rows(&self, op: &Op, input_rows: usize) -> usize {
-        match op {
-            Op::PickRows => self.picked.len(),
-            Op::Embed { .. } => self.tokens.len(),
-            _ => input_rows,
+    /// Rows of a value of the program in this step.
+    pub(crate) fn rows_of(&self, value: ValueId) -> usize {
+        match self.program.type_of(value).rows {
+            RowsOf::All => self.tokens.len(),
+            RowsOf::Picked => self.picked.len(),
         }
     }
 
-    /// Runs one operator. Inputs are `[rows, their width]`, outputs `[output rows, step.width]`.
+    /// Runs one operator, by its place in the program. Inputs and outputs are `[rows, width]` of the values' types; the token ids
+    /// are the step's own, and empty as an input.
     ///
     /// # Errors
-    /// [`EngineError::Backend`] with the step's node.
-    pub(crate) fn execute(&mut self, step: &Step, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) -> Result<(), EngineError> {
-        self.timed(step, inputs, outputs)?;
+    /// [`EngineError::Backend`] with the step's node, also where a buffer has another length than the program's types ask for.
+    pub(crate) fn execute(&mut self, step: usize, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) -> Result<(), EngineError> {
+        let program = self.program.clone();
+        let (index, step) = (step, &program.steps[step]);
+        self.check_lengths(step, inputs, outputs)?;
+        self.timed(index, step, inputs, outputs)?;
         if let Some(trace) = &mut self.trace {
             for (made, &value) in outputs.iter().zip(&step.outputs) {
-                let name = self.program.names.get(value).cloned().flatten();
+                let name = program.names.get(value).cloned().flatten();
                 let traced = |value| TracedValue { node: step.label.clone(), value, elements: made.to_vec() };
                 trace.extend(name.map(traced));
             }
@@ -153,12 +161,12 @@ impl Machine {
         Ok(())
     }
 
-    fn timed(&mut self, step: &Step, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) -> Result<(), EngineError> {
+    fn timed(&mut self, index: usize, step: &Step, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) -> Result<(), EngineError> {
         if self.profile.is_none() {
-            return self.run(step, inputs, outputs);
+            return self.run(index, step, inputs, outputs);
         }
         let began = Instant::now();
-        let result = self.run(step, inputs, outputs);
+        let result = self.run(index, step, inputs, outputs);
         let time = began.elapsed();
         let positions = self.rows.iter().map(|rows| rows.past + rows.count).sum();
         let kv_bytes = self.caches.element_bytes();
@@ -170,9 +178,20 @@ impl Machine {
         result
     }
 
-    fn run(&mut self, step: &Step, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) -> Result<(), EngineError> {
+    /// Lengths of buffers against the types that were proved: what tract made is trusted no further than that.
+    fn check_lengths(&self, step: &Step, inputs: &[&[f32]], outputs: &[&mut [f32]]) -> Result<(), EngineError> {
+        let length = |value: &ValueId| match self.program.type_of(*value) {
+            Type { element: Element::Token, .. } => 0,
+            Type { width, .. } => self.rows_of(*value) * width,
+        };
+        let fits = inputs.iter().map(|x| x.len()).eq(step.inputs.iter().map(length))
+            && outputs.iter().map(|y| y.len()).eq(step.outputs.iter().map(length));
+        if fits { Ok(()) } else { Err(backend_error(Some(&step.label), "a buffer of another length than the operator's")) }
+    }
+
+    fn run(&mut self, index: usize, step: &Step, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) -> Result<(), EngineError> {
         let done = match (&step.op, inputs, outputs) {
-            (Op::Embed { table, scale }, _, [y]) => self.embed(table, *scale, y),
+            (Op::Embed { table, scale }, [_], [y]) => self.embed(index, table, *scale, y),
             (Op::Norm(norm), [x], [y]) => {
                 kinglet_kernels::rms_norm(&self.pool, x, norm.weight.floats(), 0.0, norm.eps, y);
                 Ok(())
@@ -217,9 +236,9 @@ impl Machine {
         done.map_err(|source| backend_error(Some(&step.label), source))
     }
 
-    fn embed(&mut self, table: &Weight, scale: f32, y: &mut [f32]) -> Done {
+    fn embed(&mut self, step: usize, table: &Weight, scale: f32, y: &mut [f32]) -> Done {
         // A table that is the head's weight too is read where the head is, so that it need not be in memory twice.
-        let resident = self.resident.as_deref().zip(self.tied).and_then(|(resident, part)| resident.matrix(part));
+        let resident = self.resident.as_deref().zip(self.tied[step]).and_then(|(resident, part)| resident.matrix(part));
         let table = match resident {
             Some(table) => table,
             None => table.matrix()?,
@@ -285,9 +304,6 @@ impl Machine {
 const FEW_RUNS: usize = 8;
 
 type Done = Result<(), Box<dyn std::error::Error + Send + Sync>>;
-
-/// Weights that one product can have side by side: q, k and v.
-const MAX_PARTS: usize = 3;
 
 fn linear_of<'a>(part: &'a Part, resident: Option<&'a Resident>) -> Result<Linear<'a>, kinglet_kernels::ShapeError> {
     let weight = match resident.and_then(|resident| resident.matrix(part.number)) {

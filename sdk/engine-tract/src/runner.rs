@@ -4,9 +4,9 @@ use crate::cache::{Caches, PAGE};
 use crate::memory::step_bytes;
 use crate::plan::State;
 use crate::profile::Profile;
-use crate::program::Program;
 use crate::resident::Residence;
 use crate::run::Machine;
+use crate::verify::Verified;
 use crate::walk::Walk;
 use kinglet_engine::{
     CacheId, CancelToken, EngineError, Logits, ModelInfo, OperatorTime, Runner, SequenceStep, TracedValue, Trim, check_step,
@@ -23,7 +23,7 @@ pub(crate) enum Executor {
 
 pub(crate) struct TractRunner {
     pub(crate) info: Arc<ModelInfo>,
-    pub(crate) program: Arc<Program>,
+    pub(crate) program: Arc<Verified>,
     pub(crate) machine: Machine,
     pub(crate) executor: Executor,
     pub(crate) context: usize,

@@ -20,6 +20,10 @@ pub(crate) struct Source<'g> {
     inputs: HashMap<&'g str, usize>,
 }
 
+/// Nodes in a row that change no element, or only move elements, beyond which nobody looks: exporters write a handful, and a
+/// file may have so many that looking past them all for each of its operators would take minutes.
+const LOOKED_THROUGH: usize = 64;
+
 /// Two constants of which a graph reads one: up to and above a limit.
 pub(crate) struct Switched<'g> {
     /// The value that is true for lengths above the limit.
@@ -81,7 +85,8 @@ impl<'g> Source<'g> {
     where
         'g: 'a,
     {
-        while let Some(n) = self.maker_of(value, &["Identity", "Cast", "Dropout"]) {
+        for _ in 0..LOOKED_THROUGH {
+            let Some(n) = self.maker_of(value, &["Identity", "Cast", "Dropout"]) else { break };
             let Some(input) = n.input(0) else { break };
             // Only one that is told so drops anything.
             if n.op_type == "Dropout" && n.input(2).is_some() {
@@ -114,7 +119,7 @@ impl<'g> Source<'g> {
     where
         'g: 'a,
     {
-        loop {
+        for _ in 0..LOOKED_THROUGH {
             value = self.plain(value);
             let movement = self
                 .maker_of(value, &["Reshape", "Transpose", "Unsqueeze", "Squeeze", "Expand", "Flatten"])
@@ -124,6 +129,7 @@ impl<'g> Source<'g> {
                 _ => return value,
             }
         }
+        value
     }
 
     /// As [`moved`](Self::moved) for token ids, which may change their type on the way.

@@ -1,8 +1,10 @@
 //! The rewrite on graphs built by hand: what a decoder becomes, what is refused, what is left to tract.
 
+mod hostile;
 mod weights;
 
 use crate::model::{OpenOptions, TractModel};
+use crate::recognise::operators::{CONTRIB, NEWEST, operator};
 use kinglet_bundle::Bytes;
 use kinglet_bundle::onnx::{Attribute, AttributeValue, DataType, Dim, Graph, Node, OpSet, Tensor, ValueInfo};
 use kinglet_engine::{CancelToken, EngineError, LogitsWanted, Model, RunnerOptions, SequenceStep};
@@ -103,8 +105,8 @@ impl Decoder {
         let strings = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect();
         let attributes =
             attributes.iter().map(|(name, value)| Attribute { name: (*name).into(), value: value.clone() }).collect();
-        const MICROSOFT: [&str; 5] = ["Skip", "Group", "Fused", "MatMulNBits", "GatherBlock"];
-        let domain = if MICROSOFT.iter().any(|start| op_type.starts_with(start)) { "com.microsoft" } else { "" };
+        let is_contrib = operator("", op_type, NEWEST).is_none() && operator(CONTRIB, op_type, 1).is_some();
+        let domain = if is_contrib { CONTRIB } else { "" };
         let name = format!("/{}", outputs[0]);
         self.graph.nodes.push(Node {
             name,

@@ -1,8 +1,8 @@
 //! The program run by itself, where every operator is ours: the list from top to bottom, buffers recycled.
 
 use crate::memory::Lifetimes;
-use crate::program::Program;
 use crate::run::Machine;
+use crate::verify::Verified;
 use kinglet_engine::{CancelToken, EngineError};
 
 /// Buffers of one runner.
@@ -13,14 +13,12 @@ pub(crate) struct Walk {
     free: Vec<Vec<f32>>,
     /// By value: the last step that reads it.
     last_reader: Vec<usize>,
-    /// By value: whether its rows are the picked ones rather than all.
-    picked: Vec<bool>,
 }
 
 impl Walk {
-    pub(crate) fn new(program: &Program) -> Self {
-        let Lifetimes { last_reader, picked } = Lifetimes::of(program);
-        Self { live: vec![None; program.values], free: vec![], last_reader, picked }
+    pub(crate) fn new(program: &Verified) -> Self {
+        let Lifetimes { last_reader, .. } = Lifetimes::of(program);
+        Self { live: vec![None; program.values], free: vec![], last_reader }
     }
 
     /// Drops the buffers.
@@ -34,7 +32,7 @@ impl Walk {
     /// [`EngineError::Cancelled`] between two operators after `cancel` was raised, or what an operator failed with.
     pub(crate) fn run(
         &mut self,
-        program: &Program,
+        program: &Verified,
         machine: &mut Machine,
         cancel: &CancelToken,
         logits: &mut Vec<f32>,
@@ -48,12 +46,12 @@ impl Walk {
         result
     }
 
-    fn steps(&mut self, program: &Program, machine: &mut Machine, cancel: &CancelToken) -> Result<(), EngineError> {
+    fn steps(&mut self, program: &Verified, machine: &mut Machine, cancel: &CancelToken) -> Result<(), EngineError> {
         for (i, step) in program.steps.iter().enumerate() {
             if cancel.is_cancelled() {
                 return Err(EngineError::Cancelled);
             }
-            let rows = if self.picked[step.outputs[0]] { machine.picked() } else { machine.tokens().len() };
+            let rows = machine.rows_of(step.outputs[0]);
             let mut made: [Vec<f32>; 2] = Default::default();
             for buffer in made.iter_mut().take(step.outputs.len()) {
                 *buffer = self.free.pop().unwrap_or_default();
@@ -66,7 +64,7 @@ impl Walk {
                 }
                 let [first, second] = &mut made;
                 let mut outputs = [first.as_mut_slice(), second.as_mut_slice()];
-                machine.execute(step, &inputs[..step.inputs.len()], &mut outputs[..step.outputs.len()])?;
+                machine.execute(i, &inputs[..step.inputs.len()], &mut outputs[..step.outputs.len()])?;
             }
             for (buffer, &v) in made.into_iter().zip(&step.outputs) {
                 self.live[v] = Some(buffer);

@@ -151,6 +151,11 @@ impl Weight {
         (self.n, self.k, &self.rows) == (other.n, other.k, &other.rows) && self.storage.is_same(&other.storage)
     }
 
+    /// Whether its rows are rows of what is stored, one at least.
+    pub(crate) fn is_within_storage(&self) -> bool {
+        self.rows.start < self.rows.end && self.rows.end <= self.n
+    }
+
     /// The rows `range` of these rows.
     pub(crate) fn slice(&self, range: Range<usize>) -> Self {
         Self { rows: self.rows.start + range.start..self.rows.start + range.end, ..self.clone() }

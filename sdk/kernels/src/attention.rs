@@ -138,9 +138,12 @@ fn check(shape: &AttentionShape<'_>, arena: &KvArena, runs: &[Run<'_>], qkv: &[f
     let q_heads = shape.q_heads;
     assert!(q_heads > 0 && q_heads.is_multiple_of(kv_heads), "{q_heads} query heads over {kv_heads}");
     assert!(shape.window != Some(0), "a window of no positions");
-    let width = q_heads * head_dim + kv_heads * (head_dim + value_dim);
+    let product = |a: usize, b: usize| a.checked_mul(b);
+    let width = product(q_heads, head_dim).zip(product(kv_heads, head_dim + value_dim)).and_then(|(q, kv)| q.checked_add(kv));
+    let (width, out_width) = width.zip(product(q_heads, value_dim)).expect("heads whose values can be counted");
     let rows = qkv.len() / width;
-    assert!(qkv.len() == rows * width && out.len() == rows * q_heads * value_dim, "qkv {} and out {}", qkv.len(), out.len());
+    let fits = qkv.len() == rows * width && product(rows, out_width) == Some(out.len());
+    assert!(fits, "qkv {} and out {} for rows of {width} and {out_width}", qkv.len(), out.len());
     for norm in [shape.q_norm, shape.k_norm].into_iter().flatten() {
         assert!(norm.weight.len() == head_dim, "a head norm of {} for {head_dim}", norm.weight.len());
     }
@@ -151,9 +154,10 @@ fn check(shape: &AttentionShape<'_>, arena: &KvArena, runs: &[Run<'_>], qkv: &[f
     }
     let mut free = 0;
     for run in runs {
-        assert!(run.first_row >= free && run.first_row + run.rows <= rows, "runs overlap or reach beyond {rows} rows");
-        free = run.first_row + run.rows;
-        let pages = (run.past + run.rows).div_ceil(arena.layout().page_positions());
+        let end = run.first_row.checked_add(run.rows).filter(|end| run.first_row >= free && *end <= rows);
+        free = end.unwrap_or_else(|| panic!("runs overlap or reach beyond {rows} rows"));
+        let positions = run.past.checked_add(run.rows).expect("positions that can be counted");
+        let pages = positions.div_ceil(arena.layout().page_positions());
         assert!(pages <= run.pages.len(), "{} pages where {pages} are needed", run.pages.len());
         assert!(run.pages[..pages].iter().all(|&page| (page as usize) < arena.pages()), "a page beyond {}", arena.pages());
     }

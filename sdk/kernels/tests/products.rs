@@ -333,6 +333,25 @@ fn parts_of_different_inputs_are_refused() {
     run(&Pool::new(1), &[plain(a.matrix()), plain(b.matrix())], &[0.; 4], Activations::Exact);
 }
 
+/// A part whose k divides that of the first: each has whole rows in x, but not as many.
+#[test]
+#[should_panic(expected = "rows of 2 values")]
+fn a_part_over_shorter_rows_is_refused() {
+    let kind = Kind::Float { width: Width::F32, layout: Layout::Kn };
+    let (a, b) = (Weights::new(kind, 3, 4, &mut Random(14)), Weights::new(kind, 3, 2, &mut Random(15)));
+    run(&Pool::new(1), &[plain(a.matrix()), plain(b.matrix())], &[0.; 4], Activations::Exact);
+}
+
+#[test]
+#[should_panic(expected = "rows of 2 values")]
+fn a_gate_over_shorter_rows_is_refused() {
+    let kind = Kind::Float { width: Width::F32, layout: Layout::Kn };
+    let (gate, up) = (Weights::new(kind, 3, 2, &mut Random(14)), Weights::new(kind, 3, 4, &mut Random(15)));
+    let (gate, up) = (plain(gate.matrix()), plain(up.matrix()));
+    let mut y = [0.; 3];
+    gated(&Pool::new(1), &mut Scratch::new(), gate, up, GateActivation::Silu, &[0.; 4], &mut y, Activations::Exact);
+}
+
 fn any_kind() -> impl Strategy<Value = Kind> {
     proptest::sample::select(all_kinds())
 }

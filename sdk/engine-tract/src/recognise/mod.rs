@@ -5,6 +5,7 @@
 //! without large weights is noted as a claim, which [`crate::prove`] holds against the graph. What no pattern fits is left to
 //! tract if it works element by element ([`foreign`]), and is an error that names the node otherwise.
 
+mod admit;
 mod attention;
 mod columns;
 mod decomposed;
@@ -15,10 +16,14 @@ mod gated;
 mod grouped;
 mod linear;
 mod norm;
+pub(crate) mod operators;
 mod rope;
 mod rows;
+#[cfg(test)]
+mod schemas;
 mod standard;
 
+pub(crate) use self::admit::admit;
 pub(crate) use self::grouped::window_of;
 pub(crate) use self::rope::Turned;
 

@@ -18,7 +18,7 @@ impl Kernel for AddBias<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
         for row in 0..self.m {
-            // SAFETY: y is `[m, columns]`, and this item alone uses it.
+            // SAFETY: the bias is as long as the item's columns (`check` of product), y is `[m, columns]`, this item's alone.
             let y = unsafe { std::slice::from_raw_parts_mut(self.y.row(row, 0), self.bias.len()) };
             for (y, bias) in y.iter_mut().zip(self.bias) {
                 *y += bias;

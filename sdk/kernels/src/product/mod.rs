@@ -95,9 +95,8 @@ const PARTS: usize = 4;
 /// Where the parts differ in k, or x, y or a bias has another length than the weights ask for.
 pub fn linear(pool: &Pool, scratch: &mut Scratch, parts: &[Linear<'_>], x: &[f32], y: &mut [f32], activations: Activations) {
     let k = parts.first().map_or(1, |part| part.weight.k());
-    let width: usize = parts.iter().map(|part| part.weight.n()).sum();
-    let m = x.len() / k;
-    assert!(x.len() == m * k && y.len() == m * width, "x {} and y {} for [{m}, {k}] and [{m}, {width}]", x.len(), y.len());
+    let width = parts.iter().try_fold(0usize, |width, part| width.checked_add(part.weight.n())).unwrap_or(usize::MAX);
+    let m = check(parts, k, width, x, y);
     let mut y = Rows { at: y.as_mut_ptr(), stride: width };
     for parts in parts.chunks(PARTS) {
         quantise(pool, scratch, parts, x, activations);
@@ -112,7 +111,7 @@ pub fn linear(pool: &Pool, scratch: &mut Scratch, parts: &[Linear<'_>], x: &[f32
             for part in planned.iter().flatten() {
                 if item < part.items(pool) {
                     let columns = part.columns(pool, item);
-                    // SAFETY: y is `[m, width]`, and only this item has these columns.
+                    // SAFETY: `check` found y `[m, width]` and every part over the m rows of x; only this item has these columns.
                     let y = unsafe { y.from(0, first + columns.start) };
                     return part.compute(pool, columns, y, &mut worker.tile);
                 }
@@ -143,9 +142,8 @@ pub fn gated(
     activations: Activations,
 ) {
     let (n, k) = (up.weight.n(), up.weight.k());
-    let m = x.len() / k;
+    let m = check(&[gate, up], k, n, x, y);
     assert!(gate.weight.n() == n, "a gate of {} features for {n}", gate.weight.n());
-    assert!(x.len() == m * k && y.len() == m * n, "x {} and y {} for [{m}, {k}] and [{m}, {n}]", x.len(), y.len());
     quantise(pool, scratch, &[gate, up], x, activations);
     let (quantised, workers) = scratch.split(pool.threads());
     let [gate, up] = [gate, up].map(|part| Part::new(&part, quantised, x, activations, pool.isa()));
@@ -156,11 +154,25 @@ pub fn gated(
         let WorkerScratch { tile, gate: gates, .. } = unsafe { workers.get(worker) };
         let gates: &mut [f32] = gates.get(m * columns.len());
         gate.compute(pool, columns.clone(), Rows { at: gates.as_mut_ptr(), stride: columns.len() }, tile);
-        // SAFETY: y is `[m, n]`, and only this item has these columns.
+        // SAFETY: `check` found y `[m, n]` and both parts over the m rows of x; only this item has these columns.
         let y = unsafe { y.from(0, columns.start) };
         up.compute(pool, columns.clone(), y, tile);
         pool.isa().run(Gate { activation, gate: gates, columns: columns.len(), y });
     });
+}
+
+/// The door of both: every part reads rows of `k` and has a bias of its own length, x is rows of `k`, and y as many of `width`. All
+/// writes of a product lie within these rows. Gives how many rows there are.
+fn check(parts: &[Linear<'_>], k: usize, width: usize, x: &[f32], y: &[f32]) -> usize {
+    for Linear { weight, bias } in parts {
+        assert!(weight.k() == k, "rows of {} values beside rows of {k}", weight.k());
+        let n = weight.n();
+        assert!(bias.is_none_or(|bias| bias.len() == n), "a bias of another length than {n}");
+    }
+    let m = x.len() / k;
+    let fits = x.len() == m * k && m.checked_mul(width) == Some(y.len());
+    assert!(fits, "x {} and y {} for [{m}, {k}] and [{m}, {width}]", x.len(), y.len());
+    m
 }
 
 /// Weights that integer kernels can read.
@@ -238,9 +250,6 @@ impl<'a> Part<'a> {
         activations: Activations,
         isa: Isa,
     ) -> Part<'a> {
-        let Matrix { n, k, .. } = linear.weight;
-        assert!(x.len().is_multiple_of(k), "rows of {k} values from {}", x.len());
-        assert!(linear.bias.is_none_or(|bias| bias.len() == n), "a bias of another length than {n}");
         let method = match integer_form(&linear.weight, activations, isa) {
             Some((weights, form)) => Method::Integer(weights, &quantised[form.index()]),
             None => Method::Exact,
