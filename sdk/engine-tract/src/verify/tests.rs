@@ -109,7 +109,7 @@ fn at<'p>(program: &'p mut Program, name: &str) -> &'p mut Step {
     program.steps.iter_mut().find(|step| step.op.name() == name).unwrap()
 }
 
-fn parts<'p>(program: &'p mut Program) -> &'p mut Vec<Part> {
+fn parts(program: &mut Program) -> &mut Vec<Part> {
     match &mut at(program, "linear").op {
         Op::Linear(parts) => parts,
         _ => unreachable!("found by name"),
