@@ -58,12 +58,7 @@ mod tests {
 
     #[test]
     fn every_command_finds_its_requirements() {
-        for file in [
-            "goldens/requirements.txt",
-            "goldens/requirements-optimum.txt",
-            "exporters/requirements.txt",
-            "real/requirements.txt",
-        ] {
+        for file in ["goldens/requirements.txt", "goldens/requirements-optimum.txt", "real/requirements.txt"] {
             assert!(root().join("models").join(file).is_file(), "{file}");
         }
     }

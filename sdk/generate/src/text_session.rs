@@ -7,6 +7,7 @@ use crate::{Event, FinishReason, GenerateError, Generation, RequestOptions};
 use kinglet_engine::{CancelToken, TokenId};
 use kinglet_text::{Bounds, ChatTemplate, Message, TemplateInput, Tokenizer};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// A [`Session`] that speaks in messages. Each turn renders the whole conversation by the model's chat template; what the
 /// cache holds of it is not computed again, so a turn reads only what is new.
@@ -99,7 +100,7 @@ impl TextSession {
         let mut input = self.conversation.clone();
         input.messages.extend(messages.iter().cloned());
         input.add_generation_prompt = true;
-        let cancelled = || self.session.cancel.is_cancelled();
+        let cancelled = gave_up(&self.session.cancel);
         let bounds = Bounds { most_tokens: Some(self.session.generator().context()), cancelled: Some(&cancelled) };
         Ok(self.template.encode_within(&self.tokenizer, &input, &bounds)?)
     }
@@ -175,3 +176,13 @@ impl Iterator for Response<'_> {
 }
 
 impl std::iter::FusedIterator for Response<'_> {}
+
+/// How long a prompt's tokens may take before cancelling ends their making.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// Whether a caller has given up while the tokens of a prompt are made. Of what takes a moment only, the answer itself hears it,
+/// and ends as one that was cancelled.
+pub fn gave_up(cancel: &CancelToken) -> impl Fn() -> bool + Sync + '_ {
+    let began = Instant::now();
+    move || cancel.is_cancelled() && began.elapsed() > PATIENCE
+}

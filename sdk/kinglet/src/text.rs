@@ -2,7 +2,7 @@
 
 use crate::{Bytes, Error, Model, ProcessMemory};
 use kinglet_bundle::Bundle;
-use kinglet_generate::CancelToken;
+use kinglet_generate::{CancelToken, gave_up};
 use kinglet_text::{Bounds, ChatTemplate, Specials, TemplateInput, TextFiles, Tokenizer};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -186,7 +186,7 @@ impl Model {
             Prompt::Text(text) => text,
             Prompt::Tokens(tokens) => return Ok(tokens),
         };
-        let cancelled = || cancel.is_cancelled();
+        let cancelled = gave_up(cancel);
         let bounds = Bounds { most_tokens: Some(self.own()?.generator.context()), cancelled: Some(&cancelled) };
         Ok(self.text()?.tokenizer.encode_within(&text, Specials::PROMPT, &bounds)?)
     }
