@@ -1,16 +1,14 @@
 //! `cargo xtask fuzz`: libFuzzer with AddressSanitizer over the targets of kinglet-fuzz.
 
-use crate::process::{cargo, listen_to_errors, program, read, root, stream, works};
+use crate::process::{cargo, listen_to_errors, program, read, root, stream};
 use crate::report::Report;
-use crate::tool;
+use crate::tool::{self, NIGHTLY};
 use clap::Args;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The version of cargo-fuzz that builds.
 const CARGO_FUZZ: &str = "0.13.2";
-/// The toolchain with the sanitizers.
-pub(crate) const NIGHTLY: &str = "nightly";
 /// The package that hands bytes over, from the repository's root.
 const PACKAGE: &str = "sdk/fuzz/libfuzzer";
 
@@ -73,9 +71,7 @@ fn targets(cache: &Path) -> Result<Vec<String>, String> {
 
 /// The program, built with coverage and AddressSanitizer.
 fn build(cache: &Path) -> Result<PathBuf, String> {
-    if !works(program("rustc").arg(format!("+{NIGHTLY}")).arg("--version")) {
-        return Err(format!("sanitizers need a {NIGHTLY} toolchain: `rustup toolchain install {NIGHTLY}`"));
-    }
+    tool::nightly()?;
     let tool = tool::installed("cargo-fuzz", CARGO_FUZZ)?;
     let target = cache.join("target");
     let mut build = program(tool);

@@ -1,8 +1,8 @@
 //! `cargo xtask hammer`: the facade's `tests/hammer.rs` under ThreadSanitizer.
 
-use crate::fuzz::NIGHTLY;
-use crate::process::{cargo, program, stream, works};
+use crate::process::{cargo, stream};
 use crate::report::Report;
+use crate::tool::{self, NIGHTLY};
 use clap::Args;
 
 #[derive(Debug, Args)]
@@ -16,9 +16,8 @@ pub(crate) fn run(arguments: &Arguments, report: &mut Report) {
     let Some(cache) = kinglet_testing::cache_folder() else {
         return report.skip("hammer", "no home folder is known; set HOME");
     };
-    if !works(program("rustc").arg(format!("+{NIGHTLY}")).arg("--version")) {
-        return report
-            .skip("hammer", &format!("ThreadSanitizer needs a {NIGHTLY} toolchain: `rustup toolchain install {NIGHTLY}`"));
+    if let Err(why) = tool::nightly() {
+        return report.skip("hammer", &why);
     }
     let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let mut test = cargo(&["test", "--package", "kinglet", "--test", "hammer", "--target", &target]);

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 /// The repository's root.
 pub(crate) fn root() -> PathBuf {
@@ -55,13 +55,8 @@ pub(crate) fn stream(command: &mut Command) -> Result<(), String> {
 /// # Errors
 /// A sentence if it does not start or does not end well.
 pub(crate) fn listen(command: &mut Command, mut line: impl FnMut(&str)) -> Result<(), String> {
-    announce(command);
-    let mut child = command.stdout(Stdio::piped()).spawn().map_err(|error| not_started(command, &error))?;
-    if let Some(output) = child.stdout.take() {
-        each_line(command, output, &mut line)?;
-    }
-    let status = child.wait().map_err(|error| not_started(command, &error))?;
-    ended_well(command, status)
+    command.stdout(Stdio::piped());
+    run_listening(command, |child| child.stdout.take(), &mut line)
 }
 
 /// As [`listen`], of its stderr.
@@ -69,21 +64,23 @@ pub(crate) fn listen(command: &mut Command, mut line: impl FnMut(&str)) -> Resul
 /// # Errors
 /// A sentence if it does not start or does not end well.
 pub(crate) fn listen_to_errors(command: &mut Command, mut line: impl FnMut(&str)) -> Result<(), String> {
-    announce(command);
-    let mut child = command.stderr(Stdio::piped()).spawn().map_err(|error| not_started(command, &error))?;
-    if let Some(output) = child.stderr.take() {
-        each_line(command, output, &mut line)?;
-    }
-    let status = child.wait().map_err(|error| not_started(command, &error))?;
-    ended_well(command, status)
+    command.stderr(Stdio::piped());
+    run_listening(command, |child| child.stderr.take(), &mut line)
 }
 
-fn each_line(command: &Command, output: impl Read, line: &mut impl FnMut(&str)) -> Result<(), String> {
-    for bytes in BufReader::new(output).split(b'\n') {
+fn run_listening<R: Read>(
+    command: &mut Command,
+    output: impl Fn(&mut Child) -> Option<R>,
+    line: &mut impl FnMut(&str),
+) -> Result<(), String> {
+    announce(command);
+    let mut child = command.spawn().map_err(|error| not_started(command, &error))?;
+    for bytes in output(&mut child).into_iter().flat_map(|output| BufReader::new(output).split(b'\n')) {
         let bytes = bytes.map_err(|error| format!("the output of {} broke off: {error}", named(command)))?;
         line(String::from_utf8_lossy(&bytes).trim_end_matches('\r'));
     }
-    Ok(())
+    let status = child.wait().map_err(|error| not_started(command, &error))?;
+    ended_well(command, status)
 }
 
 /// Runs a program and gives what it writes to stdout.

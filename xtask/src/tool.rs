@@ -1,6 +1,7 @@
-//! Cargo's tools in pinned versions, installed outside the repository where they are not there yet.
+//! Cargo's tools in pinned versions, installed outside the repository where they are not there yet, and the toolchain that
+//! some of them need.
 
-use crate::process::{cargo, program, read, stream};
+use crate::process::{cargo, program, read, stream, works};
 use std::path::{Path, PathBuf};
 
 /// The program `name` of the crate of that name, in exactly that version.
@@ -19,6 +20,18 @@ pub(crate) fn installed(name: &str, version: &str) -> Result<PathBuf, String> {
     // Its build is not wanted again, so that it need not stay in the build folder of this repository.
     stream(install.arg(&folder).arg(package).env_remove("CARGO_TARGET_DIR"))?;
     Ok(installed)
+}
+
+/// The toolchain with the sanitizers.
+pub(crate) const NIGHTLY: &str = "nightly";
+
+/// Looks for [`NIGHTLY`].
+///
+/// # Errors
+/// A sentence where it is not there.
+pub(crate) fn nightly() -> Result<(), String> {
+    let here = works(program("rustc").arg(format!("+{NIGHTLY}")).arg("--version"));
+    here.then_some(()).ok_or_else(|| format!("sanitizers need a {NIGHTLY} toolchain: `rustup toolchain install {NIGHTLY}`"))
 }
 
 /// Whether it is there in that version.
