@@ -220,7 +220,7 @@ fn run_node(
     let is_embedding = matches!(step.op, Operator::Embed { .. });
     let view = |t| if is_embedding { Ok(&[][..]) } else { floats(t) };
     let views: TVec<&[f32]> = inputs.iter().map(|t| view(t)).collect::<TractResult<_>>()?;
-    let made = step.outputs.iter().map(|&value| buffers.take(machine.rows_of(value), step.width));
+    let made = step.outputs.iter().map(|&value| buffers.take(machine.rows_of(program.type_of(value).rows), step.width));
     let mut made: TVec<Arc<Tensor_>> = made.collect::<TractResult<_>>()?;
     {
         let own = made
@@ -228,7 +228,7 @@ fn run_node(
             .map(|t: &mut Arc<Tensor_>| Arc::get_mut(t).context("a buffer that somebody holds")?.try_as_plain_ram_mut());
         let mut plain: TVec<_> = own.collect::<TractResult<_>>()?;
         let mut outputs: TVec<&mut [f32]> = plain.iter_mut().map(|p| p.as_slice_mut()).collect::<TractResult<_>>()?;
-        if let Err(error) = machine.execute(index, &views, &mut outputs) {
+        if let Err(error) = machine.execute(program, index, &views, &mut outputs) {
             let message = error.to_string();
             *failure = Some(error);
             bail!(message);

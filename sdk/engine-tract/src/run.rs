@@ -5,7 +5,7 @@ use crate::failure::backend_error;
 use crate::profile::{Call, Profile};
 use crate::program::{Attention, Norm, Op, Part, Step, ValueId};
 use crate::rotary::RotaryBuffer;
-use crate::verify::{Element, MAX_PARTS, Rows as RowsOf, Type, Verified};
+use crate::verify::{Element, MAX_PARTS, Rows as RowsOf, Verified};
 use crate::weight::{Vector, Weight};
 use kinglet_engine::{CacheId, EngineError, LogitsWanted, SequenceStep, TokenId, TracedValue};
 use kinglet_kernels::{Activations, AttentionShape, HeadNorm, Linear, Pool, Resident, RotaryRows, Run, Scratch};
@@ -40,6 +40,8 @@ pub(crate) struct Machine {
     pub(crate) caches: Caches,
     /// The step's tokens, `[rows]`.
     tokens: Vec<TokenId>,
+    /// By value: the elements that it has in this step; none where it is token ids.
+    lengths: Vec<usize>,
     rows: Vec<Rows>,
     /// Rows whose logits are wanted, `[picked]`.
     picked: Vec<usize>,
@@ -53,7 +55,7 @@ impl Machine {
     /// `context`: positions that a sequence may have.
     pub(crate) fn new(program: Arc<Verified>, pool: Pool, caches: Caches, activations: Activations, context: usize) -> Self {
         let rotaries = program.rotaries.iter().map(|_| RotaryBuffer::default()).collect();
-        let (tokens, rows, picked) = (vec![], vec![], vec![]);
+        let (tokens, lengths, rows, picked) = (vec![], vec![], vec![], vec![]);
         let tied_to = |step: &Step| match &step.op {
             Op::Embed { table, .. } => program.tied_to(table).map(|part| part.number),
             _ => None,
@@ -70,6 +72,7 @@ impl Machine {
             trace: None,
             caches,
             tokens,
+            lengths,
             rows,
             picked,
             rotaries,
@@ -120,6 +123,13 @@ impl Machine {
                 rotary.append(past..past + count, self.context, buffer)?;
             }
         }
+        let mut lengths = std::mem::take(&mut self.lengths);
+        lengths.clear();
+        lengths.extend(self.program.types().iter().map(|kind| match kind.element {
+            Element::Token => 0,
+            Element::Float32 => self.rows_of(kind.rows) * kind.width,
+        }));
+        self.lengths = lengths;
         Ok(())
     }
 
@@ -133,22 +143,27 @@ impl Machine {
         }
     }
 
-    /// Rows of a value of the program in this step.
-    pub(crate) fn rows_of(&self, value: ValueId) -> usize {
-        match self.program.type_of(value).rows {
+    /// Rows of such a value in this step.
+    pub(crate) fn rows_of(&self, rows: RowsOf) -> usize {
+        match rows {
             RowsOf::All => self.tokens.len(),
             RowsOf::Picked => self.picked.len(),
         }
     }
 
-    /// Runs one operator, by its place in the program. Inputs and outputs are `[rows, width]` of the values' types; the token ids
+    /// Runs one operator of the machine's program, by its place there. Inputs and outputs are `[rows, width]` of the values' types; the token ids
     /// are the step's own, and empty as an input.
     ///
     /// # Errors
     /// [`EngineError::Backend`] with the step's node, also where a buffer has another length than the program's types ask for.
-    pub(crate) fn execute(&mut self, step: usize, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) -> Result<(), EngineError> {
-        let program = self.program.clone();
-        let (index, step) = (step, &program.steps[step]);
+    pub(crate) fn execute(
+        &mut self,
+        program: &Verified,
+        index: usize,
+        inputs: &[&[f32]],
+        outputs: &mut [&mut [f32]],
+    ) -> Result<(), EngineError> {
+        let step = &program.steps[index];
         self.check_lengths(step, inputs, outputs)?;
         self.timed(index, step, inputs, outputs)?;
         if let Some(trace) = &mut self.trace {
@@ -180,10 +195,7 @@ impl Machine {
 
     /// Lengths of buffers against the types that were proved: what tract made is trusted no further than that.
     fn check_lengths(&self, step: &Step, inputs: &[&[f32]], outputs: &[&mut [f32]]) -> Result<(), EngineError> {
-        let length = |value: &ValueId| match self.program.type_of(*value) {
-            Type { element: Element::Token, .. } => 0,
-            Type { width, .. } => self.rows_of(*value) * width,
-        };
+        let length = |value: &ValueId| self.lengths[*value];
         let fits = inputs.iter().map(|x| x.len()).eq(step.inputs.iter().map(length))
             && outputs.iter().map(|y| y.len()).eq(step.outputs.iter().map(length));
         if fits { Ok(()) } else { Err(backend_error(Some(&step.label), "a buffer of another length than the operator's")) }

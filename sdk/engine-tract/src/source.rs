@@ -200,20 +200,6 @@ impl<'g> Source<'g> {
         Some(Cow::Owned(Tensor { dims, ..tensor.clone() }))
     }
 
-    /// Refuses what a node has beyond its first `inputs` inputs and the attributes of these names: what is not known may mean anything.
-    ///
-    /// # Errors
-    /// [`EngineError::UnsupportedNode`] that names the input's place or the attribute.
-    pub(crate) fn known_parts(&self, node: &Node, inputs: usize, attributes: &[&str]) -> Result<(), EngineError> {
-        if let Some(place) = (inputs..node.inputs.len()).find(|&i| node.input(i).is_some()) {
-            return Err(unsupported(node, format!("its input {place}")));
-        }
-        match node.attributes.iter().find(|a| !attributes.contains(&a.name.as_str())) {
-            Some(attribute) => Err(unsupported(node, format!("its attribute {}", attribute.name))),
-            None => Ok(()),
-        }
-    }
-
     /// The two constants behind an `If` that asks whether something, the length of a sequence, is greater than a number.
     pub(crate) fn switched(&self, value: &'g str) -> Option<Switched<'g>> {
         let value = self.plain(value);

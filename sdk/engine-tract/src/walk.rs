@@ -51,7 +51,7 @@ impl Walk {
             if cancel.is_cancelled() {
                 return Err(EngineError::Cancelled);
             }
-            let rows = machine.rows_of(step.outputs[0]);
+            let rows = machine.rows_of(program.type_of(step.outputs[0]).rows);
             let mut made: [Vec<f32>; 2] = Default::default();
             for buffer in made.iter_mut().take(step.outputs.len()) {
                 *buffer = self.free.pop().unwrap_or_default();
@@ -64,7 +64,7 @@ impl Walk {
                 }
                 let [first, second] = &mut made;
                 let mut outputs = [first.as_mut_slice(), second.as_mut_slice()];
-                machine.execute(i, &inputs[..step.inputs.len()], &mut outputs[..step.outputs.len()])?;
+                machine.execute(program, i, &inputs[..step.inputs.len()], &mut outputs[..step.outputs.len()])?;
             }
             for (buffer, &v) in made.into_iter().zip(&step.outputs) {
                 self.live[v] = Some(buffer);

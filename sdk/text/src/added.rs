@@ -4,6 +4,7 @@
 //! some. Text from a user must not become a control token, so the search is done here with a question at each find, and made
 //! once for all of them. Ids and flags come out as the library gives them.
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range as ByteRange;
 use std::sync::LazyLock;
@@ -69,11 +70,22 @@ pub(crate) type Part = (NormalizedString, Option<Vec<Token>>);
 /// The parts of a piece in order.
 pub(crate) type Parts = Vec<Part>;
 
-/// A search for added tokens: patterns and the token that each stands for.
+/// Most patterns of one automaton: making one takes time with the square of their number.
+pub(crate) const PATTERNS: usize = 4096;
+
+/// A search for added tokens: automata of at most [`PATTERNS`] patterns each, and the token that each pattern stands for.
 struct Search {
-    automaton: AhoCorasick,
-    /// Token id of each pattern.
+    automata: Vec<AhoCorasick>,
+    /// Token id of each pattern of all automata, one behind the other.
     ids: Vec<u32>,
+}
+
+/// What each automaton of a search finds next in one text, which is read once by each.
+struct Finds<'a> {
+    search: &'a Search,
+    text: &'a str,
+    /// By automaton: where a token stands next and its number in [`Search::ids`]; `None` where none follows.
+    next: Vec<Option<(ByteRange<usize>, usize)>>,
 }
 
 /// The added tokens of one tokenizer.
@@ -228,20 +240,20 @@ impl AddedTokens {
         let Some(search) = search else { return Ok(vec![(piece, None)]) };
         let text = piece.get();
         let (mut parts, mut done, mut from) = (Vec::new(), 0, 0);
-        while let Some(found) = search.automaton.find(Input::new(text).range(from..)) {
-            let id = search.ids[found.pattern()];
+        let mut finds = Finds::new(search, text);
+        while let Some((found, id)) = finds.first(from) {
             let token = &self.tokens[&id];
-            from = found.end();
-            if !stands_alone(token, text, found.range()) {
+            from = found.end;
+            if !stands_alone(token, text, found.clone()) {
                 continue;
             }
-            if !self.admits(admission, id, &piece, found.range()) {
+            if !self.admits(admission, id, &piece, found.clone()) {
                 if let Admission::Cuts { .. } = admission {
-                    from = found.start() + text[found.start()..].chars().next().map_or(1, char::len_utf8);
+                    from = found.start + text[found.start..].chars().next().map_or(1, char::len_utf8);
                 }
                 continue;
             }
-            let taken = with_spaces(token, text, found.range(), done);
+            let taken = with_spaces(token, text, found, done);
             parts.extend((done < taken.start).then_some((None, done..taken.start)));
             // As in the library, the search goes on in the spaces that were swallowed: they may be tokens once more, and
             // swallow the same spaces.
@@ -296,13 +308,40 @@ impl Search {
             return Ok(None);
         }
         patterns.sort_by_key(|&(_, id)| id);
-        let automaton = AhoCorasick::builder()
-            .match_kind(MatchKind::LeftmostLongest)
-            // The other kind takes time with the square of a token that begins like its own end.
-            .kind(Some(AhoCorasickKind::ContiguousNFA))
-            .build(patterns.iter().map(|(pattern, _)| pattern))
-            .map_err(|error| error.to_string())?;
-        Ok(Some(Search { automaton, ids: patterns.into_iter().map(|(_, id)| id).collect() }))
+        let automata = patterns.chunks(PATTERNS).map(|patterns| {
+            AhoCorasick::builder()
+                .match_kind(MatchKind::LeftmostLongest)
+                // The other kind takes time with the square of a token that begins like its own end.
+                .kind(Some(AhoCorasickKind::ContiguousNFA))
+                .build(patterns.iter().map(|(pattern, _)| pattern))
+                .map_err(|error| error.to_string())
+        });
+        Ok(Some(Search { automata: automata.collect::<Result<_, _>>()?, ids: patterns.iter().map(|&(_, id)| id).collect() }))
+    }
+
+    /// Where the `automaton`th automaton finds a token first at or behind `from`, and its number in `ids`.
+    fn find(&self, automaton: usize, text: &str, from: usize) -> Option<(ByteRange<usize>, usize)> {
+        let found = self.automata[automaton].find(Input::new(text).range(from..))?;
+        Some((found.range(), automaton * PATTERNS + found.pattern().as_usize()))
+    }
+}
+
+impl<'a> Finds<'a> {
+    fn new(search: &'a Search, text: &'a str) -> Finds<'a> {
+        let next = (0..search.automata.len()).map(|automaton| search.find(automaton, text, 0)).collect();
+        Finds { search, text, next }
+    }
+
+    /// The first token at or behind `from`, and the longest of those that begin there. `from` never falls.
+    fn first(&mut self, from: usize) -> Option<(ByteRange<usize>, u32)> {
+        for (automaton, next) in self.next.iter_mut().enumerate() {
+            if next.as_ref().is_some_and(|(range, _)| range.start < from) {
+                *next = self.search.find(automaton, self.text, from);
+            }
+        }
+        let finds = self.next.iter().flatten();
+        let (range, pattern) = finds.min_by_key(|(range, _)| (range.start, Reverse(range.end)))?;
+        Some((range.clone(), self.search.ids[*pattern]))
     }
 }
 

@@ -64,3 +64,33 @@ fn typed_otherwise(step: &Step, found: String) -> EngineError {
     let reason = format!("tract makes {found} of it, not rows of {} numbers", step.width);
     EngineError::UnsupportedNode { node: step.label.clone(), op_type, reason }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_tract_takes_for_something_else_is_refused_with_the_node() {
+        let model = TypedModel::default();
+        let (rows, picked) = (model.symbols.sym(ROWS).to_dim(), model.symbols.sym(PICKED).to_dim());
+        let step = Step { op: Operator::Add, inputs: vec![], outputs: vec![1], width: 8, label: "/layer/Add".into() };
+        let expected = Type { element: Element::Float32, rows: Rows::All, width: 8 };
+        let fact = |kind: DatumType, dims: &[TDim]| kind.fact(dims.iter().cloned());
+        let check = |fact: &TypedFact| check_fact(expected, Some(fact), &model, &step);
+        let right = fact(f32::datum_type(), &[1.to_dim(), rows.clone(), 8.to_dim()]);
+        assert!(check(&right).is_ok());
+        let others = [
+            ("another width", fact(f32::datum_type(), &[1.to_dim(), rows.clone(), 9.to_dim()])),
+            ("another element", fact(f16::datum_type(), &[1.to_dim(), rows.clone(), 8.to_dim()])),
+            ("another rank", fact(f32::datum_type(), &[1.to_dim(), 1.to_dim(), rows.clone(), 8.to_dim()])),
+            ("two sequences", fact(f32::datum_type(), &[2.to_dim(), rows, 8.to_dim()])),
+            ("other rows", fact(f32::datum_type(), &[1.to_dim(), picked, 8.to_dim()])),
+            ("one row", fact(f32::datum_type(), &[1.to_dim(), 1.to_dim(), 8.to_dim()])),
+        ];
+        for (name, other) in &others {
+            let error = check(other).expect_err(name).to_string();
+            assert!(error.contains("/layer/Add") && error.contains("rows of 8 numbers"), "{name}: {error}");
+        }
+        assert!(check_fact(expected, None, &model, &step).is_err(), "tract has no such value");
+    }
+}

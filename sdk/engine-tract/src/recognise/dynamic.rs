@@ -32,7 +32,6 @@ impl<'g> Recogniser<'_, 'g> {
         }) else {
             return Ok(None);
         };
-        source.known_parts(product, 4, &[])?;
         let Some((x, scales)) = self.dynamic_operands(product, scale) else {
             return Err(unsupported(product, "not in the form that dynamic quantisation writes"));
         };
@@ -43,7 +42,6 @@ impl<'g> Recogniser<'_, 'g> {
     /// A product and its scaling in one node: `places` are those of its weight, scales, zero points and bias.
     fn one_node(&self, node: &'g Node, x: Option<&'g str>, places: [usize; 4]) -> Result<Product<'g>, EngineError> {
         let [weight, scales, zero_points, bias] = places;
-        self.source.known_parts(node, bias + 1, &[])?;
         let x = x.ok_or_else(|| unsupported(node, "not in the form that dynamic quantisation writes"))?;
         let scales = node.input(scales).and_then(|v| self.row_of_floats(v));
         let scales = scales.ok_or_else(|| unsupported(node, "its scale is not a constant"))?;

@@ -57,13 +57,11 @@ impl<'g> Recogniser<'_, 'g> {
         if !is_first_axis(node.int("axis").unwrap_or(0)) {
             return Ok(None);
         }
-        self.source.known_parts(node, 2, &["axis"])?;
         Weight::behind(self.source, node, table, Layout::Nk)
     }
 
     /// `GatherBlockQuantized(data, ids, scales, zero points)`, of which `cut` keeps the first columns.
     fn block_table(&self, node: &'g Node, cut: Option<&'g Node>) -> Result<Weight, EngineError> {
-        self.source.known_parts(node, 4, &["bits", "block_size", "gather_axis", "quantize_axis"])?;
         let tensor = |i: usize| node.input(i).and_then(|v| self.source.shaped_constant(v));
         let (Some(data), Some(scales)) = (tensor(0), tensor(2)) else {
             return Err(unsupported(node, "its table is not a constant"));
@@ -92,8 +90,6 @@ impl<'g> Recogniser<'_, 'g> {
 
     /// `DequantizeLinear(Gather(table of integers, ids), scale, zero point)`, with one scale, or one for each column.
     fn integer_table(&self, node: &'g Node, gather: &'g Node) -> Result<Weight, EngineError> {
-        self.source.known_parts(node, 3, &["axis", "block_size", "output_dtype"])?;
-        self.source.known_parts(gather, 2, &["axis"])?;
         if !is_first_axis(gather.int("axis").unwrap_or(0)) {
             return Err(unsupported(gather, "rows gathered along another axis than the first"));
         }

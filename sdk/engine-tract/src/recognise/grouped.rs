@@ -1,7 +1,7 @@
 //! `com.microsoft.GroupQueryAttention`.
 
 use super::attention::{Heads, Parts};
-use super::norm::{FoundNorm, known_attributes};
+use super::norm::FoundNorm;
 use super::rope::Turned;
 use super::{Found, Recogniser};
 use crate::prove::Projections;
@@ -9,25 +9,6 @@ use crate::source::unsupported;
 use kinglet_bundle::onnx::Node;
 use kinglet_engine::EngineError;
 use kinglet_kernels::LayerKv;
-
-/// What is read of the operator, or known to be neutral. Those of a quantised cache are read where they ask for one; how much
-/// of the past a sliding cache keeps is more than its window lets a row see.
-const ATTRIBUTES: &[&str] = &[
-    "do_rotary",
-    "k_quant_type",
-    "kv_cache_bit_width",
-    "kv_num_heads",
-    "local_window_size",
-    "num_heads",
-    "qk_norm_epsilon",
-    "qk_output",
-    "rotary_interleaved",
-    "scale",
-    "sliding_window_cache",
-    "smooth_softmax",
-    "softcap",
-    "v_quant_type",
-];
 
 /// Inputs that nothing of ours stands for.
 const UNKNOWN_INPUTS: &[(usize, &str)] =
@@ -145,7 +126,6 @@ fn check_form(value: &str, node: &Node) -> Result<(), EngineError> {
     if node.outputs.first().is_none_or(|o| o != value) {
         return Err(unsupported(node, format!("its output `{value}` is used")));
     }
-    known_attributes(node, ATTRIBUTES)?;
     if let Some((_, what)) = UNKNOWN_INPUTS.iter().find(|(i, _)| node.input(*i).is_some()) {
         return Err(unsupported(node, *what));
     }

@@ -58,7 +58,6 @@ impl<'g> Recogniser<'_, 'g> {
         let (Some(x), Some(w)) = (node.input(0), node.input(1)) else { return Ok(None) };
         let layout = if is_set(node, "transB") { Layout::Nk } else { Layout::Kn };
         let Some(weight) = Weight::behind(self.source, node, w, layout)? else { return Ok(None) };
-        self.source.known_parts(node, 2, &["alpha", "transA", "transB", "transBatchA", "transBatchB"])?;
         if ["transA", "transBatchA", "transBatchB"].iter().any(|name| is_set(node, name)) {
             return Err(unsupported(node, "a transposed input"));
         }
@@ -70,7 +69,6 @@ impl<'g> Recogniser<'_, 'g> {
         let (Some(x), Some(w)) = (node.input(0), node.input(1)) else { return Ok(None) };
         let layout = if is_set(node, "transB") { Layout::Nk } else { Layout::Kn };
         let Some(weight) = Weight::behind(self.source, node, w, layout)? else { return Ok(None) };
-        self.source.known_parts(node, 3, &["alpha", "beta", "transA", "transB"])?;
         if is_set(node, "transA") {
             return Err(unsupported(node, "a transposed input"));
         }
@@ -84,9 +82,6 @@ impl<'g> Recogniser<'_, 'g> {
     }
 
     fn block_product(&self, node: &'g Node) -> Result<Product<'g>, EngineError> {
-        // How exact the activations may be is the caller's choice.
-        let known = ["K", "N", "bits", "block_size", "accuracy_level", "weight_prepacked"];
-        self.source.known_parts(node, 6, &known)?;
         let tensor = |i: usize| node.input(i).and_then(|v| self.source.shaped_constant(v));
         let size = |name: &str| {
             node.int(name).and_then(|v| usize::try_from(v).ok()).ok_or_else(|| unsupported(node, format!("no attribute {name}")))

@@ -27,10 +27,6 @@ impl<'g> FoundNorm<'g> {
     }
 }
 
-/// Attributes of the operators that are a norm: the axis and epsilon are read, and what an operator computes in is not our
-/// affair, since all is float32 here.
-const ATTRIBUTES: &[&str] = &["axis", "epsilon", "stash_type"];
-
 impl<'g> Recogniser<'_, 'g> {
     pub(super) fn norm_or_sum(&mut self, value: &'g str, node: &'g Node) -> Result<Option<Found<'g>>, EngineError> {
         let label = node.label();
@@ -77,7 +73,6 @@ impl<'g> Recogniser<'_, 'g> {
         if node.outputs.first().is_none_or(|o| o != value) {
             return Err(unsupported(node, format!("its output `{value}` is used")));
         }
-        known_attributes(node, ATTRIBUTES)?;
         let (Some(input), Some(weight)) = (node.input(0), node.input(1)) else {
             return Err(unsupported(node, "it has no input or no weight"));
         };
@@ -153,7 +148,6 @@ impl<'g> Recogniser<'_, 'g> {
         if value != first {
             return Err(unsupported(node, format!("its output `{value}` is used")));
         }
-        known_attributes(node, &["epsilon"])?;
         if node.inputs.iter().skip(3).any(|i| !i.is_empty()) {
             return Err(unsupported(node, "a bias"));
         }
@@ -182,13 +176,4 @@ const SKIP_EPSILON: f32 = 1e-12;
 
 fn is_add_norm(node: &Node) -> bool {
     node.op_type == "SkipSimplifiedLayerNormalization"
-}
-
-/// # Errors
-/// [`EngineError::UnsupportedNode`] for an attribute that is none of these: an unknown one may change what is computed.
-pub(super) fn known_attributes(node: &Node, known: &[&str]) -> Result<(), EngineError> {
-    match node.attributes.iter().find(|a| !known.contains(&a.name.as_str())) {
-        Some(unknown) => Err(unsupported(node, format!("an attribute that is not known, `{}`", unknown.name))),
-        None => Ok(()),
-    }
 }

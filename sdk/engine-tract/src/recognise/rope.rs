@@ -8,6 +8,9 @@ use crate::weight::Vector;
 use kinglet_bundle::onnx::{Node, Tensor};
 use kinglet_engine::EngineError;
 
+/// Most operators in a row that only move or repeat the elements of a table.
+const MOST_SPREADS: usize = 32;
+
 /// A rotary embedding that was found, and the values of the graph that it rests on.
 #[derive(Clone, Debug)]
 pub(crate) struct Turned<'g> {
@@ -131,15 +134,16 @@ impl<'g> Recogniser<'_, 'g> {
     }
 
     /// The value whose elements are moved, repeated or in part put together to `value`, but for a constant table's.
-    fn unspread(&self, mut value: &'g str) -> &'g str {
-        loop {
-            value = self.source.moved(value);
+    fn unspread(&self, value: &'g str) -> &'g str {
+        let mut value = self.source.moved(value);
+        for _ in 0..MOST_SPREADS {
             let spread = self.source.maker_of(value, &["Slice", "Concat", "GatherND", "Tile"]);
             match spread.and_then(|n| n.input(0)).filter(|input| self.source.constant(input).is_none()) {
-                Some(input) => value = input,
-                None => return value,
+                Some(input) => value = self.source.moved(input),
+                None => break,
             }
         }
+        value
     }
 
     /// The constant of `Concat(positions x frequencies, the same)`.

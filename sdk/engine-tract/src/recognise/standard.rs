@@ -1,7 +1,6 @@
 //! `Attention` of ONNX's operator sets 23 and 24, over three axes or four.
 
 use super::attention::Parts;
-use super::norm::known_attributes;
 use super::{Found, Recogniser};
 use crate::prove::Projections;
 use crate::source::unsupported;
@@ -11,8 +10,6 @@ use kinglet_kernels::LayerKv;
 
 /// What is read of the operator, or known to be neutral: the scores that it can give besides are used by nobody, and all of
 /// ours is float32. Whether it is causal, by attribute or by its mask, is for the proof to find.
-const ATTRIBUTES: &[&str] =
-    &["is_causal", "kv_num_heads", "q_num_heads", "qk_matmul_output_mode", "scale", "softcap", "softmax_precision"];
 
 impl<'g> Recogniser<'_, 'g> {
     /// Inputs: Q, K, V, attn_mask, past_key, past_value. Outputs: Y, present_key, present_value. The past may also have been
@@ -24,7 +21,6 @@ impl<'g> Recogniser<'_, 'g> {
         if node.outputs.first().is_none_or(|o| o != self.source.moved(value)) {
             return Err(unsupported(node, format!("its output `{value}` is used")));
         }
-        known_attributes(node, ATTRIBUTES)?;
         if let Some(unknown) = node.inputs.iter().skip(6).find(|i| !i.is_empty()) {
             return Err(unsupported(node, format!("its input `{unknown}`, lengths of padded keys")));
         }

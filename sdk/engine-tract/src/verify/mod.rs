@@ -72,6 +72,11 @@ impl Verified {
     pub(crate) fn type_of(&self, value: ValueId) -> Type {
         self.types[value]
     }
+
+    /// The types of all values, by value.
+    pub(crate) fn types(&self) -> &[Type] {
+        &self.types
+    }
 }
 
 /// Proves a program, and gives it on with the types of its values.

@@ -103,7 +103,6 @@ fn float_weight(reader: &Node, matrix: ConstantMatrix<'_>) -> Result<Weight, Eng
 /// if x is not constant.
 fn dequantised(source: &Source, node: &Node, layout: Layout) -> Result<Option<Weight>, EngineError> {
     let Some(matrix) = node.input(0).and_then(|x| ConstantMatrix::behind(source, x, layout)) else { return Ok(None) };
-    source.known_parts(node, 3, &["axis", "block_size", "output_dtype"])?;
     let scales = node.input(1).and_then(|v| source.shaped_constant(v));
     let scales = scales.ok_or_else(|| unsupported(node, "its scale is not a constant"))?;
     let zero_points = source.optional_constant(node, 2, "zero point")?;

@@ -88,17 +88,27 @@ impl IntegerWeights<'_> {
         self.zero_points.map_or(self.bias(), |values| self.field(values, index))
     }
 
-    /// Scale, and zero point for integers as [`IntegerWeights::biased`] gives them, of a weight.
+    /// The place of a weight's scale and zero point.
     #[inline(always)]
-    pub(crate) fn parameters(&self, n: usize, k: usize) -> (f32, u8) {
+    fn parameter(&self, n: usize, k: usize) -> usize {
         let [grid_n, grid_k] = self.grid();
-        let index = self.layout.index(n / self.block[0], k / self.block[1], grid_n, grid_k);
-        (self.scales.get(index), self.biased_zero_point(index))
+        self.layout.index(n / self.block[0], k / self.block[1], grid_n, grid_k)
+    }
+
+    /// The scale of a weight.
+    #[inline(always)]
+    pub(crate) fn scale(&self, n: usize, k: usize) -> f32 {
+        self.scales.get(self.parameter(n, k))
+    }
+
+    /// The zero point of a weight, for integers as [`IntegerWeights::biased`] gives them.
+    #[inline(always)]
+    pub(crate) fn zero_point(&self, n: usize, k: usize) -> u8 {
+        self.biased_zero_point(self.parameter(n, k))
     }
 
     pub(super) fn value(&self, n: usize, k: usize) -> f32 {
-        let (scale, zero_point) = self.parameters(n, k);
-        (i32::from(self.biased(n, k)) - i32::from(zero_point)) as f32 * scale
+        (i32::from(self.biased(n, k)) - i32::from(self.zero_point(n, k))) as f32 * self.scale(n, k)
     }
 
     /// See [`Storage::unpack`](super::Storage::unpack).

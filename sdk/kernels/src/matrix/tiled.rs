@@ -244,20 +244,25 @@ impl Quantised<'_> {
         }
     }
 
-    /// Scale, and zero point of integers as they are given, of a block of 32.
-    fn parameters(&self, n: usize, block: usize) -> (f32, f32) {
+    /// Scale of a block of 32.
+    #[inline(always)]
+    fn scale(&self, n: usize, block: usize) -> f32 {
         let n = self.0.first + n;
         match &self.0.storage {
-            Storage::Blocks(weights) => {
-                let block = block * BLOCK / weights.block;
-                let zero_point = weights.zero_point(n, block) + f32::from(lift(weights.bits));
-                (weights.scales.get(n * weights.blocks() + block), zero_point)
-            }
-            Storage::Integers(weights) => {
-                let (scale, zero_point) = weights.parameters(n, block * BLOCK);
-                (scale, f32::from(zero_point + lift(weights.bits)))
-            }
-            Storage::Float(_) | Storage::Tiled(_) => (0., 0.),
+            Storage::Blocks(weights) => weights.scales.get(n * weights.blocks() + block * BLOCK / weights.block),
+            Storage::Integers(weights) => weights.scale(n, block * BLOCK),
+            Storage::Float(_) | Storage::Tiled(_) => 0.,
+        }
+    }
+
+    /// Zero point, of integers as they are given, of a block of 32.
+    #[inline(always)]
+    fn zero_point(&self, n: usize, block: usize) -> f32 {
+        let n = self.0.first + n;
+        match &self.0.storage {
+            Storage::Blocks(weights) => weights.zero_point(n, block * BLOCK / weights.block) + f32::from(lift(weights.bits)),
+            Storage::Integers(weights) => f32::from(weights.zero_point(n, block * BLOCK) + lift(weights.bits)),
+            Storage::Float(_) | Storage::Tiled(_) => 0.,
         }
     }
 }
@@ -268,7 +273,7 @@ pub(crate) fn largest_scale(matrix: &Matrix<'_>, shape: &TiledShape, rows: Range
     let mut top = 0f32;
     for n in rows {
         for block in (0..shape.blocks()).step_by(shape.shared) {
-            let scale = source.parameters(n, block).0.abs();
+            let scale = source.scale(n, block).abs();
             top = if scale.is_finite() { top.max(scale) } else { top };
         }
     }
@@ -302,17 +307,16 @@ pub(crate) unsafe fn fill_tile<S: Simd>(s: S, matrix: &Matrix<'_>, shape: &Tiled
             to[byte] = keep | source.integer(row(lane), k) << shift;
         }
         for block in (0..shape.blocks()).step_by(shape.shared) {
-            let (scale, zero_point) = source.parameters(row(lane), block);
             let (scales, zero_points) = shape.parameters_at(block);
             let mut put = |at: usize, value: f32| {
                 let at = at + lane * size_of::<f16>();
                 to[at..at + size_of::<f16>()].copy_from_slice(&f16::from_f32(value).to_le_bytes());
             };
-            put(scales, scale * power);
+            put(scales, source.scale(row(lane), block) * power);
             match shape.zero_points {
                 Points::Middle => {}
-                Points::Whole => put(zero_points, zero_point),
-                Points::Offset => put(zero_points, zero_point - middle(shape.bits)),
+                Points::Whole => put(zero_points, source.zero_point(row(lane), block)),
+                Points::Offset => put(zero_points, source.zero_point(row(lane), block) - middle(shape.bits)),
             }
         }
     }

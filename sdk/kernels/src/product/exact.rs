@@ -27,7 +27,7 @@ const IN_PLACE_ROWS: usize = 8;
 
 /// One item: the output features `columns` of the weights.
 pub(super) struct Exact<'a> {
-    pub(super) weights: Matrix<'a>,
+    pub(super) weights: &'a Matrix<'a>,
     /// `[m, k]`
     pub(super) x: &'a [f32],
     pub(super) columns: Range<usize>,

@@ -142,11 +142,12 @@ pub fn gated(
     activations: Activations,
 ) {
     let (n, k) = (up.weight.n(), up.weight.k());
-    let m = check(&[gate, up], k, n, x, y);
-    assert!(gate.weight.n() == n, "a gate of {} features for {n}", gate.weight.n());
-    quantise(pool, scratch, &[gate, up], x, activations);
+    let parts = [gate, up];
+    let m = check(&parts, k, n, x, y);
+    assert!(parts[0].weight.n() == n, "a gate of {} features for {n}", parts[0].weight.n());
+    quantise(pool, scratch, &parts, x, activations);
     let (quantised, workers) = scratch.split(pool.threads());
-    let [gate, up] = [gate, up].map(|part| Part::new(&part, quantised, x, activations, pool.isa()));
+    let [gate, up] = parts.each_ref().map(|part| Part::new(part, quantised, x, activations, pool.isa()));
     let y = Rows { at: y.as_mut_ptr(), stride: n };
     pool.for_each(up.items(pool), |item, worker| {
         let columns = up.columns(pool, item);
@@ -178,8 +179,8 @@ fn check(parts: &[Linear<'_>], k: usize, width: usize, x: &[f32], y: &[f32]) -> 
 /// Weights that integer kernels can read.
 #[derive(Clone, Copy)]
 enum Integer<'a> {
-    InPlace(BlockWeights<'a>),
-    Tiled(TiledWeights<'a>),
+    InPlace(&'a BlockWeights<'a>),
+    Tiled(&'a TiledWeights<'a>),
 }
 
 impl Integer<'_> {
@@ -193,12 +194,12 @@ impl Integer<'_> {
 }
 
 /// The weights as integer kernels want them, and the form of activations they meet; `None` where the product is exact.
-fn integer_form<'a>(weight: &Matrix<'a>, activations: Activations, isa: Isa) -> Option<(Integer<'a>, Form)> {
+fn integer_form<'a>(weight: &'a Matrix<'a>, activations: Activations, isa: Isa) -> Option<(Integer<'a>, Form)> {
     if activations == Activations::Exact {
         return None;
     }
-    match weight.storage {
-        Storage::Blocks(weights) if is_for_integers(&weights) => {
+    match &weight.storage {
+        Storage::Blocks(weights) if is_for_integers(weights) => {
             let form = Form { bits: weights.bits, zero_points: weights.zero_points.packed().is_some(), order: Order::InPlace };
             Some((Integer::InPlace(weights), form))
         }
@@ -231,7 +232,7 @@ fn quantise(pool: &Pool, scratch: &mut Scratch, parts: &[Linear<'_>], x: &[f32],
 
 /// One weight of a product, its input, and by which method the two meet.
 struct Part<'a> {
-    linear: Linear<'a>,
+    linear: &'a Linear<'a>,
     /// `[m, k]`
     x: &'a [f32],
     method: Method<'a>,
@@ -244,7 +245,7 @@ enum Method<'a> {
 
 impl<'a> Part<'a> {
     fn new(
-        linear: &Linear<'a>,
+        linear: &'a Linear<'a>,
         quantised: &'a [QuantisedRows; FORMS],
         x: &'a [f32],
         activations: Activations,
@@ -254,7 +255,7 @@ impl<'a> Part<'a> {
             Some((weights, form)) => Method::Integer(weights, &quantised[form.index()]),
             None => Method::Exact,
         };
-        Part { linear: *linear, x, method }
+        Part { linear, x, method }
     }
 
     /// Output features of an item.
@@ -292,7 +293,7 @@ impl<'a> Part<'a> {
         let rows = weight.first + columns.start..weight.first + columns.end;
         match &self.method {
             Method::Integer(weights, x) if weights.in_strips(x) => {
-                let weights = match weights {
+                let weights = match *weights {
                     Integer::InPlace(weights) => Source::InPlace(weights),
                     Integer::Tiled(weights) => Source::Tiled(weights),
                 };

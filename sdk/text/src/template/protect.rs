@@ -19,6 +19,7 @@ use serde_json::{Map, Value};
 use tokenizers::AddedToken;
 
 use super::Variables;
+use crate::added::PATTERNS;
 use crate::{TextError, Tokenizer};
 
 /// The characters that serve as marks: Unicode reserves them for a program's own use and never assigns them.
@@ -123,29 +124,35 @@ pub(super) fn take_out(rendered: &str, mark: Option<char>) -> (String, Vec<usize
 /// Those tokens, white space left out, that the template's text contains.
 fn contained<'a>(mut tokens: Vec<(u32, &'a AddedToken)>, source: &str) -> Vec<(u32, &'a AddedToken)> {
     tokens.retain(|(_, token)| !token.content.trim().is_empty());
-    let Ok(automaton) = AhoCorasick::new(tokens.iter().map(|(_, token)| &token.content)) else {
-        tokens.retain(|(_, token)| source.contains(&token.content));
-        return tokens;
+    let within = |tokens: &[(u32, &'a AddedToken)]| -> Vec<(u32, &'a AddedToken)> {
+        let Ok(automaton) = AhoCorasick::new(tokens.iter().map(|(_, token)| &token.content)) else {
+            return tokens.iter().filter(|(_, token)| source.contains(&token.content)).copied().collect();
+        };
+        let found: HashSet<usize> = automaton.find_overlapping_iter(source).map(|found| found.pattern().as_usize()).collect();
+        tokens.iter().enumerate().filter(|(index, _)| found.contains(index)).map(|(_, &token)| token).collect()
     };
-    let found: HashSet<usize> = automaton.find_overlapping_iter(source).map(|found| found.pattern().as_usize()).collect();
-    tokens.into_iter().enumerate().filter(|(index, _)| found.contains(index)).map(|(_, token)| token).collect()
+    tokens.chunks(PATTERNS).flat_map(within).collect()
 }
 
 /// Finds control tokens in strings, in a time that grows with the strings alone.
 struct Finder {
     /// Bytes of the longest token.
     longest: usize,
-    /// The tokens, read from their ends; `None` where there are none.
-    backwards: Option<NFA>,
-    /// The tokens.
-    forwards: Option<NFA>,
+    /// Automata of at most [`PATTERNS`] tokens each, read from their ends.
+    backwards: Vec<NFA>,
+    /// The same, as they are read.
+    forwards: Vec<NFA>,
 }
 
 impl Finder {
     fn new(tokens: Vec<&str>) -> Finder {
         let longest = tokens.iter().map(|token| token.len()).max().unwrap_or(0);
-        let reversed = tokens.iter().map(|token| token.bytes().rev().collect::<Vec<_>>());
-        Finder { longest, backwards: NFA::new(reversed).ok(), forwards: NFA::new(&tokens).ok() }
+        let (mut backwards, mut forwards) = (Vec::new(), Vec::new());
+        for tokens in tokens.chunks(PATTERNS) {
+            backwards.extend(NFA::new(tokens.iter().map(|token| token.bytes().rev().collect::<Vec<_>>())).ok());
+            forwards.extend(NFA::new(tokens).ok());
+        }
+        Finder { longest, backwards, forwards }
     }
 
     /// Byte offsets at which marks belong in `text`, ascending: behind the first character of each token, and at the end
@@ -163,23 +170,25 @@ impl Finder {
 
     /// Where tokens begin, ascending.
     fn starts(&self, text: &str) -> Vec<usize> {
-        let Some((automaton, mut state)) = started(self.backwards.as_ref()) else { return Vec::new() };
         let mut starts = Vec::new();
-        for (at, byte) in text.bytes().enumerate().rev() {
-            state = automaton.next_state(Anchored::No, state, byte);
-            if automaton.is_match(state) {
-                starts.push(at);
+        for (automaton, mut state) in self.backwards.iter().filter_map(started) {
+            for (at, byte) in text.bytes().enumerate().rev() {
+                state = automaton.next_state(Anchored::No, state, byte);
+                if automaton.is_match(state) {
+                    starts.push(at);
+                }
             }
         }
-        starts.reverse();
+        starts.sort_unstable();
         starts
     }
 
     /// Whether the end of `text` is the beginning of a control token, or all of one.
     fn begins_token(&self, text: &str) -> bool {
-        let Some((automaton, start)) = started(self.forwards.as_ref()) else { return false };
         let end = &text.as_bytes()[text.len().saturating_sub(self.longest)..];
-        end.iter().fold(start, |state, &byte| automaton.next_state(Anchored::No, state, byte)) != start
+        self.forwards.iter().filter_map(started).any(|(automaton, start)| {
+            end.iter().fold(start, |state, &byte| automaton.next_state(Anchored::No, state, byte)) != start
+        })
     }
 
     fn in_value(&self, value: &Value) -> bool {
@@ -224,8 +233,7 @@ impl Finder {
 }
 
 /// An automaton and the state that it begins with.
-fn started(automaton: Option<&NFA>) -> Option<(&NFA, StateID)> {
-    let automaton = automaton?;
+fn started(automaton: &NFA) -> Option<(&NFA, StateID)> {
     Some((automaton, automaton.start_state(Anchored::No).ok()?))
 }
 

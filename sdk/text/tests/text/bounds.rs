@@ -215,6 +215,22 @@ fn many_added_tokens_open_soon_and_are_found() {
 }
 
 #[test]
+fn of_many_added_tokens_the_first_and_longest_is_taken() {
+    let mut parts = byte_level();
+    let names: Vec<String> = (0..10_000).map(|i| format!("t{i}")).collect();
+    parts.added_tokens.extend(names.iter().enumerate().map(|(i, name)| added(300 + i, name, &[])));
+    let tokenizer = opened(&parts).unwrap();
+    let text = "t9t99t999t9999 t4095t4096t4097t8191t8192, t12345tt0t";
+    let encoding = tokenizer.encode(text, Specials::TEXT).unwrap();
+    let taken: Vec<&str> = encoding
+        .iter()
+        .filter_map(|&id| names.iter().find(|name| tokenizer.token_id(name) == Some(id)))
+        .map(String::as_str)
+        .collect();
+    assert_eq!(taken, ["t9", "t99", "t999", "t9999", "t4095", "t4096", "t4097", "t8191", "t8192", "t1234", "t0"]);
+}
+
+#[test]
 fn what_cannot_fit_is_refused_before_the_work() {
     let tokenizer = opened(&byte_level()).unwrap();
     let asked = AtomicUsize::new(0);
