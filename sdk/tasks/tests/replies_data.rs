@@ -124,12 +124,16 @@ fn every_message_of_the_evaluation_is_a_conversation_to_answer() {
     }
 }
 
+/// What stands between the messages of a conversation in the training messages.
+const BEFORE: &str = " > ";
+
 /// Headings of the training messages that name an intent which the bank lacks, and lines that are also in `kept`.
 fn faults_of_training(training: &str, bank: &str, kept: &BTreeSet<String>) -> Vec<String> {
     let intents: BTreeSet<&str> = bank.lines().filter_map(|line| line.strip_prefix("# ")?.split(' ').next()).collect();
     let mut found = vec![];
     for line in training.lines() {
         match line.strip_prefix("# ") {
+            Some("none") => {}
             Some(named) => found.extend(named.split(' ').filter(|intent| !intents.contains(intent)).map(str::to_owned)),
             None if kept.contains(&same_as(line)) => found.push(line.to_owned()),
             None => {}
@@ -141,9 +145,12 @@ fn faults_of_training(training: &str, bank: &str, kept: &BTreeSet<String>) -> Ve
 #[test]
 fn no_message_of_the_evaluation_is_trained_on() {
     let rows = MESSAGES.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let last = |row: Value| same_as(row["turns"].as_array().unwrap().last().unwrap()["text"].as_str().unwrap());
-    let kept: BTreeSet<String> = rows.map(last).collect();
+    let mut kept = BTreeSet::new();
+    for row in rows {
+        let texts: Vec<&str> = row["turns"].as_array().unwrap().iter().map(|turn| turn["text"].as_str().unwrap()).collect();
+        kept.extend([same_as(texts.last().unwrap()), same_as(&texts.join(BEFORE))]);
+    }
     assert_eq!(faults_of_training(TRAINING, BANK, &kept), Vec::<String>::new());
-    let leaked = "# agree nod\nShall we?\nU There\n";
+    let leaked = "# agree nod\nShall we?\nU There\n# none\nhi > U There\n";
     assert_eq!(faults_of_training(leaked, "# agree casual\nYes\n", &kept), ["nod", "U There"]);
 }
