@@ -1,5 +1,10 @@
-"""The bank of replies and the messages written for it, as a corpus: a message, and a reply of an intent that answers it."""
+"""The bank of replies, and messages with the intents that answer them, as a corpus.
 
+Intents are those of the bank, in its order. A message's labels are one number from 0 to 1 for each: whether, or how surely, any reply
+of that intent answers it.
+"""
+
+import json
 import random
 import zlib
 from dataclasses import dataclass
@@ -7,14 +12,21 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer
+from torch import Tensor
 
 import data
 import style
 import tokens
 
 NAME = "bank"
+LABELLED = "labelled"
 MESSAGES = Path(__file__).with_name("messages.txt")
 BANK = Path(__file__).parents[2] / "goldcrest" / "bank.txt"
+BEFORE = " > "  # between the messages of a conversation
+NO_INTENT = "none"
+REPLIES = 2  # of each intent in a group
+
+Message = tuple[list[str], Tensor]  # a conversation, of which the last is to be answered, and its labels [intents]
 
 
 def read_groups(path: Path) -> list[tuple[list[str], list[str]]]:
@@ -36,50 +48,92 @@ def read_bank(path: Path = BANK) -> dict[str, list[str]]:
     return {intent: replies for intent, replies in bank.items() if replies}
 
 
+def read_messages(intents: list[str]) -> list[Message]:
+    """The messages written for the recipe."""
+    places = {intent: place for place, intent in enumerate(intents)}
+    rows = []
+    for named, messages in read_groups(MESSAGES):
+        unknown = [intent for intent in named if intent not in places and intent != NO_INTENT]
+        if unknown:
+            raise SystemExit(f"{MESSAGES.name} names intents that the bank lacks: {unknown}")
+        labels = torch.zeros(len(intents))
+        labels[[places[intent] for intent in named if intent != NO_INTENT]] = 1.0
+        rows += [(message.split(BEFORE), labels) for message in messages]
+    return rows
+
+
+def read_labelled(path: Path, intents: int) -> list[Message]:
+    """What teacher.py labelled."""
+    rows = []
+    for row in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
+        labels = torch.zeros(intents)
+        for intent, hundredths in row["intents"].items():
+            labels[int(intent)] = hundredths / 100
+        rows.append((row["talk"], labels))
+    return rows
+
+
+def is_held(talk: list[str]) -> bool:
+    """Whether a message is set aside to choose settings with."""
+    return zlib.crc32(talk[-1].encode()) % 12 == 0
+
+
+@dataclass
+class Group:
+    """Messages, replies of every intent, and which of these answer which messages."""
+
+    windows: list[data.Sequences]
+    replies: list[data.Sequences]
+    context_at: Tensor  # [P] index into the concatenated, flattened windows
+    reply_at: Tensor  # [intents, REPLIES] index into the concatenated, flattened replies
+    labels: Tensor  # [P, intents]
+
+    def to(self, device: str) -> "Group":
+        """The same on a device."""
+        windows, replies = ([batch.to(device) for batch in batches] for batches in (self.windows, self.replies))
+        return Group(windows, replies, *(t.to(device) for t in (self.context_at, self.reply_at, self.labels)))
+
+
 @dataclass
 class Answers:
-    """An endless supply of messages with a reply each, drawn anew each time."""
+    """An endless supply of messages with their labels, and of replies drawn anew each time."""
 
-    messages: list[tuple[str, list[str]]]  # a message, and the intents that answer it
+    messages: list[Message]
     bank: dict[str, list[str]]
     tokenizer: Tokenizer
     random: random.Random
 
-    @staticmethod
-    def load(tokenizer: Tokenizer, seed: int) -> tuple["Answers", "Answers"]:
-        """The messages to learn from, and those held out."""
-        bank = read_bank()
-        split: tuple[list, list] = ([], [])
-        for intents, messages in read_groups(MESSAGES):
-            unknown = [intent for intent in intents if intent not in bank]
-            if unknown:
-                raise SystemExit(f"{MESSAGES.name} names intents that the bank lacks: {unknown}")
-            for message in messages:
-                split[zlib.crc32(message.encode()) % data.HELD_OUT == 0].append((message, intents))
-        learn, held = (Answers(messages, bank, tokenizer, random.Random(seed)) for messages in split)
-        return learn, held
-
     def _encode(self, text: str) -> list[int]:
         typed = style.typed(text, self.random.randrange(3), self.random)
-        return self.tokenizer.encode(typed, add_special_tokens=False).ids
+        return self.tokenizer.encode(typed, add_special_tokens=False).ids[: data.MOST_TOKENS]
 
-    def group(self, budget: int) -> data.Group:
-        """Messages with a reply each. A reply of an intent that answers a message as well does not count as wrong for it."""
+    def _window(self, talk: list[str], swapped: bool) -> list[int]:
+        """A conversation up to the token of the side that replies."""
+        window = [tokens.BEGIN]
+        for at, text in enumerate(talk):
+            speaker = "customer" if (len(talk) - at) % 2 else "agent"
+            window += [tokens.side(speaker, swapped), *self._encode(text), tokens.END]
+        return [*window, tokens.side("agent", swapped)]
+
+    def group(self, budget: int) -> Group:
+        """Messages of about `budget` tokens together."""
         windows: list[list[int]] = []
-        pairs: list[data.Pair] = []
-        drawn: list[tuple[str, list[str]]] = []  # the intent of each reply, and those that answer its message
-        total = 0
-        while total < budget:
-            message, intents = self.random.choice(self.messages)
-            intent = self.random.choice(intents)
-            reply = self.random.choice(self.bank[intent])
-            swapped = self.random.random() < 0.5
-            said = [tokens.side("customer", swapped), *self._encode(message), tokens.END]
-            answered = [tokens.side("agent", swapped), *self._encode(reply), tokens.END]
-            pairs.append(data.Pair(len(windows), 1 + len(said), len(windows), reply))
-            windows.append([tokens.BEGIN, *said, *answered])
-            drawn.append((intent, intents))
-            total += len(windows[-1])
-        group = data.assemble(windows, pairs, self._encode)
-        group.same |= torch.tensor([[intent in intents for intent, _ in drawn] for _, intents in drawn])
-        return group
+        labels: list[Tensor] = []
+        while sum(map(len, windows)) < budget:
+            talk, truth = self.random.choice(self.messages)
+            windows.append(self._window(talk, self.random.random() < 0.5))
+            labels.append(truth)
+        replies = [
+            [tokens.REPLY, *self._encode(reply), tokens.END]
+            for lines in self.bank.values()
+            for reply in self.random.sample(lines, REPLIES)
+        ]
+        padded, at = data.pad(windows)
+        padded_replies, reply_at = data.pad(replies)
+        return Group(
+            padded,
+            padded_replies,
+            torch.tensor([start + len(window) - 1 for start, window in zip(at, windows)]),
+            torch.tensor([start + len(reply) - 1 for start, reply in zip(reply_at, replies)]).view(-1, REPLIES),
+            torch.stack(labels),
+        )

@@ -23,8 +23,8 @@ class Shape:
     kv_heads: int = 2
     head_dim: int = 64
     ffn: int = 768
-    vocab: int = 8320
-    text_vocab: int = 8192
+    vocab: int = 4224
+    text_vocab: int = 4096
     context: int = 1024
     rope_theta: float = 10000.0
     norm_eps: float = 1e-6

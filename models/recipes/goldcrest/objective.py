@@ -1,4 +1,5 @@
-"""The two training objectives: next token, and reply ranking with the other replies of the batch as negatives."""
+"""The training objectives: next token; reply ranking with the other replies of the batch as negatives; which intents of the bank answer
+a message."""
 
 from collections.abc import Callable
 
@@ -6,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+import bank
 from data import Group, Sequences
 from model import Decoder
 
@@ -91,3 +93,21 @@ def losses(model: Decoder, encoder: Encoder, scale: Tensor, group: Group) -> tup
     replies = model.rank_vector(encode(encoder, group.replies)[group.reply_at])
     ranking, first = ranking_loss(contexts, replies, scale.exp().clamp(max=MAX_SCALE), group)
     return nats, ranking, first
+
+
+def intent_losses(model: Decoder, encoder: Encoder, gain: Tensor, offset: Tensor, group: bank.Group) -> tuple[Tensor, Tensor]:
+    """Binary cross-entropy a message, summed over intents, and the share of answerable messages whose likeliest intent answers them.
+
+    How surely a reply answers a message is `sigmoid(gain * cos(context vector, reply vector) + offset)`; of an intent, the same with the
+    mean of its replies' vectors, scaled to length 1. Half of the loss is of each.
+    """
+    contexts = model.rank_vector(encode(encoder, group.windows)[group.context_at])  # [P, 128]
+    replies = model.rank_vector(encode(encoder, group.replies)[group.reply_at])  # [intents, REPLIES, 128]
+    of_intents = gain * contexts @ F.normalize(replies.mean(1), dim=-1).T + offset  # [P, intents]
+    of_replies = gain * torch.einsum("pd,ird->pir", contexts, replies) + offset  # [P, intents, REPLIES]
+    cross = F.binary_cross_entropy_with_logits(of_intents, group.labels, reduction="none").sum(1).mean()
+    each = group.labels[:, :, None].expand_as(of_replies)
+    cross_each = F.binary_cross_entropy_with_logits(of_replies, each, reduction="none").mean(2).sum(1).mean()
+    answerable = group.labels.amax(1) > 0.5
+    right = group.labels.gather(1, of_intents.argmax(1, keepdim=True)).squeeze(1)[answerable] > 0.5
+    return (cross + cross_each) / 2, right.float().mean()

@@ -10,7 +10,7 @@ CONTROL = ["<|begin|>", "<|end|>", "<|customer|>", "<|agent|>", "<|system|>", "<
 BEGIN, END, CUSTOMER, AGENT, SYSTEM, REPLY, PAD = range(len(CONTROL))
 SPEAKERS = {"customer": CUSTOMER, "agent": AGENT}
 FILES = ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"]
-TEXT_VOCAB = 8192
+TEXT_VOCAB = 4096
 RANK_TOKENS = 128
 FIRST_RANK = TEXT_VOCAB
 LAST_RANK = TEXT_VOCAB + RANK_TOKENS - 1
@@ -44,7 +44,7 @@ def side(speaker: str, swapped: bool = False) -> int:
 
 
 def learn(texts: Iterable[str]) -> Tokenizer:
-    """Learn the vocabulary; ids run control tokens, bytes and merges (8,192 in all), then the rank tokens."""
+    """Learn the vocabulary; ids run control tokens, bytes and merges (4,096 in all), then the rank tokens."""
     tokenizer = Tokenizer(models.BPE())
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(SPLIT), "isolated"), byte_level])

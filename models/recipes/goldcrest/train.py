@@ -9,6 +9,7 @@ import json
 import math
 import os
 import random
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 
 import bank
 import data
-import grow
+import shipped
 import objective
 import tokens
 from model import Decoder, Matrix, Shape
@@ -40,6 +41,8 @@ class State:
 
     model: Decoder
     scale: nn.Parameter  # logarithm of 1 / temperature
+    gain: nn.Parameter  # of the cosine, for how surely a reply answers
+    offset: nn.Parameter  # added to it
     optimisers: list[torch.optim.Optimizer]
     step: int = 0
     minutes: float = 0.0
@@ -56,6 +59,8 @@ class State:
         content = {
             "model": self.model.state_dict(),
             "scale": self.scale.detach(),
+            "gain": self.gain.detach(),
+            "offset": self.offset.detach(),
             "optimisers": [o.state_dict() for o in self.optimisers],
             "step": self.step,
             "minutes": self.minutes,
@@ -68,7 +73,8 @@ class State:
         """Take over a checkpoint."""
         content = torch.load(path, weights_only=True, map_location=self.device)
         self.model.load_state_dict(content["model"])
-        self.scale.data.copy_(content["scale"])
+        for name in ("scale", "gain", "offset"):
+            getattr(self, name).data.copy_(content[name])
         for optimiser, saved in zip(self.optimisers, content["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
         self.step, self.minutes, self.falling_from = content["step"], content["minutes"], content["falling_from"]
@@ -87,20 +93,20 @@ def start_state(args: argparse.Namespace) -> State:
     """A model with random weights and its optimisers: Muon for the layers' matrices, AdamW for the rest."""
     torch.manual_seed(args.seed)
     model = Decoder(Shape(dropout=args.dropout)).to(args.device)
-    scale = nn.Parameter(torch.tensor(1 / 0.07, device=args.device).log())
+    scale, gain, offset = (nn.Parameter(torch.tensor(value, device=args.device)) for value in (math.log(1 / 0.07), 10.0, -7.0))
     matrices = [m.weight for m in model.layers.modules() if isinstance(m, Matrix)]
     norms = [p for p in model.parameters() if p.dim() == 1]
     muon = torch.optim.Muon(matrices, lr=args.matrix_rate, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
     adam = torch.optim.AdamW(
         [
             {"params": [model.embed_tokens.weight], "weight_decay": 0.01},
-            {"params": [*norms, scale], "weight_decay": 0.0},
+            {"params": [*norms, scale, gain, offset], "weight_decay": 0.0},
         ],
         lr=args.rate,
         betas=(0.9, 0.97),
         fused=True,
     )
-    return State(model, scale, [muon, adam])
+    return State(model, scale, gain, offset, [muon, adam])
 
 
 def rate_factor(step: int, steps: int, decay: int) -> float:
@@ -110,9 +116,13 @@ def rate_factor(step: int, steps: int, decay: int) -> float:
     return min(rise, 1.0, max(0.02, fall))
 
 
-def prepare_tokenizer(data_dir: Path, out: Path) -> Tokenizer:
-    """Learn the tokenizer unless an earlier run did."""
+def prepare_tokenizer(data_dir: Path, out: Path, start: Path | None) -> Tokenizer:
+    """Learn the tokenizer unless an earlier run did, or take that of the weights that the training begins from."""
     folder = out / "tokenizer"
+    if start and not folder.exists():
+        folder.mkdir(parents=True)
+        for name in tokens.FILES:
+            shutil.copy(start / name, folder / name)
     if not (folder / "tokenizer.json").exists():
         texts = [turn.text for name in data.CORPORA for d in data.read_train(data_dir, name)[0] for turn in d]
         tokens.save(tokens.learn(texts), folder, Shape().context)
@@ -132,10 +142,19 @@ def held_out_losses(state: State, held: dict[str, list[data.Group]]) -> dict[str
     with torch.no_grad(), mixed(state.device):
         encoder = lambda ids: state.model(ids)[0]
         for name, groups in held.items():
-            sums = torch.stack([torch.stack(objective.losses(state.model, encoder, state.scale, g.to(state.device))) for g in groups])
+            sums = torch.stack([torch.stack(losses(state, encoder, g.to(state.device), 1.0)[1:]) for g in groups])
             result[name] = [round(value, 4) for value in sums.mean(0).tolist()]
     state.model.train()
     return result
+
+
+def losses(state: State, encoder: objective.Encoder, group: data.Group | bank.Group, weight: float) -> tuple[Tensor, ...]:
+    """The loss to go down, and for the log: next-token loss or that of intents, ranking loss, share ranked first."""
+    if isinstance(group, bank.Group):
+        cross, first = objective.intent_losses(state.model, encoder, state.gain, state.offset, group)
+        return cross * weight, cross, torch.zeros(()), first
+    nats, ranking, first = objective.losses(state.model, encoder, state.scale, group)
+    return nats + weight * ranking, nats, ranking, first
 
 
 def train_step(state: State, encoder: objective.Encoder, groups: list[data.Group], factor: float, weight: float) -> Tensor:
@@ -143,9 +162,9 @@ def train_step(state: State, encoder: objective.Encoder, groups: list[data.Group
     totals = torch.zeros(3)
     for group in groups:
         with mixed(state.device):
-            nats, ranking, first = objective.losses(state.model, encoder, state.scale, group.to(state.device))
-        ((nats + weight * ranking) / len(groups)).backward()
-        totals += torch.stack((nats.detach(), ranking.detach(), first)).cpu() / len(groups)
+            loss, *shown = losses(state, encoder, group.to(state.device), weight)
+        (loss / len(groups)).backward()
+        totals += torch.stack([value.detach() for value in shown]).cpu() / len(groups)
     nn.utils.clip_grad_norm_(state.model.parameters(), 1.0)
     for optimiser in state.optimisers:
         for parameters in optimiser.param_groups:
@@ -166,7 +185,11 @@ def log(out: Path, row: dict) -> None:
 
 def shares(args: argparse.Namespace) -> dict[str, float]:
     """How often a group is drawn from each corpus."""
-    others = {bank.NAME: args.bank_share, **({data.DISTILLED: DISTILLED_SHARE} if args.distilled else {})}
+    others = {bank.NAME: args.bank_share}
+    if args.labelled:
+        others[bank.LABELLED] = args.labelled_share
+    if args.distilled:
+        others[data.DISTILLED] = DISTILLED_SHARE
     left = 1 - sum(others.values())
     return {**{name: share * left for name, share in SHARES.items()}, **others}
 
@@ -197,8 +220,13 @@ class Supplies:
             corpora[name], aside = supply(learn, seed), supply(kept, 1)
             if kept:
                 held[name] = [aside.group(5000) for _ in range(2)]
-        corpora[bank.NAME], aside = bank.Answers.load(tokenizer, seed)
-        held[bank.NAME] = [aside.group(2500) for _ in range(2)]
+        replies = bank.read_bank()
+        written = bank.read_messages(list(replies))
+        answers = lambda messages, seed: bank.Answers(messages, replies, tokenizer, random.Random(seed))
+        corpora[bank.NAME] = answers([row for row in written if not bank.is_held(row[0])], seed)
+        held[bank.NAME] = [answers([row for row in written if bank.is_held(row[0])], 1).group(8000)]
+        if args.labelled:
+            corpora[bank.LABELLED] = answers(bank.read_labelled(args.labelled, len(replies)), seed)
         return Supplies(corpora, held)
 
 
@@ -241,11 +269,13 @@ class Reporter:
 
 def train(args: argparse.Namespace) -> None:
     """Train until the steps are done or a signal to end comes."""
-    tokenizer = prepare_tokenizer(args.data, args.out)
+    tokenizer = prepare_tokenizer(args.data, args.out, args.start)
     state = start_state(args)
     falls_from = args.steps - args.decay
     if not state.resume(args.out, falls_from) and args.start:
-        state.scale.data.fill_(-math.log(grow.begin(state.model, args.start, tokenizer)))
+        smaller, temperature = shipped.load(args.start)
+        state.model.load_state_dict(smaller.state_dict())
+        state.scale.data.fill_(-math.log(temperature))
     supplies = Supplies.load(args, tokenizer, args.seed + state.step)
     forward = torch.compile(state.model, dynamic=True) if args.compile else state.model
     encoder = lambda ids: forward(ids)[0]
@@ -279,7 +309,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6000, help="length of the training")
     parser.add_argument("--decay", type=int, default=800, help="last steps, in which the learning rate falls and weights are rounded")
     parser.add_argument("--start", type=Path, metavar="FOLDER", help="begin from the weights of an int4 folder")
-    parser.add_argument("--bank-share", type=float, default=0.12, help="share of groups from messages.txt and the bank")
+    parser.add_argument("--bank-share", type=float, default=0.2, help="share of groups from messages.txt and the bank")
+    parser.add_argument("--labelled", type=Path, metavar="FILE", help="what teacher.py labelled, to train on as well")
+    parser.add_argument("--labelled-share", type=float, default=0.3, help="share of groups from those")
     parser.add_argument("--distilled", type=Path, metavar="FILE", help="what distil.py wrote, to train on as well")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, default=0)
