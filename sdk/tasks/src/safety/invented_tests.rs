@@ -224,6 +224,7 @@ fn deeds() {
                 "She said it, and he paid for it.",
                 "My dog died.",
                 "I got the milk.",
+                "That is confirmed.",
                 "I sent it, ok?",
             ],
             fine: &[

@@ -18,13 +18,13 @@ const IN_PLAIN: &[&str] = &[
     // Announcing what follows.
     r"^(?:(?:sure|certainly|of course|okay|ok|absolutely|great|yes)(?: thing)?[,!. ]+)?(?:here(?:'s| is| are)|below (?:is|are)|these are|this is|i suggest|i would suggest) (?:\w+ ){0,6}(?:repl(?:y|ies)|responses?|answers?|suggestions?|options?|examples?|sentences?|drafts?|versions?|rewrites?|translations?|ways?)\b",
     r"^(?:sure|certainly|of course|okay|ok|absolutely)[,!. ]+(?:here(?:'s| is| are)|below (?:is|are))(?: an?| one| some| two| three| the| my| your)?(?:[^.!?]*:|$)",
-    r"^(?:(?:suggested|possible|sample|short|friendly|polite|example|the|my|your|casual|formal) )*(?:reply|replies|response|answer|message|suggestion|option|user|assistant|agent|customer|system|human|bot|ai|me|them|you|friend|speaker|person|output|input|example|translation|subject|question|task|instructions?|prompt|q|a|b)(?: ?(?:[0-9]+|[a-d]))? ?:",
-    r"\b(?:user|assistant|customer|agent|system|human|me|them|reply|response) ?: ",
+    r"^(?:(?:suggested|possible|sample|short|friendly|polite|example|the|my|your|casual|formal) )*(?:(?:reply|replies|response|answer|message|suggestion|option|person|speaker|example|output|input) ?[0-9a-d]{0,2}|user|assistant|agent|customer|system|human|bot|ai|me|them|you|friend|translation|subject|question|task|instructions?|prompt|[qa]) ?:",
+    r"[.!?] (?:user|assistant|customer|agent|system|human|me|them|reply|response) ?: ",
     // Speaking of the reply.
     r"\b(?:(?:one|a|in|single) )?short,? (?:and )?(?:friendly|polite|casual|simple) (?:sentence|reply|response|message|answer|way|tone)\b",
     r"\b(?:possible|suggested|appropriate|suitable|friendly|polite|good) (?:reply|replies|response|responses)\b",
     r"\b(?:reply|respond|replying|responding) (?:to|with) (?:the|this|that|a|an|your|their|his|her) (?:\w+ )?(?:message|text|question|user|customer|sender|conversation|prompt|person|statement|sentence)\b",
-    r"\b(?:the|this|your) (?:user|prompt|dialogue|dialog|given (?:text|message|context|conversation)|text above|above (?:text|message|conversation)|last message|conversation (?:is|was|above|between)|sender|recipient|speaker)\b",
+    r"\b(?:the|this|your) (?:prompt|dialogue|dialog|given (?:text|message|context|conversation)|text above|above (?:text|message|conversation)|last message|conversation (?:is about|above|between)|sender|(?:user|recipient|speaker) (?:is|wants|asks|asked|says|said|has|needs|seems|may|might|would|can|could))\b",
     r"\b(?:you|i|one|we) (?:can|could|should|might|would|may) (?:also |simply |just )?(?:reply|respond|answer|say|write)(?: something)?(?:[ ,]*[:\x22]| (?:with|by|like|as)\b)",
     r"\b(?:rewrite|paraphrase)\b|\b(?:word|character) limit\b|\bin (?:one|a single|two) (?:short )?sentences?\b|\bin (?:english|the language of the conversation) only\b",
     // Blanks.
@@ -35,7 +35,7 @@ const IN_PLAIN: &[&str] = &[
 /// Over each line as it was written.
 const IN_LINES: &[&str] = &[
     // The marks of Markdown: lists, headings, emphasis, code, links.
-    r"^\s*(?:[-+*\x{2022}] |[0-9]+[.)] |#{1,6} |> |[a-d]\) )",
+    r"^\s*(?:[-+*\x{2022}] |[0-9]{1,2}[.)] |#{1,6} |> |[a-d]\) )",
     r"\*\*|__[A-Za-z]|```|`[^`]+`|\]\(|^---+$|\|.*\|",
     // A stage direction.
     r"(?:^|\s)\*[A-Za-z][^*]*\*|^\([A-Za-z][^)]*\)$",

@@ -13,7 +13,7 @@ const HEDGES: &str = "if when whenever once until till unless before whether hop
                       imagine wonder assume make check will not never to what how why who where which like as sure love proud \
                       for no nothing nobody none can know enjoy tell keep keeping";
 /// Subjects of which a past verb tells what the conversation must know. `you` and `that` are not among them: what the
-/// other side did is theirs to know, and `that made me laugh` is a feeling.
+/// other side did is theirs to know, and `that made me laugh` is a feeling; but see [`is_transacted`].
 const SUBJECTS: &str = "i we he she it they someone somebody everyone everybody";
 /// Begins a noun that may be the subject.
 const DETERMINERS: &str = "my your our the his her their this another";
@@ -57,7 +57,7 @@ fn tells_deed(clause: &Clause, said: &Said) -> bool {
 /// The subject that begins at a word, and where the words after it begin.
 fn subject(words: &[String], at: usize) -> Option<(&str, usize)> {
     let word = words[at].as_str();
-    if holds(SUBJECTS, word) || word == "you" {
+    if holds(SUBJECTS, word) || holds("you that this", word) {
         return Some((word, at + 1));
     }
     if !holds(DETERMINERS, word) {
@@ -93,7 +93,7 @@ fn verb_of(subject: &str, after: &[String]) -> Option<Vec<String>> {
     }
     let is_told = match holds("is are was were am", aux) || been {
         true => is_transacted(subject, &lemmas) && (!holds(QUALITIES, word) || been && word == "made"),
-        false => subject != "you" && !is_idle(subject, aux, just, &after[at..]),
+        false => !holds("you that this", subject) && !is_idle(subject, aux, just, &after[at..]),
     };
     is_told.then_some(lemmas)
 }
@@ -104,7 +104,9 @@ fn is_transacted(subject: &str, lemmas: &[String]) -> bool {
     match subject {
         "i" => false,
         "we" => is_one_of("book open close ship sell"),
-        "you" => is_one_of("book charge refund confirm register schedule check invite approve enrol sign enter upgrade"),
+        "you" | "that" | "this" => {
+            is_one_of("book charge refund confirm register schedule check invite approve enrol sign enter upgrade")
+        }
         _ => true,
     }
 }
