@@ -1,9 +1,14 @@
 //! What must not be answered with a quip, and what a suggested reply must not contain.
 //!
-//! Knows: wordings of crisis, unfit content, secrets. Must not know: models, how replies are made or ranked.
+//! Knows: wordings of crisis, unfit content, secrets, statements that are made up, talk about the task. Must not know: models,
+//! how replies are made or ranked.
 
 mod content;
 mod crisis;
+#[cfg_attr(not(test), expect(dead_code, reason = "smart reply does not ask it yet"))]
+mod invented;
+#[cfg_attr(not(test), expect(dead_code, reason = "smart reply does not ask it yet"))]
+mod meta;
 mod secrets;
 
 pub(crate) use content::is_unfit;
