@@ -62,12 +62,22 @@ public struct ReplyOptions: Sendable, Equatable {
     }
 }
 
+/// Where a suggested reply comes from.
+public enum ReplySource: Sendable, Equatable {
+    /// A bank of replies.
+    case bank
+    /// The model wrote it.
+    case model
+}
+
 /// A suggested reply.
 public struct Reply: Sendable, Equatable {
     /// One line.
     public let text: String
     /// How well it fits, higher is better; comparable within one answer.
     public let score: Float
+    /// Where it comes from.
+    public let source: ReplySource
 }
 
 /// Suggested replies, or why there are none.
@@ -90,7 +100,7 @@ public enum SmartReplies: Sendable, Equatable {
         let (reason, explanation) = (answer.reason ?? "", answer.explanation ?? "")
         self =
             switch answer.status {
-            case "ok": .suggested(answer.replies.map { Reply(text: $0.text, score: $0.score) })
+            case "ok": .suggested(answer.replies.map { Reply(text: $0.text, score: $0.score, source: $0.source == "bank" ? .bank : .model) })
             case "unsafe": .unsafe(kind: reason, explanation: explanation)
             case "unsupported_language": .unsupportedLanguage(reason, explanation: explanation)
             default: .none(explanation: explanation)

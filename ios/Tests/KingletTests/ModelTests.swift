@@ -11,9 +11,13 @@ import Testing
         let replies = try await model.smartReplies(to: talk).replies
         #expect((1...3).contains(replies.count))
         #expect(try await model.smartReplies(to: talk).replies == replies)
-        let scores = try await model.scoreReplies(to: talk, candidates: replies.map(\.text))
-        for (score, reply) in zip(scores, replies) {
+        #expect(replies.allSatisfy { (0...1).contains($0.score) })
+        let own = ReplyOptions(bank: ["What time?", "The train leaves at nine."])
+        let ranked = try await model.smartReplies(to: talk, options: own).replies
+        let scores = try await model.scoreReplies(to: talk, candidates: ranked.map(\.text))
+        for (score, reply) in zip(scores, ranked) {
             #expect(abs(score.score - reply.score) < 1e-2)
+            #expect(reply.source == .bank)
         }
         guard case .none = try await model.smartReplies(to: [Turn(.customer, "...")]) else {
             Issue.record("there is nothing to answer")

@@ -46,7 +46,7 @@ pub struct ReplyOptions {
     /// The same seed gives the same replies; none for 0.
     #[uniffi(default = None)]
     pub seed: Option<u64>,
-    /// Replies to choose from; none has the model write them.
+    /// Replies to choose from; none takes them from the bank that comes with the model, or has the model write them.
     #[uniffi(default = None)]
     pub bank: Option<Vec<String>>,
     /// Languages to answer in, as ISO 639-1 codes; none for those that the model speaks.
@@ -73,6 +73,14 @@ pub struct SuggestedReply {
     pub text: String,
     /// How well it fits, higher is better; comparable within one answer.
     pub score: f32,
+    /// Where it comes from: `bank` or `model`.
+    pub source: String,
+}
+
+impl From<kinglet::Reply> for SuggestedReply {
+    fn from(reply: kinglet::Reply) -> SuggestedReply {
+        SuggestedReply { text: reply.text, score: reply.score, source: reply.source.as_str().to_owned() }
+    }
 }
 
 /// The replies, or why there are none.
@@ -96,7 +104,7 @@ impl From<SmartReply> for SmartReplies {
             status: answer.status.as_str().to_owned(),
             reason: answer.reason.map(|reason| reason.code().to_owned()),
             explanation: answer.reason.map(|reason| reason.to_string()),
-            replies: answer.replies.into_iter().map(|r| SuggestedReply { text: r.text, score: r.score }).collect(),
+            replies: answer.replies.into_iter().map(SuggestedReply::from).collect(),
             total_ms: answer.timing.total.as_secs_f64() * 1e3,
         }
     }

@@ -21,11 +21,15 @@ pub enum Kind {
     Vectors,
     /// The record of a probe.
     Record,
+    /// A bank of replies.
+    Bank,
+    /// Vectors of a bank's replies, made ahead.
+    BankVectors,
 }
 
 impl Kind {
     /// Every kind, for tables and tests.
-    pub const ALL: [Kind; 7] = [
+    pub const ALL: [Kind; 9] = [
         Kind::Configuration,
         Kind::Tokenizer,
         Kind::TokenizerConfiguration,
@@ -33,6 +37,8 @@ impl Kind {
         Kind::Extras,
         Kind::Vectors,
         Kind::Record,
+        Kind::Bank,
+        Kind::BankVectors,
     ];
 
     /// The most bytes that a file of this kind may have: at least seven times as many as the largest that is known to be in use,
@@ -44,7 +50,8 @@ impl Kind {
             Kind::TokenizerConfiguration => 32 * MIB,
             Kind::Template => 4 * MIB,
             Kind::Extras | Kind::Record => MIB,
-            Kind::Vectors => 64 * MIB,
+            Kind::Vectors | Kind::BankVectors => 64 * MIB,
+            Kind::Bank => 8 * MIB,
         }
     }
 }
@@ -59,6 +66,8 @@ impl fmt::Display for Kind {
             Kind::Extras => "a kinglet.json",
             Kind::Vectors => "a file of conformance vectors",
             Kind::Record => "the record of a probe",
+            Kind::Bank => "a bank of replies",
+            Kind::BankVectors => "the vectors of a bank of replies",
         })
     }
 }

@@ -79,8 +79,8 @@ pub use profile::{MachineLimits, OperatorProfile};
 pub use provider::Provider;
 pub use reference::{ReferenceDifference, ReferenceReport};
 pub use replies::{
-    CandidateScore, Conversation, ConversationError, CrisisKind, Place, Reason, Reply, ReplyScores, ReplyTiming, ReplyUsage,
-    SmartReply, SmartReplyOptions, Speaker, Status, Turn,
+    CandidateScore, Considered, Conversation, ConversationError, CrisisKind, Fate, Place, Reason, Reply, ReplyScores,
+    ReplySource, ReplyTiming, ReplyUsage, SmartReply, SmartReplyOptions, Speaker, Status, Turn,
 };
 pub use report::{ArchitectureReport, EngineReport, MemoryReport, ModelReport, RepliesReport, TextReport, VariantReport};
 pub use request::{Answer, CancelHandle, Event, FinishReason, GenerationOptions, Response, SamplingOptions, Timing, Usage};

@@ -4,13 +4,13 @@ use crate::system::{self, System};
 use crate::{CancelHandle, Error, Model, PromptRequest};
 use kinglet_bundle::Bundle;
 use kinglet_guard::{Kind, room};
-use kinglet_tasks::{ModelExtras, ReplyModel, SmartReplier, SmartReplyRequest};
+use kinglet_tasks::{ModelExtras, ReplyBank, ReplyModel, SmartReplier, SmartReplyRequest};
 use kinglet_text::{ChatTemplate, Message};
 use std::sync::Arc;
 
 pub use kinglet_tasks::{
-    CandidateScore, Conversation, ConversationError, CrisisKind, Place, Reason, Reply, ReplyScores, ReplyTiming, ReplyUsage,
-    SmartReply, SmartReplyOptions, Speaker, Status, Turn,
+    CandidateScore, Considered, Conversation, ConversationError, CrisisKind, Fate, Place, Reason, Reply, ReplyScores,
+    ReplySource, ReplyTiming, ReplyUsage, SmartReply, SmartReplyOptions, Speaker, Status, Turn,
 };
 
 /// Why the first one failed, unless the other has more to say than that it is not there.
@@ -22,6 +22,9 @@ fn first_unless_told(first: Error, other: Error) -> Error {
 const RULES_BYTES: u64 = 12 << 20;
 /// The file in which a model folder says what other runtimes do not know.
 const EXTRAS: &str = "kinglet.json";
+/// The bank of replies that comes with a model whose [`EXTRAS`] say how it is judged, and the vectors of its replies.
+const BANK: &str = "bank.txt";
+const BANK_VECTORS: &str = "bank.vectors";
 /// What stands for the template of a model that has none where only prompts as they stand are scored.
 const NO_TEMPLATE: &str = "{% for message in messages %}{{ message.content }}{% endfor %}";
 
@@ -33,6 +36,20 @@ pub(crate) fn read_extras(bundle: &Bundle) -> Result<ModelExtras, Error> {
     };
     let text = kinglet_guard::read_text(&path, Kind::Extras).map_err(|error| Error::BadModel(error.into()))?;
     ModelExtras::from_json(&text).map_err(|error| unusable(error.to_string()))
+}
+
+/// A replier with the bank of the folder, if it has one that the model can judge.
+fn with_bank(replier: SmartReplier, bundle: &Bundle, extras: &ModelExtras) -> Result<SmartReplier, Error> {
+    let file = |name| bundle.extra_file(name).filter(|_| extras.reply_bank.is_some());
+    let Some(path) = file(BANK) else { return Ok(replier) };
+    let text = kinglet_guard::read_text(&path, Kind::Bank).map_err(|error| Error::BadModel(error.into()))?;
+    let bank = ReplyBank::parse(&text)
+        .map_err(|error| Error::BadModel(format!("`{}` is no bank of replies: {error}", path.display()).into()))?;
+    let vectors = match file(BANK_VECTORS) {
+        Some(path) => kinglet_guard::read(&path, Kind::BankVectors).map_err(|error| Error::BadModel(error.into()))?,
+        None => vec![],
+    };
+    Ok(replier.with_bank(bank, vectors))
 }
 
 impl Model {
@@ -96,6 +113,16 @@ impl Model {
         Ok(replier.reply(request, &cancel.0)?)
     }
 
+    /// What belongs into the file `bank.vectors` beside the `bank.txt` of the model's folder, so that the first reply need not compute
+    /// it; `None` where the model has no bank. Make it anew after the bank or the weights have changed.
+    ///
+    /// # Errors
+    /// As [`smart_reply`](Self::smart_reply), and [`Error::Cancelled`].
+    pub fn bank_vectors(&self, cancel: &CancelHandle) -> Result<Option<Vec<u8>>, Error> {
+        self.text()?.template()?;
+        Ok(self.replier()?.bank_vectors(&cancel.0)?)
+    }
+
     /// How well each candidate fits as the next message of `conversation`, in the order of the candidates. Candidates that
     /// were scored before are scored faster.
     ///
@@ -155,7 +182,8 @@ impl Model {
             };
             let model = ReplyModel::new(own.generator.clone(), text.tokenizer.clone(), template, own.extras.clone())?;
             room::check("the rules of smart replies", RULES_BYTES)?;
-            Ok(SmartReplier::new(Arc::new(model.at(jiff::ZonedDateTime::now().datetime()))))
+            let replier = SmartReplier::new(Arc::new(model.at(jiff::ZonedDateTime::now().datetime())));
+            with_bank(replier, &own.bundle, &own.extras)
         })
     }
 }

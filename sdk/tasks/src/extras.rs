@@ -24,6 +24,36 @@ pub struct ModelExtras {
     pub reply_format: ReplyFormat,
     /// How the model ranks replies, if it was trained to.
     pub reply_ranking: Option<ReplyRanking>,
+    /// How sure the model is of the replies in the bank that comes with it, if one does. Needs `reply_ranking`.
+    pub reply_bank: Option<BankSettings>,
+}
+
+/// How the replies of a model's own bank are judged: a reply answers with the probability
+/// `sigmoid(gain * cos(context vector, reply vector) + offset)`. See `models/recipes/README.md`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct BankSettings {
+    /// Multiplies the cosine.
+    pub gain: f32,
+    /// Is added to it.
+    pub offset: f32,
+    /// Replies of the bank that answer with less than this probability are not shown.
+    pub threshold: f32,
+    /// The same for replies that the model writes itself; it writes none where this is not given.
+    #[serde(default)]
+    pub written_threshold: Option<f32>,
+    /// Intents that answer bad news: where one of them fits, only those of `comforting` are shown, and none that is written.
+    #[serde(default)]
+    pub bad_news: Vec<String>,
+    /// Intents whose replies one may send to somebody who has told bad news.
+    #[serde(default)]
+    pub comforting: Vec<String>,
+    /// From what probability on an intent of `bad_news` fits; never by default.
+    #[serde(default = "never")]
+    pub bad_news_threshold: f32,
+}
+
+fn never() -> f32 {
+    f32::INFINITY
 }
 
 /// How a conversation is shown to the model when it is to write a reply.
@@ -77,8 +107,18 @@ impl ModelExtras {
     }
 
     fn check(&self) -> Result<(), ExtrasError> {
-        let Some(ranking) = &self.reply_ranking else { return Ok(()) };
         let range = |field, value: String, expected| Err(ExtrasError::Range { field, value, expected });
+        if let Some(bank) = &self.reply_bank {
+            let numbers =
+                [("reply_bank.gain", bank.gain), ("reply_bank.offset", bank.offset), ("reply_bank.threshold", bank.threshold)];
+            if let Some((field, value)) = numbers.into_iter().find(|(_, value)| !value.is_finite()) {
+                return range(field, value.to_string(), "a finite number");
+            }
+            if self.reply_ranking.is_none() {
+                return range("reply_bank", "there".into(), "beside `reply_ranking`, which says what its vectors are");
+            }
+        }
+        let Some(ranking) = &self.reply_ranking else { return Ok(()) };
         let [first, last] = ranking.rank_tokens;
         if first == 0 || first > last {
             return range(
@@ -136,7 +176,11 @@ mod tests {
             Case { json: r#""rank_tokens": [4, 5], "lm_weight": 0"#, says: "missing field `temperature`" },
         ];
         let ranking = ranking.map(|c| (format!(r#"{{"reply_ranking": {{"reply_token": "r", {}}}}}"#, c.json), c.says));
+        let bank = r#"{"gain": 8, "offset": -6, "threshold": 0.5}"#;
         let others = [
+            (format!(r#"{{"reply_bank": {bank}}}"#), "beside `reply_ranking`"),
+            (r#"{"reply_bank": {"gain": 1e39, "offset": 0, "threshold": 0}}"#.to_owned(), "`reply_bank.gain` is inf"),
+            (r#"{"reply_bank": {"gain": 8, "offset": -6}}"#.to_owned(), "missing field `threshold`"),
             ("".to_owned(), "line 1, column 0"),
             (r#"{"languages": "en"}"#.to_owned(), "expected a sequence"),
             ("{\n\"reply_format\": \"poem\"}".to_owned(), "line 2, column"),

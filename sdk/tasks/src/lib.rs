@@ -1,7 +1,7 @@
 //! Smart reply and reply ranking: a conversation in, ranked replies out.
 //!
 //! Knows: what a conversation is ([`Conversation`]), when it may be answered and in which languages, what a reply must not
-//! hold, how replies are ranked ([`ReplyRanker`]) and chosen ([`SmartReplier`]), how a model of text
+//! hold, the bank that comes with a model ([`ReplyBank`]), how replies are ranked ([`ReplyRanker`]) and chosen ([`SmartReplier`]), how a model of text
 //! alone is asked for them ([`replies_in_text`]), and what a model folder says of itself in
 //! `kinglet.json` ([`ModelExtras`]).
 //! Must not know: engines, files, the foreign-function interface.
@@ -10,6 +10,7 @@
 //! parameters. Messages and replies are never logged.
 #![forbid(unsafe_code)]
 
+mod bank;
 mod conversation;
 mod error;
 mod extras;
@@ -23,15 +24,16 @@ mod safety;
 mod smart_reply;
 mod wording;
 
+pub use bank::{BankError, ReplyBank};
 pub use conversation::{Conversation, ConversationError, Place, Speaker, Turn};
 pub use error::{ExtrasError, TaskError};
-pub use extras::{ModelExtras, ReplyFormat, ReplyRanking};
+pub use extras::{BankSettings, ModelExtras, ReplyFormat, ReplyRanking};
 pub use kinglet_generate::CancelToken;
 pub use model::ReplyModel;
 pub use ranking::{CandidateScore, ReplyRanker};
 pub use reply::Intent;
 pub use safety::CrisisKind;
 pub use smart_reply::{
-    Reason, Reply, ReplyPrompt, ReplyScores, ReplyTiming, ReplyUsage, SmartReplier, SmartReply, SmartReplyOptions,
-    SmartReplyRequest, Status, ValidSmartReply, WrittenReplies, replies_in_text,
+    Considered, Fate, Reason, Reply, ReplyPrompt, ReplyScores, ReplySource, ReplyTiming, ReplyUsage, SmartReplier, SmartReply,
+    SmartReplyOptions, SmartReplyRequest, Status, ValidSmartReply, WrittenReplies, replies_in_text,
 };

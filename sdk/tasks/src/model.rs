@@ -90,6 +90,16 @@ impl ReplyModel {
         tokens
     }
 
+    /// What the model is told besides the conversation; `None` where it is told nothing.
+    pub(crate) fn task(&self) -> Option<&str> {
+        (self.extras.reply_format == ReplyFormat::Assistant).then_some(INSTRUCTIONS)
+    }
+
+    /// The token that ends a reply, if there is one.
+    pub(crate) fn reply_end(&self) -> Result<Option<TokenId>, TaskError> {
+        self.end_token(Speaker::Agent)
+    }
+
     /// The token that begins a reply whose vector is wanted, if the model ranks by vectors.
     pub(crate) fn reply_token(&self) -> Option<TokenId> {
         self.reply_token

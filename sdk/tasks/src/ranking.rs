@@ -2,6 +2,7 @@
 
 mod memo;
 
+use crate::bank::normalised;
 use crate::conversation::Conversation;
 use crate::error::TaskError;
 use crate::extras::ReplyRanking;
@@ -219,8 +220,8 @@ impl ReplyRanker {
         Ok(replies.iter().map(dot).collect())
     }
 
-    /// The vector of each reply, `[texts][columns]`.
-    fn reply_vectors(
+    /// The vector of each reply, `[texts][columns]`, each of length 1.
+    pub(crate) fn reply_vectors(
         &self,
         ranking: &ReplyRanking,
         texts: &[&str],
@@ -265,13 +266,6 @@ fn trained_score(ranking: &ReplyRanking, cosine: f64, gain: f64, tokens: usize) 
 /// The score of any other model.
 fn likelihood_score(gain: f64, tokens: usize) -> f64 {
     gain / (tokens.max(1) as f64).powf(LENGTH_EXPONENT)
-}
-
-/// The same direction with length 1; zeros stay.
-fn normalised(row: &[f32]) -> Vec<f32> {
-    let length = row.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
-    let scale = if length > 0.0 { 1.0 / length } else { 0.0 };
-    row.iter().map(|x| (f64::from(*x) * scale) as f32).collect()
 }
 
 /// What is kept is whole between calls, so a lock poisoned by a panic elsewhere is still good.

@@ -5,13 +5,13 @@
 
 mod content;
 mod crisis;
-#[cfg_attr(not(test), expect(dead_code, reason = "smart reply does not ask it yet"))]
 mod invented;
-#[cfg_attr(not(test), expect(dead_code, reason = "smart reply does not ask it yet"))]
 mod meta;
 mod secrets;
 
 pub(crate) use content::is_unfit;
 pub use crisis::CrisisKind;
 pub(crate) use crisis::crisis;
+pub(crate) use invented::{Invention, invented};
+pub(crate) use meta::is_about_the_task;
 pub(crate) use secrets::{Origin, Secrets};

@@ -1,46 +1,71 @@
 //! Smart reply: the request, its checks, and the way from a conversation to the replies shown.
 //!
 //! The way has five stations: [`screen`](screening::screen) refuses what must not or cannot be answered; candidates come
-//! from the model or from the caller's bank; those that are unfit, leak a secret or echo are dropped; the ranker scores
-//! the rest; the best that differ are chosen.
+//! from the bank of the model, from the model itself, or from the caller's bank; those that are unfit, leak a secret, echo or make
+//! something up are dropped ([`Admission`]); the rest are judged; the best that differ are chosen.
+//!
+//! A model with a bank of its own knows how surely a reply answers, and stays silent where none does ([`own_bank`]). With any other
+//! model the ranker orders what it wrote.
 
+mod admission;
 mod answer;
+mod candidate;
+mod own_bank;
 mod request;
 mod screening;
 mod text;
 
 pub use answer::{Reason, Reply, ReplyScores, ReplyTiming, ReplyUsage, SmartReply, Status};
+pub use candidate::{Considered, Fate, ReplySource};
 pub use request::{SmartReplyOptions, SmartReplyRequest, ValidSmartReply};
 pub use text::{ReplyPrompt, WrittenReplies, replies_in_text};
 
+use crate::bank::{ReadyBank, ReplyBank, normalised, probability, read_vectors, write_vectors};
 use crate::conversation::Conversation;
 use crate::error::TaskError;
+use crate::extras::{BankSettings, ReplyRanking};
 use crate::language::LanguageGate;
-use crate::model::ReplyModel;
+use crate::model::{Prompt, ReplyModel};
 use crate::ranking::ReplyRanker;
-use crate::reply::{same_words, select, tidy};
-use crate::safety::{Origin, Secrets, is_unfit};
+use crate::reply::{select, tidy};
+use admission::Admission;
 use kinglet_generate::{CancelToken, CandidateOptions, FinishReason, FirstToken, ReadPrompt, SamplingOptions, candidates_after};
-use std::collections::HashSet;
-use std::sync::Arc;
+use own_bank::Judged;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Time since any fixed moment.
 type Clock = dyn Fn() -> Duration + Send + Sync;
 
+/// Intents of the bank, the likeliest, of which a reply is looked for.
+const INTENTS: usize = 12;
+
 /// Suggests replies with one model. Threads may share it.
 pub struct SmartReplier {
     ranker: ReplyRanker,
     clock: Box<Clock>,
+    own: Option<OwnBank>,
 }
 
-/// Replies before they are ranked.
-struct Proposals {
-    texts: Vec<String>,
-    origin: Origin,
+/// The bank that comes with a model.
+struct OwnBank {
+    bank: ReplyBank,
+    settings: BankSettings,
+    ranking: ReplyRanking,
+    /// A file of vectors made ahead.
+    stored: Vec<u8>,
+    /// Made at the first reply.
+    ready: Mutex<Option<Arc<ReadyBank>>>,
+}
+
+/// What came of the candidates.
+struct Outcome {
+    scores: ReplyScores,
+    replies: Vec<Reply>,
     usage: ReplyUsage,
-    /// The prompt that they were generated after.
-    read: Option<ReadPrompt>,
+    /// When candidates were there.
+    proposed: Duration,
+    considered: Vec<Considered>,
 }
 
 impl SmartReplier {
@@ -52,7 +77,30 @@ impl SmartReplier {
 
     /// A replier that tells the time by `clock`, which gives the time since any fixed moment.
     pub fn with_clock(model: Arc<ReplyModel>, clock: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
-        Self { ranker: ReplyRanker::new(model), clock: Box::new(clock) }
+        Self { ranker: ReplyRanker::new(model), clock: Box::new(clock), own: None }
+    }
+
+    /// The same with the bank that comes with the model, and the file of vectors made ahead for it ([`bank_vectors`](Self::bank_vectors)),
+    /// empty where there is none: vectors that it lacks are computed at the first reply. A model whose `kinglet.json` has no
+    /// `reply_bank` does not read the bank.
+    #[must_use]
+    pub fn with_bank(mut self, bank: ReplyBank, stored: Vec<u8>) -> Self {
+        let extras = self.model().extras();
+        let settings = extras.reply_bank.clone().zip(extras.reply_ranking.clone());
+        self.own = settings.map(|(settings, ranking)| OwnBank { bank, settings, ranking, stored, ready: Mutex::default() });
+        self
+    }
+
+    /// The file of vectors that makes the first reply with the model's own bank fast; `None` where it has none.
+    ///
+    /// # Errors
+    /// [`TaskError::Text`], [`TaskError::Generate`], [`TaskError::Cancelled`].
+    pub fn bank_vectors(&self, cancel: &CancelToken) -> Result<Option<Vec<u8>>, TaskError> {
+        let Some(own) = &self.own else { return Ok(None) };
+        let texts: Vec<&str> = own.bank.texts().collect();
+        let vectors = self.ranker.reply_vectors(&own.ranking, &texts, self.model().reply_end()?, cancel)?;
+        let rows = texts.iter().zip(&vectors).map(|(text, vector)| (*text, &**vector));
+        Ok(Some(write_vectors(own.ranking.columns().len(), rows)))
     }
 
     /// What ranks the replies: for callers that rank their own with the same model.
@@ -78,11 +126,12 @@ impl SmartReplier {
             return Ok(SmartReply::without_replies(reason, ReplyUsage::default(), ReplyTiming { total, ..Default::default() }));
         }
         let screened = (self.clock)();
-        let proposals = self.propose(request, cancel)?;
-        let proposed = (self.clock)();
-        let usage = proposals.usage;
-        let (replies, ranked) = self.choose(request, proposals, cancel)?;
-        let usage = ReplyUsage { ranked, ..usage };
+        let outcome = match (&request.options().bank, &self.own) {
+            (Some(bank), _) => self.of_callers_bank(request, bank, cancel)?,
+            (None, Some(own)) => self.of_own_bank(request, own, cancel)?,
+            (None, None) => self.of_model(request, cancel)?,
+        };
+        let Outcome { scores, replies, usage, proposed, considered } = outcome;
         let done = (self.clock)();
         let timing = ReplyTiming {
             generate: proposed.saturating_sub(screened),
@@ -90,9 +139,10 @@ impl SmartReplier {
             total: done.saturating_sub(begun),
         };
         log::debug!("{} of {} candidate replies chosen", replies.len(), usage.candidates);
+        let considered = if request.options().explain { considered } else { vec![] };
         Ok(match replies.is_empty() {
-            true => SmartReply::without_replies(Reason::NoGoodCandidate, usage, timing),
-            false => SmartReply { status: Status::Ok, reason: None, scores: ReplyScores::Likelihoods, replies, usage, timing },
+            true => SmartReply { considered, scores, ..SmartReply::without_replies(Reason::NoGoodCandidate, usage, timing) },
+            false => SmartReply { status: Status::Ok, reason: None, scores, replies, usage, timing, considered },
         })
     }
 
@@ -100,20 +150,115 @@ impl SmartReplier {
         self.ranker.model()
     }
 
-    fn propose(&self, request: &ValidSmartReply, cancel: &CancelToken) -> Result<Proposals, TaskError> {
-        match &request.options().bank {
-            Some(bank) => {
-                let usage = ReplyUsage { candidates: bank.len(), ..ReplyUsage::default() };
-                Ok(Proposals { texts: bank.clone(), origin: Origin::Bank, usage, read: None })
-            }
-            None => self.generate(request, cancel),
+    /// The caller's bank, ranked.
+    fn of_callers_bank(&self, request: &ValidSmartReply, bank: &[String], cancel: &CancelToken) -> Result<Outcome, TaskError> {
+        let usage = ReplyUsage { candidates: bank.len(), ..ReplyUsage::default() };
+        self.ranked(request, bank.to_vec(), ReplySource::Bank, None, usage, cancel)
+    }
+
+    /// What the model writes, ranked by itself.
+    fn of_model(&self, request: &ValidSmartReply, cancel: &CancelToken) -> Result<Outcome, TaskError> {
+        let prompt = self.model().prompt(request.conversation(), request.options().max_new_tokens)?;
+        let mut read = ReadPrompt::new(self.model().generator(), &prompt.tokens, cancel)?;
+        let (texts, usage) = self.write(request, &prompt, &mut read, cancel)?;
+        self.ranked(request, texts, ReplySource::Model, Some(read), usage, cancel)
+    }
+
+    /// The model's own bank and what it writes, judged together.
+    fn of_own_bank(&self, request: &ValidSmartReply, own: &OwnBank, cancel: &CancelToken) -> Result<Outcome, TaskError> {
+        let (conversation, options) = (request.conversation(), request.options());
+        let prompt = self.model().prompt(conversation, options.max_new_tokens)?;
+        let mut read = ReadPrompt::new(self.model().generator(), &prompt.tokens, cancel)?;
+        let bank = self.ready(own, prompt.end, cancel)?;
+        let context = normalised(&read.logits()[own.ranking.columns()]);
+        let judgement = bank.judge(&context);
+        let mut usage = ReplyUsage { prompt_tokens: prompt.tokens.len(), ..ReplyUsage::default() };
+        let mut written = vec![];
+        if !judgement.is_bad_news && own.settings.written_threshold.is_some() {
+            (written, usage) = self.write(request, &prompt, &mut read, cancel)?;
         }
+        let proposed = (self.clock)();
+        let mut admission = Admission::new(conversation, self.model().task());
+        let tone = own_bank::tone_of(conversation);
+        let admits = |text: &str| admission.refuses(text, ReplySource::Bank).is_none();
+        let mut candidates = own_bank::of_each_intent(&bank, &judgement, tone, INTENTS, admits);
+        usage.candidates += candidates.len();
+        let (fit, mut considered) = self.admitted(&mut admission, written, ReplySource::Model);
+        candidates.extend(self.judged(own, &bank, &context, (conversation, read), &fit, options.min_token_logprob, cancel)?);
+        usage.ranked = candidates.len();
+        own_bank::decide(&bank, &mut candidates, judgement.is_bad_news, options.count);
+        let shown = candidates.iter().filter(|candidate| candidate.fate == Fate::Shown);
+        let replies = shown.map(|c| Reply { text: c.text.clone(), score: c.score, source: c.source }).collect();
+        let judged: Vec<Considered> = candidates.into_iter().map(|candidate| candidate.considered(&bank)).collect();
+        considered.splice(0..0, judged);
+        Ok(Outcome { scores: ReplyScores::Probabilities, replies, usage, proposed, considered })
+    }
+
+    /// Texts that the model wrote, with what it thinks of them.
+    #[allow(clippy::too_many_arguments)] // what is judged, after what, and by which measures
+    fn judged(
+        &self,
+        own: &OwnBank,
+        bank: &ReadyBank,
+        context: &[f32],
+        (conversation, read): (&Conversation, ReadPrompt),
+        texts: &[String],
+        min_token_logprob: f32,
+        cancel: &CancelToken,
+    ) -> Result<Vec<Judged>, TaskError> {
+        if texts.is_empty() {
+            return Ok(vec![]);
+        }
+        let scores = self.ranker.score_with(Some(read), conversation, texts, cancel)?;
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let vectors = self.ranker.reply_vectors(&own.ranking, &texts, self.model().reply_end()?, cancel)?;
+        let judged = texts.iter().zip(&vectors).zip(&scores).map(|((text, vector), score)| {
+            let is_likely = score.logprob / score.tokens.max(1) as f64 >= f64::from(min_token_logprob);
+            Judged {
+                text: (*text).to_owned(),
+                source: ReplySource::Model,
+                intent: bank.nearest(vector),
+                score: probability(bank.logit(context, vector)),
+                fate: if is_likely { Fate::NotNeeded } else { Fate::Unlikely },
+            }
+        });
+        Ok(judged.collect())
+    }
+
+    /// The bank with its vectors, which are read or computed at the first call.
+    fn ready(
+        &self,
+        own: &OwnBank,
+        end: Option<kinglet_generate::TokenId>,
+        cancel: &CancelToken,
+    ) -> Result<Arc<ReadyBank>, TaskError> {
+        let mut ready = own.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bank) = &*ready {
+            return Ok(bank.clone());
+        }
+        let columns = own.ranking.columns().len();
+        let mut known = read_vectors(&own.stored, columns, own.bank.texts()).unwrap_or_default();
+        let missing: Vec<&str> = own.bank.texts().filter(|text| !known.contains_key(*text)).collect();
+        if !missing.is_empty() {
+            log::info!("the vectors of {} replies of the bank are computed; `bank.vectors` lacks them", missing.len());
+            let computed = self.ranker.reply_vectors(&own.ranking, &missing, end, cancel)?;
+            known.extend(missing.iter().zip(computed).map(|(text, vector)| ((*text).to_owned(), vector.to_vec())));
+        }
+        let vectors = own.bank.texts().flat_map(|text| known.remove(text).unwrap_or_else(|| vec![0.0; columns])).collect();
+        let bank = Arc::new(own.bank.clone().with_vectors(own.settings.clone(), columns, vectors));
+        *ready = Some(bank.clone());
+        Ok(bank)
     }
 
     /// Candidates decoded as one batch: each begins with another of the likeliest first tokens and goes on by sampling.
-    fn generate(&self, request: &ValidSmartReply, cancel: &CancelToken) -> Result<Proposals, TaskError> {
+    fn write(
+        &self,
+        request: &ValidSmartReply,
+        prompt: &Prompt,
+        read: &mut ReadPrompt,
+        cancel: &CancelToken,
+    ) -> Result<(Vec<String>, ReplyUsage), TaskError> {
         let options = request.options();
-        let prompt = self.model().prompt(request.conversation(), options.max_new_tokens)?;
         let asked = CandidateOptions {
             count: options.candidates,
             max_new_tokens: options.max_new_tokens,
@@ -126,8 +271,7 @@ impl SmartReplier {
             first_token: FirstToken::Ranked,
             end_tokens: prompt.end.into_iter().collect(),
         };
-        let mut read = ReadPrompt::new(self.model().generator(), &prompt.tokens, cancel)?;
-        let found = candidates_after(&mut read, &asked, cancel)?;
+        let found = candidates_after(read, &asked, cancel)?;
         let mut texts = vec![];
         for candidate in &found.candidates {
             let finished = matches!(candidate.finish, FinishReason::EndOfTurn(_));
@@ -139,28 +283,70 @@ impl SmartReplier {
             candidates: found.candidates.len(),
             ranked: 0,
         };
-        Ok(Proposals { texts, origin: Origin::Generated, usage, read: Some(read) })
+        Ok((texts, usage))
     }
 
-    /// The replies to show, and how many were ranked.
-    fn choose(
+    /// The texts that may be shown, and what became of the others.
+    fn admitted(&self, admission: &mut Admission<'_>, texts: Vec<String>, source: ReplySource) -> (Vec<String>, Vec<Considered>) {
+        let (mut fit, mut dropped) = (vec![], vec![]);
+        for text in texts {
+            match admission.refuses(&text, source) {
+                None => fit.push(text),
+                Some(fate) => dropped.push(Considered { text, source, intent: None, score: None, fate }),
+            }
+        }
+        (fit, dropped)
+    }
+
+    /// The best of some texts, in the ranker's order.
+    fn ranked(
         &self,
         request: &ValidSmartReply,
-        proposals: Proposals,
+        texts: Vec<String>,
+        source: ReplySource,
+        read: Option<ReadPrompt>,
+        usage: ReplyUsage,
         cancel: &CancelToken,
-    ) -> Result<(Vec<Reply>, usize), TaskError> {
+    ) -> Result<Outcome, TaskError> {
+        let proposed = (self.clock)();
         let (conversation, options) = (request.conversation(), request.options());
-        let fit = admitted(conversation, &proposals.texts, proposals.origin);
-        let scores = self.ranker.score_with(proposals.read, conversation, &fit, cancel)?;
+        let mut admission = Admission::new(conversation, self.model().task());
+        let (fit, dropped) = self.admitted(&mut admission, texts, source);
+        let scores = self.ranker.score_with(read, conversation, &fit, cancel)?;
         let likely = |logprob: f64, tokens: usize| {
-            proposals.origin == Origin::Bank || logprob / tokens.max(1) as f64 >= f64::from(options.min_token_logprob)
+            source == ReplySource::Bank || logprob / tokens.max(1) as f64 >= f64::from(options.min_token_logprob)
         };
         let likely_enough = || scores.iter().filter(|s| s.score >= options.min_score && likely(s.logprob, s.tokens));
         let best = likely_enough().map(|s| s.score).fold(f32::NEG_INFINITY, f32::max);
-        let good = likely_enough().filter(|s| proposals.origin == Origin::Bank || best - s.score <= options.max_gap);
-        let ranked = good.map(|s| (fit[s.index].to_owned(), s.score)).collect();
+        let is_good = |score: f32| source == ReplySource::Bank || best - score <= options.max_gap;
+        let ranked = likely_enough().filter(|s| is_good(s.score)).map(|s| (fit[s.index].clone(), s.score)).collect();
         let chosen = select(ranked, options.count, options.diversity);
-        Ok((chosen.into_iter().map(|(text, score)| Reply { text, score }).collect(), fit.len()))
+        let fate = |text: &str, score: f32, logprob: f64, tokens: usize| {
+            if chosen.iter().any(|(shown, _)| shown == text) {
+                Fate::Shown
+            } else if !likely(logprob, tokens) {
+                Fate::Unlikely
+            } else if score < options.min_score || !is_good(score) {
+                Fate::BelowThreshold
+            } else {
+                Fate::NotNeeded
+            }
+        };
+        let mut considered: Vec<Considered> = scores
+            .iter()
+            .map(|s| Considered {
+                text: fit[s.index].clone(),
+                source,
+                intent: None,
+                score: Some(s.score),
+                fate: fate(&fit[s.index], s.score, s.logprob, s.tokens),
+            })
+            .collect();
+        considered.sort_by(|a, b| b.score.unwrap_or_default().total_cmp(&a.score.unwrap_or_default()));
+        considered.extend(dropped);
+        let usage = ReplyUsage { ranked: fit.len(), ..usage };
+        let replies = chosen.into_iter().map(|(text, score)| Reply { text, score, source }).collect();
+        Ok(Outcome { scores: ReplyScores::Likelihoods, replies, usage, proposed, considered })
     }
 }
 
@@ -168,23 +354,6 @@ impl std::fmt::Debug for SmartReplier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SmartReplier").field("ranker", &self.ranker).finish_non_exhaustive()
     }
-}
-
-/// The texts, each once, that may be shown: fit for anyone, without secrets, and no echo of what either side said last.
-fn admitted<'a>(conversation: &Conversation, texts: &'a [String], origin: Origin) -> Vec<&'a str> {
-    let turns = &conversation.turns;
-    let secrets = Secrets::in_texts(turns.iter().map(|turn| turn.text.as_str()));
-    let last_of_each: Vec<&str> = [conversation.next_speaker(), conversation.next_speaker().other()]
-        .into_iter()
-        .filter_map(|side| turns.iter().rev().find(|turn| turn.speaker == side))
-        .map(|turn| turn.text.as_str())
-        .collect();
-    let mut seen = HashSet::new();
-    let texts = texts.iter().map(String::as_str).filter(|text| seen.insert(*text));
-    texts
-        .filter(|text| !last_of_each.iter().any(|said| same_words(said, text)))
-        .filter(|text| !is_unfit(text) && !secrets.are_in(text, origin))
-        .collect()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::output::{BOLD, DIMMED, Output};
 use crate::progress::Progress;
 use crate::setup::Prefix;
 use clap::Args;
-use kinglet::{Reply, ReplyTiming, SmartReply, SmartReplyOptions, Status};
+use kinglet::{Considered, Fate, Reply, ReplyScores, ReplyTiming, SmartReply, SmartReplyOptions, Status};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -21,7 +21,8 @@ use std::path::PathBuf;
   kinglet reply \"Is the table by the window free tonight?\"
   kinglet reply talk.txt
   printf 'customer: Hi\\nagent: Hello!\\ncustomer: Are you open?\\n' | kinglet reply --json
-  kinglet reply talk.txt --bank replies.txt -n 5")]
+  kinglet reply talk.txt --bank replies.txt -n 5
+  kinglet reply \"mum is in hospital\" --explain")]
 pub(crate) struct Arguments {
     /// A message, a file with a conversation, or - for stdin
     #[arg(value_name = "TEXT|FILE|-")]
@@ -29,9 +30,12 @@ pub(crate) struct Arguments {
     /// Replies at most
     #[arg(short = 'n', long = "count", value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=20))]
     count: u8,
-    /// Choose among the lines of this file instead of writing replies
+    /// Choose among the lines of this file instead of the model's own bank and of what it writes
     #[arg(long, value_name = "FILE")]
     bank: Option<PathBuf>,
+    /// Show every candidate with its score, where it comes from, and why it was dropped
+    #[arg(long)]
+    explain: bool,
     #[command(flatten)]
     prefix: Prefix,
 }
@@ -42,16 +46,30 @@ struct Answer<'a> {
     status: Status,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// What the scores are, where they are no likelihoods.
+    #[serde(skip_serializing_if = "is_default")]
+    scores: ReplyScores,
     replies: &'a [Reply],
     timing: ReplyTiming,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    considered: &'a [Considered],
+}
+
+fn is_default(scores: &ReplyScores) -> bool {
+    *scores == ReplyScores::default()
 }
 
 pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
     let conversation = conversation::of_argument(arguments.conversation.as_deref())?;
     let bank = arguments.bank.as_deref().map(|file| read_bank(Source::of(file))).transpose()?;
     let defaults = SmartReplyOptions::default();
-    let options =
-        SmartReplyOptions { count: arguments.count.into(), bank, seed: common.seed.unwrap_or(defaults.seed), ..defaults };
+    let options = SmartReplyOptions {
+        count: arguments.count.into(),
+        bank,
+        seed: common.seed.unwrap_or(defaults.seed),
+        explain: arguments.explain,
+        ..defaults
+    };
     let model = common.open_with(&arguments.prefix)?;
     let answer = {
         let _progress = Progress::spinner(common, "reading the conversation");
@@ -68,14 +86,22 @@ pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> R
     );
     if common.json {
         let reason = answer.reason.map(|reason| reason.to_string());
-        return out.json(&Answer { status: answer.status, reason, replies: &answer.replies, timing: answer.timing });
+        return out.json(&Answer {
+            status: answer.status,
+            reason,
+            scores: answer.scores,
+            replies: &answer.replies,
+            timing: answer.timing,
+            considered: &answer.considered,
+        });
     }
     show(&answer, out)
 }
 
 fn show(answer: &SmartReply, out: &mut Output) -> Result<(), Failure> {
     if let Some(reason) = answer.reason {
-        return out.line(&format!("{}: {reason}", out.paint(BOLD, words(answer.status))));
+        out.line(&format!("{}: {reason}", out.paint(BOLD, words(answer.status))))?;
+        return explain(answer, out);
     }
     for (place, reply) in answer.replies.iter().enumerate() {
         let number = out.paint(BOLD, &format!("{:>2}", place + 1));
@@ -83,6 +109,18 @@ fn show(answer: &SmartReply, out: &mut Output) -> Result<(), Failure> {
         out.mark(&number)?;
         out.text(&format!(" {}  ", reply.text))?;
         out.line(&score)?;
+    }
+    explain(answer, out)
+}
+
+/// The candidates that are not shown, with their scores and the reason.
+fn explain(answer: &SmartReply, out: &mut Output) -> Result<(), Failure> {
+    for Considered { text, source, intent, score, fate } in &answer.considered {
+        let score = score.map_or("   -  ".to_owned(), |score| format!("{score:6.2}"));
+        let intent = intent.as_deref().map(|intent| format!(" {intent}")).unwrap_or_default();
+        let mark = if *fate == Fate::Shown { "*" } else { " " };
+        out.text(&format!("{mark} {score}  {text}  "))?;
+        out.line(&out.paint(DIMMED, &format!("[{}{intent}: {fate}]", source.as_str())))?;
     }
     Ok(())
 }
@@ -98,7 +136,8 @@ fn words(status: Status) -> &'static str {
 }
 
 fn read_bank(source: Source<'_>) -> Result<Vec<String>, Failure> {
-    let replies: Vec<String> = source.lines()?.into_iter().map(|(_, line)| line.trim().to_owned()).collect();
+    let replies: Vec<String> =
+        source.lines()?.into_iter().map(|(_, line)| line.trim().to_owned()).filter(|line| !line.starts_with("# ")).collect();
     if replies.is_empty() {
         return Err(Failure::failed(format!("{source} holds no replies; write one on each line")));
     }

@@ -19,7 +19,7 @@ pub(crate) fn same_words(a: &str, b: &str) -> bool {
 
 /// Whether showing both would look like showing one twice. Replies that do different things (see [`Intent`]), or of which
 /// one is negated, are no duplicates however alike they look.
-pub(super) fn is_duplicate(a: &str, b: &str) -> bool {
+pub(crate) fn is_duplicate(a: &str, b: &str) -> bool {
     let (words_a, words_b) = (expanded(a), expanded(b));
     if words_a == words_b && !words_a.is_empty() {
         return true;

@@ -1,5 +1,6 @@
 //! What comes back.
 
+use super::candidate::{Considered, ReplySource};
 use crate::safety::CrisisKind;
 use serde::{Serialize, Serializer};
 use std::fmt;
@@ -22,6 +23,9 @@ pub struct SmartReply {
     pub usage: ReplyUsage,
     /// How long it took.
     pub timing: ReplyTiming,
+    /// What was considered, best first, and what became of it: only where the options ask for it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub considered: Vec<Considered>,
 }
 
 /// What the scores of replies are.
@@ -31,6 +35,8 @@ pub enum ReplyScores {
     /// How likely they are, by a ranking that was trained or by their tokens.
     #[default]
     Likelihoods,
+    /// The probability that one could send them, from 0 to 1: of a model that comes with a bank of replies.
+    Probabilities,
     /// Their places in the order in which a model of text alone wrote them: 0, -1, -2 and so on. `min_token_logprob`, `min_score`
     /// and `max_gap` have no meaning for these.
     AsWritten,
@@ -127,6 +133,8 @@ pub struct Reply {
     pub text: String,
     /// How well it fits, higher is better; comparable within one answer.
     pub score: f32,
+    /// Where it comes from.
+    pub source: ReplySource,
 }
 
 /// What a request took.
@@ -163,7 +171,7 @@ fn milliseconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, 
 impl SmartReply {
     pub(super) fn without_replies(reason: Reason, usage: ReplyUsage, timing: ReplyTiming) -> Self {
         let scores = ReplyScores::Likelihoods;
-        Self { status: reason.status(), reason: Some(reason), scores, replies: vec![], usage, timing }
+        Self { status: reason.status(), reason: Some(reason), scores, replies: vec![], usage, timing, considered: vec![] }
     }
 }
 
@@ -174,7 +182,7 @@ mod tests {
     #[test]
     fn the_json_is_the_contract() {
         let timing = ReplyTiming { generate: Duration::from_micros(1500), rank: Duration::ZERO, total: Duration::from_millis(2) };
-        let replies = vec![Reply { text: "Yes.".into(), score: -0.5 }];
+        let replies = vec![Reply { text: "Yes.".into(), score: -0.5, source: ReplySource::Model }];
         let ok = SmartReply {
             status: Status::Ok,
             reason: None,
@@ -182,11 +190,12 @@ mod tests {
             replies,
             usage: ReplyUsage::default(),
             timing,
+            considered: vec![],
         };
         let json = serde_json::to_value(&ok).unwrap();
         let expected = serde_json::json!({
             "status": "ok",
-            "replies": [{"text": "Yes.", "score": -0.5}],
+            "replies": [{"text": "Yes.", "score": -0.5, "source": "model"}],
             "usage": {"prompt_tokens": 0, "new_tokens": 0, "candidates": 0, "ranked": 0},
             "timing": {"generate_ms": 1.5, "rank_ms": 0.0, "total_ms": 2.0}
         });

@@ -12,7 +12,7 @@ use std::collections::HashSet;
 /// assert_eq!((options.temperature, options.top_p, options.seed), (0.3, 0.9, 0));
 /// assert_eq!((options.diversity, options.min_token_logprob, options.min_score), (0.4, -2.5, f32::NEG_INFINITY));
 /// assert_eq!(options.max_gap, 3.0);
-/// assert!(options.bank.is_none() && options.languages.is_none());
+/// assert!(options.bank.is_none() && options.languages.is_none() && !options.explain);
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct SmartReplyOptions {
@@ -39,10 +39,13 @@ pub struct SmartReplyOptions {
     /// A generated reply whose score lies further below the best one's is not shown: better one reply than a bad second.
     /// A bank's replies are all shown in their order.
     pub max_gap: f32,
-    /// Replies to choose from. With a bank the model writes nothing: it ranks these in one batch.
+    /// Replies to choose from, instead of those of the bank that comes with the model. With a bank the model writes nothing: it
+    /// ranks these in one batch.
     pub bank: Option<Vec<String>>,
     /// Languages to answer in, as ISO 639-1 codes; by default those that the model's `kinglet.json` names.
     pub languages: Option<Vec<String>>,
+    /// Whether the answer tells what was considered and why it was dropped.
+    pub explain: bool,
 }
 
 impl Default for SmartReplyOptions {
@@ -61,6 +64,7 @@ impl Default for SmartReplyOptions {
             max_gap: 3.0,
             bank: None,
             languages: None,
+            explain: false,
         }
     }
 }

@@ -223,3 +223,81 @@ fn failures_are_errors_and_leave_the_replier_usable() {
     assert_eq!(replier.reply(request("hi", |_| {}), &CancelToken::default()).unwrap().status, Status::Ok);
     assert_eq!(bench.model.generator().kv_bytes(), 0, "all caches were given back");
 }
+
+/// A bank of replies about coffee, buses and, sadly, films, beside a model that writes.
+const OWN: &str = "# drink casual\ncoffee pls\nmore coffee\n# drink polite\nA coffee, please.\n# ride casual\nbus is fine\n\
+    # ride polite\nThe bus suits me.\n# grief casual\nsad film\n# grief polite\nWhat a sad film.\n# fun casual\nfilm night\n\
+    # fun polite\nA film it is.\n";
+const JUDGING: &str = r#"{"languages": ["en"], "reply_format": "speakers",
+    "reply_ranking": {"reply_token": "<|reply|>", "rank_tokens": [261, 264], "temperature": 0.5, "lm_weight": 0.25},
+    "reply_bank": {"gain": 10, "offset": -5, "threshold": 0.6, "written_threshold": 0.6, "bad_news": ["grief"],
+        "comforting": ["grief"], "bad_news_threshold": 0.9}}"#;
+
+fn judging(replies: &'static [(&'static str, f32)]) -> (Bench, SmartReplier) {
+    let bench = bench(replying(replies), SPEAKERS, JUDGING, 1024);
+    let replier = SmartReplier::new(bench.model.clone()).with_bank(ReplyBank::parse(OWN).unwrap(), vec![]);
+    (bench, replier)
+}
+
+fn judged(replier: &SmartReplier, talk: &str) -> SmartReply {
+    replier.reply(request(talk, |o| o.explain = true), &CancelToken::default()).unwrap()
+}
+
+#[test]
+fn the_own_bank_answers_what_it_knows_in_the_tone_of_the_talk() {
+    let (_, replier) = judging(ABOUT);
+    let casual = judged(&replier, "bus?");
+    assert_eq!((casual.status, casual.scores), (Status::Ok, ReplyScores::Probabilities));
+    assert_eq!(texts(&casual), ["bus is fine"], "{casual:?}");
+    assert_eq!(casual.replies[0].source, ReplySource::Bank);
+    assert!((0.9..=1.0).contains(&casual.replies[0].score));
+    assert_eq!(texts(&judged(&replier, "When does the bus leave today?")), ["The bus suits me."]);
+}
+
+#[test]
+fn the_own_bank_is_silent_where_it_knows_nothing() {
+    let (_, replier) = judging(&[("coffee!", 1.0)]);
+    let silent = judged(&replier, "what about the weather");
+    assert_eq!((silent.status, silent.reason), (Status::NoReply, Some(Reason::NoGoodCandidate)));
+    assert!(silent.considered.iter().any(|c| c.source == ReplySource::Bank && c.fate == Fate::BelowThreshold), "{silent:?}");
+}
+
+#[test]
+fn bad_news_gets_comfort_and_nothing_is_written() {
+    let (_, replier) = judging(ABOUT);
+    let sad = judged(&replier, "about that film");
+    assert_eq!(texts(&sad), ["sad film"]);
+    let fate = |text: &str| sad.considered.iter().find(|c| c.text == text).map(|c| c.fate);
+    assert_eq!(fate("film night"), Some(Fate::NotForBadNews));
+    assert!(sad.considered.iter().all(|c| c.source == ReplySource::Bank));
+    assert_eq!(sad.usage.new_tokens, 0);
+}
+
+#[test]
+fn what_is_written_is_judged_beside_the_bank_and_what_is_made_up_is_named() {
+    let (_, replier) = judging(&[("Coffee? Or the coffee?", 1.0), ("The coffee costs $9.", 0.9), ("zzz", 0.8)]);
+    let answer = judged(&replier, "a coffee?");
+    let fate = |text: &str| answer.considered.iter().find(|c| c.text == text).map(|c| c.fate);
+    assert_eq!(fate("The coffee costs $9."), Some(Fate::Invented("number")), "{answer:?}");
+    assert_eq!(fate("Coffee? Or the coffee?"), Some(Fate::SameIntent));
+    assert_eq!(fate("zzz"), Some(Fate::BelowThreshold));
+    let short = replier.reply(request("a coffee?", |_| {}), &CancelToken::default()).unwrap();
+    assert!(short.considered.is_empty(), "nobody asked");
+}
+
+#[test]
+fn vectors_made_ahead_are_not_computed() {
+    let (bench, replier) = judging(&[("zzz", 1.0)]);
+    let file = replier.bank_vectors(&CancelToken::default()).unwrap().unwrap();
+    let with = |stored: Vec<u8>| {
+        let (bench, _) = judging(&[("zzz", 1.0)]);
+        let replier = SmartReplier::new(bench.model.clone()).with_bank(ReplyBank::parse(OWN).unwrap(), stored);
+        let answer = judged(&replier, "bus?");
+        (bench.control.steps(), texts(&answer).join("|"))
+    };
+    let (ahead, computed) = (with(file.clone()), with(vec![]));
+    assert!(ahead.0 < computed.0, "{} steps, {} without a file", ahead.0, computed.0);
+    assert_eq!(ahead.1, computed.1);
+    assert_eq!(with(file[..file.len() - 1].to_vec()), computed, "a damaged file is none");
+    drop(bench);
+}

@@ -1,12 +1,12 @@
 //! Replies from a model that gives text alone: several are asked for in one prompt, a line each, and taken apart.
 
+use super::admission::Admission;
 use super::{Reason, Reply, ReplyScores, ReplyTiming, ReplyUsage, SmartReply, SmartReplyRequest, Status, ValidSmartReply};
-use super::{admitted, screening};
+use super::{ReplySource, screening};
 use crate::conversation::Conversation;
 use crate::error::TaskError;
 use crate::language::LanguageGate;
 use crate::reply::{select, tidy};
-use crate::safety::Origin;
 use std::time::Duration;
 
 /// Characters of a conversation that count, its end: with a token a character, as in Chinese, they fit a context of 4,096.
@@ -61,15 +61,16 @@ pub fn replies_in_text<E: From<TaskError>>(
     let written = ask(prompt(&request))?;
     let generate = total();
     let candidates = lines(&written, request.options().max_chars);
-    let fit = admitted(request.conversation(), &candidates, Origin::Generated);
-    let ranked = fit.iter().zip(0_u16..).map(|(text, place)| ((*text).to_owned(), -f32::from(place))).collect();
+    let mut admission = Admission::new(request.conversation(), None);
+    let fit: Vec<&String> = candidates.iter().filter(|text| admission.refuses(text, ReplySource::Model).is_none()).collect();
+    let ranked = fit.iter().zip(0_u16..).map(|(text, place)| ((*text).clone(), -f32::from(place))).collect();
     let chosen = select(ranked, request.options().count, request.options().diversity);
-    let replies: Vec<Reply> = chosen.into_iter().map(|(text, score)| Reply { text, score }).collect();
+    let replies: Vec<Reply> = chosen.into_iter().map(|(text, score)| Reply { text, score, source: ReplySource::Model }).collect();
     let usage = ReplyUsage { candidates: candidates.len(), ranked: fit.len(), ..ReplyUsage::default() };
     let timing = ReplyTiming { generate, rank: total().saturating_sub(generate), total: total() };
     Ok(match replies.is_empty() {
         true => SmartReply { scores, ..SmartReply::without_replies(Reason::NoGoodCandidate, usage, timing) },
-        false => SmartReply { status: Status::Ok, reason: None, scores, replies, usage, timing },
+        false => SmartReply { status: Status::Ok, reason: None, scores, replies, usage, timing, considered: vec![] },
     })
 }
 

@@ -44,11 +44,11 @@ fn replies_are_the_lines_without_what_frames_them() {
 #[test]
 fn the_order_is_that_of_the_model_and_duplicates_go() {
     let answer = written(
-        request("When do you open?", |options| options.diversity = 0.0),
-        "We open at nine.\nWe open at nine!\nWhich day do you mean?\nIt is closed today.\nCome by!",
+        request("agent: We open at nine.\ncustomer: When?", |options| options.diversity = 0.0),
+        "We do open at nine.\nWe do open at nine!\nWhich day do you mean?\nWe open at ten.\nCome by!",
         true,
     );
-    assert_eq!(texts(&answer), ["We open at nine.", "Which day do you mean?", "It is closed today."]);
+    assert_eq!(texts(&answer), ["We do open at nine.", "Which day do you mean?", "Come by!"], "and what is made up");
     assert_eq!((answer.status, answer.scores, answer.usage.candidates), (Status::Ok, ReplyScores::AsWritten, 5));
     assert!(answer.replies.is_sorted_by(|a, b| a.score > b.score));
 }

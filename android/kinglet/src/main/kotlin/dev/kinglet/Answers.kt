@@ -101,13 +101,23 @@ public data class Turn(val speaker: Speaker, val text: String)
  */
 public data class Message(val role: String, val content: String)
 
+/** Where a suggested reply comes from. */
+public enum class ReplySource {
+    /** A bank of replies. */
+    BANK,
+
+    /** The model wrote it. */
+    MODEL,
+}
+
 /**
  * A suggested reply.
  *
  * @property text one line.
  * @property score how well it fits, higher is better; comparable within one answer.
+ * @property source where it comes from.
  */
-public data class Reply(val text: String, val score: Float)
+public data class Reply(val text: String, val score: Float, val source: ReplySource = ReplySource.MODEL)
 
 /**
  * How well a given reply fits.

@@ -83,12 +83,14 @@ public class KingletModel private constructor(
         val answer = cancellable { native.smartReply(talk(conversation, instructions), options.native(), it) }
         val (reason, explanation) = answer.reason.orEmpty() to answer.explanation.orEmpty()
         return when (answer.status) {
-            "ok" -> SmartReplies.Suggested(answer.replies.map { Reply(it.text, it.score) })
+            "ok" -> SmartReplies.Suggested(answer.replies.map { Reply(it.text, it.score, source(it.source)) })
             "unsafe" -> SmartReplies.Unsafe(reason, explanation)
             "unsupported_language" -> SmartReplies.UnsupportedLanguage(reason, explanation)
             else -> SmartReplies.None(explanation)
         }
     }
+
+    private fun source(word: String) = if (word == "bank") ReplySource.BANK else ReplySource.MODEL
 
     /**
      * How well each of [candidates] fits as the next message of [conversation], in the order of the candidates.

@@ -53,8 +53,12 @@ class KingletTest {
             val replies = (model.smartReply(talk) as SmartReplies.Suggested).replies
             assertTrue(replies.size in 1..3)
             assertEquals(replies, (model.smartReply(talk) as SmartReplies.Suggested).replies)
-            val scores = model.scoreReplies(talk, replies.map { it.text })
-            scores.zip(replies).forEach { (score, reply) -> assertEquals(reply.score, score.score, 1e-2f) }
+            assertTrue(replies.all { it.score in 0f..1f })
+            val own = listOf("What time?", "The train leaves at nine.")
+            val ranked = (model.smartReply(talk, ReplyOptions(bank = own)) as SmartReplies.Suggested).replies
+            val scores = model.scoreReplies(talk, ranked.map { it.text })
+            scores.zip(ranked).forEach { (score, reply) -> assertEquals(reply.score, score.score, 1e-2f) }
+            assertEquals(ReplySource.BANK, ranked.first().source)
             assertTrue(model.smartReply(listOf(Turn(Speaker.CUSTOMER, "..."))) is SmartReplies.None)
         }
     }

@@ -1,0 +1,54 @@
+//! Which texts may be shown at all, whoever wrote them.
+
+use super::candidate::{Fate, ReplySource};
+use crate::conversation::Conversation;
+use crate::reply::same_words;
+use crate::safety::{Origin, Secrets, invented, is_about_the_task, is_unfit};
+use std::collections::HashSet;
+
+/// Admits the texts of one conversation, each once.
+pub(super) struct Admission<'a> {
+    conversation: &'a Conversation,
+    /// What the model was told besides the conversation.
+    task: Option<&'a str>,
+    secrets: Secrets,
+    /// What either side said last.
+    last: Vec<&'a str>,
+    seen: HashSet<String>,
+}
+
+impl<'a> Admission<'a> {
+    pub(super) fn new(conversation: &'a Conversation, task: Option<&'a str>) -> Self {
+        let turns = &conversation.turns;
+        let last = [conversation.next_speaker(), conversation.next_speaker().other()]
+            .into_iter()
+            .filter_map(|side| turns.iter().rev().find(|turn| turn.speaker == side))
+            .map(|turn| turn.text.as_str())
+            .collect();
+        let secrets = Secrets::in_texts(turns.iter().map(|turn| turn.text.as_str()));
+        Self { conversation, task, secrets, last, seen: HashSet::new() }
+    }
+
+    /// Why a text may not be shown; `None` if it may: it is fit for anyone, holds no secret, is no echo of what either side said last,
+    /// and, where a model wrote it, states nothing that the conversation does not hold.
+    pub(super) fn refuses(&mut self, text: &str, source: ReplySource) -> Option<Fate> {
+        let origin = match source {
+            ReplySource::Bank => Origin::Bank,
+            ReplySource::Model => Origin::Generated,
+        };
+        if !self.seen.insert(text.to_owned()) || self.last.iter().any(|said| same_words(said, text)) {
+            return Some(Fate::Echo);
+        }
+        if is_unfit(text) {
+            return Some(Fate::Unfit);
+        }
+        if self.secrets.are_in(text, origin) {
+            return Some(Fate::Secret);
+        }
+        match source {
+            ReplySource::Bank => None,
+            ReplySource::Model if is_about_the_task(self.task, text) => Some(Fate::AboutTheTask),
+            ReplySource::Model => invented(self.conversation, text).map(Fate::from),
+        }
+    }
+}

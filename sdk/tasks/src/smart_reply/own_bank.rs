@@ -1,0 +1,120 @@
+//! Candidates of the bank that comes with a model, and what is shown of them and of what the model writes.
+//!
+//! A reply of the bank is judged alone and by what it does: its logit is the mean of both. Of one intent the best reply stands for
+//! all, where the tone of the side that replies counts too. What the model writes counts as the intent that it is closest to.
+
+use super::candidate::{Considered, Fate, ReplySource};
+use crate::bank::{Judgement, ReadyBank, Tone, probability};
+use crate::conversation::Conversation;
+use crate::reply::is_duplicate;
+
+/// What the logit of a reply gains where its tone is that of the side that replies.
+const TONE_GAIN: f32 = 0.5;
+
+/// A reply that was judged.
+pub(super) struct Judged {
+    pub(super) text: String,
+    pub(super) source: ReplySource,
+    pub(super) intent: usize,
+    /// The probability that one could send it.
+    pub(super) score: f32,
+    pub(super) fate: Fate,
+}
+
+impl Judged {
+    pub(super) fn considered(self, bank: &ReadyBank) -> Considered {
+        let intent = Some(bank.intent_name(self.intent).to_owned());
+        Considered { text: self.text, source: self.source, intent, score: Some(self.score), fate: self.fate }
+    }
+}
+
+/// The best reply of each intent that `admits` takes; the likeliest intents first.
+pub(super) fn of_each_intent(
+    bank: &ReadyBank,
+    judgement: &Judgement,
+    tone: Tone,
+    most: usize,
+    mut admits: impl FnMut(&str) -> bool,
+) -> Vec<Judged> {
+    let mut found = vec![];
+    for (intent, &of_intent) in judgement.intents.iter().enumerate() {
+        let places = bank.replies_of(intent);
+        let logit = |at: usize| (of_intent + judgement.replies[at]) / 2.0;
+        let rank = |at: usize| logit(at) + if bank.reply(at).tone == tone { TONE_GAIN } else { 0.0 };
+        let mut best: Vec<usize> = places.collect();
+        best.sort_by(|&a, &b| rank(b).total_cmp(&rank(a)).then(a.cmp(&b)));
+        found.extend(best.first().copied().map(|at| (intent, logit(at), best)));
+    }
+    found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    found.truncate(most);
+    let judged = found.into_iter().filter_map(|(intent, _, best)| {
+        let at = best.into_iter().find(|&at| admits(&bank.reply(at).text))?;
+        let score = probability((judgement.intents[intent] + judgement.replies[at]) / 2.0);
+        Some(Judged { text: bank.reply(at).text.clone(), source: ReplySource::Bank, intent, score, fate: Fate::NotNeeded })
+    });
+    judged.collect()
+}
+
+/// Decides what becomes of each candidate: at most `count` are shown, of different intents, the surest first; of equals that of the
+/// bank.
+pub(super) fn decide(bank: &ReadyBank, candidates: &mut [Judged], is_bad_news: bool, count: usize) {
+    let rank =
+        |a: &Judged, b: &Judged| b.score.total_cmp(&a.score).then(a.source.cmp(&b.source)).then_with(|| a.text.cmp(&b.text));
+    candidates.sort_by(rank);
+    for at in 0..candidates.len() {
+        let (shown, rest) = candidates.split_at_mut(at);
+        let candidate = &mut rest[0];
+        if candidate.fate != Fate::NotNeeded {
+            continue;
+        }
+        let settings = bank.settings();
+        let threshold = match candidate.source {
+            ReplySource::Bank => settings.threshold,
+            ReplySource::Model => settings.written_threshold.unwrap_or(f32::INFINITY),
+        };
+        let mut shown = shown.iter().filter(|other| other.fate == Fate::Shown);
+        candidate.fate = if is_bad_news && !bank.is_comforting(candidate.intent) {
+            Fate::NotForBadNews
+        } else if candidate.score < threshold {
+            Fate::BelowThreshold
+        } else if shown.clone().any(|other| other.intent == candidate.intent || is_duplicate(&other.text, &candidate.text)) {
+            Fate::SameIntent
+        } else if shown.by_ref().count() >= count {
+            Fate::NotNeeded
+        } else {
+            Fate::Shown
+        };
+    }
+}
+
+/// How the side that replies puts things: as in its own messages, or else as the other side does.
+pub(super) fn tone_of(conversation: &Conversation) -> Tone {
+    let next = conversation.next_speaker();
+    let own: Vec<&str> = conversation.turns.iter().filter(|t| t.speaker == next).map(|t| t.text.as_str()).collect();
+    let others: Vec<&str> = conversation.turns.iter().filter(|t| t.speaker != next).map(|t| t.text.as_str()).collect();
+    let heard = if own.is_empty() { others } else { own };
+    let careful = heard.iter().filter(|text| is_careful(text)).count();
+    if 2 * careful > heard.len() { Tone::Polite } else { Tone::Casual }
+}
+
+/// Whether a message begins with a capital and ends as a sentence.
+fn is_careful(text: &str) -> bool {
+    let text = text.trim();
+    let begins = text.chars().find(|c| c.is_alphabetic()).is_some_and(char::is_uppercase);
+    begins && text.ends_with(['.', '?', '!']) && text.split_whitespace().count() > 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tones() {
+        let tone = |talk| tone_of(&Conversation::parse(talk).unwrap());
+        assert_eq!(tone("u coming?"), Tone::Casual);
+        assert_eq!(tone("Could you send me the report, please?"), Tone::Polite);
+        assert_eq!(tone("me: yeah np\nthem: Could you send me the report, please?"), Tone::Casual, "one's own tone wins");
+        assert_eq!(tone("me: Certainly, I will look.\nthem: thx"), Tone::Polite);
+        assert_eq!(tone(""), Tone::Casual);
+    }
+}
