@@ -8,7 +8,18 @@ use kinglet_text::{ChatTemplate, DateTime, Message, Specials, TemplateInput, Tex
 use std::sync::Arc;
 
 /// What a general chat model is told if the conversation brings no instructions.
-const INSTRUCTIONS: &str = "Reply to the last message in one short, friendly sentence. Give the reply alone.";
+const INSTRUCTIONS: &str = "You answer text messages for a person, as that person would: in a few words, kindly, to the point.";
+
+/// What it is shown of that, a message and its reply each, where the conversation brings no instructions and the context has room.
+pub(crate) const EXAMPLES: [[&str; 2]; 4] = [
+    ["Can you help me carry a table on Saturday?", "Sure, happy to help."],
+    ["I didn't get the flat in the end", "Oh no, I'm sorry. That's really disappointing."],
+    ["thanks so much for dinner!!", "You're welcome, it was lovely to have you."],
+    ["When does the meeting start?", "I'm not sure, let me check."],
+];
+
+/// Least context that has room for the examples.
+const ROOM_FOR_EXAMPLES: usize = 512;
 
 /// Characters that a token stands for at most, generously: longer text is cut before it is tokenized at all.
 const CHARS_PER_TOKEN: usize = 24;
@@ -194,6 +205,11 @@ impl ReplyModel {
             return self.encode_messages(messages(&turns, next, format), opens_reply);
         }
         let told = instructions.unwrap_or(INSTRUCTIONS);
+        if instructions.is_none() && self.generator.context() >= ROOM_FOR_EXAMPLES {
+            let sides = [next.other(), next];
+            let examples = EXAMPLES.iter().flat_map(|talk| sides.into_iter().zip(talk));
+            turns.splice(0..0, examples.map(|(side, said)| Turn::new(side, *said)));
+        }
         let mut with_system = messages(&turns, next, format);
         with_system.insert(0, Message::new("system", told));
         match self.encode_messages(with_system, opens_reply) {

@@ -37,7 +37,7 @@ fn messages_of_one_side_in_a_row_are_one() {
 
 #[test]
 fn a_chat_model_is_told_what_to_do_and_replies_as_assistant() {
-    let bench = bench(replying(&[]), CHAT, "{}", 1024);
+    let bench = bench(replying(&[]), CHAT, "{}", 511);
     let found = prompt(&bench, "agent: Welcome!\ncustomer: hi\nagent: yes?\ncustomer: a latte", 24);
     let expected = format!("user: {INSTRUCTIONS}\n\nhi<|end|>\nassistant: yes?<|end|>\nuser: a latte<|end|>\nassistant: ");
     assert_eq!(found.tokens, tokens(&expected), "the agent's first message is left out, the system message carried by the first");
@@ -49,9 +49,16 @@ fn a_chat_model_is_told_what_to_do_and_replies_as_assistant() {
 #[test]
 fn a_template_that_takes_system_messages_gets_one() {
     let template = "{% for m in messages %}[{{ m.role }}]{{ m.content }}<|end|>{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}";
-    let bench = bench(replying(&[]), template, "{}", 1024);
-    let found = prompt(&bench, "hi", 24);
+    let short = bench(replying(&[]), template, "{}", 511);
+    let found = prompt(&short, "hi", 24);
     assert_eq!(found.tokens, tokens(&format!("[system]{INSTRUCTIONS}<|end|>[user]hi<|end|>[assistant]")));
+    let long = bench(replying(&[]), template, "{}", 1024);
+    let shown: String = EXAMPLES.iter().map(|[said, reply]| format!("[user]{said}<|end|>[assistant]{reply}<|end|>")).collect();
+    let talk = "agent: Welcome!\ncustomer: hi";
+    let expected = format!("[system]{INSTRUCTIONS}<|end|>{shown}[user]hi<|end|>[assistant]");
+    assert_eq!(prompt(&long, talk, 24).tokens, tokens(&expected), "examples stand before the conversation");
+    let told = r#"[{"role":"system","content":"Be terse."},{"role":"user","content":"hi"}]"#;
+    assert_eq!(prompt(&long, told, 24).tokens, tokens("[system]Be terse.<|end|>[user]hi<|end|>[assistant]"));
 }
 
 #[test]

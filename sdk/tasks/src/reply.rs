@@ -10,4 +10,4 @@ mod similarity;
 pub use intent::Intent;
 pub(crate) use select::select;
 pub(crate) use shape::tidy;
-pub(crate) use similarity::{is_duplicate, same_words};
+pub(crate) use similarity::{is_duplicate, overlap, same_words};

@@ -33,7 +33,7 @@ pub(crate) fn is_duplicate(a: &str, b: &str) -> bool {
 }
 
 /// The share of words in common, from 0 to 1: the intersection over the union of their sets.
-pub(super) fn overlap(a: &str, b: &str) -> f32 {
+pub(crate) fn overlap(a: &str, b: &str) -> f32 {
     shared(&expanded(a), &expanded(b))
 }
 

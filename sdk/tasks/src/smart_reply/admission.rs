@@ -2,7 +2,8 @@
 
 use super::candidate::{Fate, ReplySource};
 use crate::conversation::Conversation;
-use crate::reply::same_words;
+use crate::model::EXAMPLES;
+use crate::reply::{overlap, same_words};
 use crate::safety::{Origin, Secrets, invented, is_about_the_task, is_unfit};
 use std::collections::HashSet;
 
@@ -16,6 +17,9 @@ pub(super) struct Admission<'a> {
     last: Vec<&'a str>,
     seen: HashSet<String>,
 }
+
+/// From this share of words in common on, what a model wrote repeats a message.
+const ECHO: f32 = 0.7;
 
 impl<'a> Admission<'a> {
     pub(super) fn new(conversation: &'a Conversation, task: Option<&'a str>) -> Self {
@@ -39,6 +43,9 @@ impl<'a> Admission<'a> {
         if !self.seen.insert(text.to_owned()) || self.last.iter().any(|said| same_words(said, text)) {
             return Some(Fate::Echo);
         }
+        if source == ReplySource::Model && self.repeats(text) {
+            return Some(Fate::Echo);
+        }
         if is_unfit(text) {
             return Some(Fate::Unfit);
         }
@@ -50,5 +57,12 @@ impl<'a> Admission<'a> {
             ReplySource::Model if is_about_the_task(self.task, text) => Some(Fate::AboutTheTask),
             ReplySource::Model => invented(self.conversation, text).map(Fate::from),
         }
+    }
+
+    /// Whether a text says again what was just said, or one of the examples that the model was shown.
+    fn repeats(&self, text: &str) -> bool {
+        let long = text.split_whitespace().count() > 3;
+        let shown = self.task.map_or(&[][..], |_| EXAMPLES.as_slice()).iter().map(|[said, _]| *said);
+        long && self.last.iter().copied().chain(shown).any(|said| overlap(said, text) >= ECHO)
     }
 }

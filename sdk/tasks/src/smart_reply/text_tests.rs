@@ -44,7 +44,7 @@ fn replies_are_the_lines_without_what_frames_them() {
 #[test]
 fn the_order_is_that_of_the_model_and_duplicates_go() {
     let answer = written(
-        request("agent: We open at nine.\ncustomer: When?", |options| options.diversity = 0.0),
+        request("agent: We open at nine as always, on all days of the week.\ncustomer: When?", |options| options.diversity = 0.0),
         "We do open at nine.\nWe do open at nine!\nWhich day do you mean?\nWe open at ten.\nCome by!",
         true,
     );
