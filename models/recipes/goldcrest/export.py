@@ -105,15 +105,35 @@ def build(source: Path, folder: Path, precision: str, scratch: Path) -> None:
     (folder / "chat_template.jinja").unlink(missing_ok=True)  # tokenizer_config.json holds it
 
 
-def write_ranking(folder: Path, temperature: float, lm_weight: float) -> None:
-    """kinglet.json: the language, how a conversation is shown to this model, and how it ranks replies."""
+BANK = {
+    "threshold": 0.4,
+    "written_threshold": 0.75,
+    # a message that one of these answers is bad news ..
+    "bad_news": [
+        "sympathise", "condole", "condole-pet", "get-well", "get-well-other", "hope-results", "here-for-you", "emergency",
+        "are-you-ok",
+    ],
+    # .. and only these answer it
+    "comforting": [
+        "sympathise", "here-for-you", "condole", "condole-pet", "get-well", "get-well-other", "hope-results", "are-you-ok",
+        "what-happened", "next-time", "it-will-be-fine", "encourage", "kind-back", "you-did-right", "not-angry", "offer-help",
+        "space", "cover", "emergency", "see-doctor", "clinic", "keep-secret", "keep-me-posted", "no-rush",
+    ],
+    "bad_news_threshold": 0.3,
+}  # fmt: skip
+
+
+def write_ranking(run: Path, folder: Path, temperature: float, lm_weight: float) -> None:
+    """kinglet.json: the language, how a conversation is shown to this model, how it ranks replies and judges those of the bank."""
+    content = torch.load(run / "checkpoint.pt", weights_only=True)
+    sure = {name: round(content[name].item(), 5) for name in ("gain", "offset")}
     ranking = {
         "reply_token": tokens.CONTROL[tokens.REPLY],
         "rank_tokens": [tokens.FIRST_RANK, tokens.LAST_RANK],
         "temperature": round(temperature, 6),
         "lm_weight": lm_weight,
     }
-    extras = {"languages": ["en"], "reply_format": "speakers", "reply_ranking": ranking}
+    extras = {"languages": ["en"], "reply_format": "speakers", "reply_ranking": ranking, "reply_bank": {**sure, **BANK}}
     (folder / "kinglet.json").write_text(json.dumps(extras, indent=1) + "\n")
 
 
@@ -140,7 +160,7 @@ def main() -> None:
     write_transformers(model, args.run, args.out / "hf")
     for kind in args.kinds:
         build(args.out / "hf", args.out / kind, kind, args.out / "cache")
-        write_ranking(args.out / kind, temperature, args.lm_weight)
+        write_ranking(args.run, args.out / kind, temperature, args.lm_weight)
         size = sum(f.stat().st_size for f in (args.out / kind).iterdir())
         print(f"{args.out / kind}: {size / 1e6:.2f} MB")
     if args.publish:

@@ -168,7 +168,6 @@ def train_step(state: State, encoder: objective.Encoder, groups: list[data.Group
     nn.utils.clip_grad_norm_(state.model.parameters(), 1.0)
     for optimiser in state.optimisers:
         for parameters in optimiser.param_groups:
-            parameters.setdefault("base_lr", parameters["lr"])
             parameters["lr"] = parameters["base_lr"] * factor
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
@@ -276,6 +275,9 @@ def train(args: argparse.Namespace) -> None:
         smaller, temperature = shipped.load(args.start)
         state.model.load_state_dict(smaller.state_dict())
         state.scale.data.fill_(-math.log(temperature))
+    for optimiser, rate in zip(state.optimisers, (args.matrix_rate, args.rate), strict=True):
+        for parameters in optimiser.param_groups:
+            parameters["base_lr"] = rate
     supplies = Supplies.load(args, tokenizer, args.seed + state.step)
     forward = torch.compile(state.model, dynamic=True) if args.compile else state.model
     encoder = lambda ids: forward(ids)[0]

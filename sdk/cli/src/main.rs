@@ -14,6 +14,8 @@ mod npy;
 mod output;
 mod progress;
 mod setup;
+#[cfg(feature = "shipped-model")]
+mod shipped;
 mod verbs;
 
 use std::process::ExitCode;

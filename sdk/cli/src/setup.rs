@@ -94,12 +94,23 @@ impl Common {
 
     /// Opens the model.
     pub(crate) fn open(&self) -> Result<Model, Failure> {
-        Ok(self.builder().build()?.open(self.model())?)
+        self.opened(&self.builder().build()?)
     }
 
     /// As [`open_ready`](Self::open_ready), with a prefix cache where one is named.
     pub(crate) fn open_with(&self, prefix: &Prefix) -> Result<Model, Failure> {
-        self.ready(prefix.add_to(self.builder()).build()?.open(self.model())?)
+        self.ready(self.opened(&prefix.add_to(self.builder()).build()?)?)
+    }
+
+    /// The model that was named; where none was and its folder is nowhere, the one in the command itself.
+    fn opened(&self, kinglet: &Kinglet) -> Result<Model, Failure> {
+        match kinglet.open(self.model()) {
+            #[cfg(feature = "shipped-model")]
+            Err(kinglet::Error::NotFound { .. }) if self.model() == Path::new(DEFAULT_MODEL) => {
+                Ok(kinglet.open(crate::shipped::unpacked()?)?)
+            }
+            opened => Ok(opened?),
+        }
     }
 
     /// Has the model do what its first answer would have to do first, with a bar where that takes long. Weights that cannot be

@@ -1,14 +1,16 @@
 //! What must not be answered with a quip, and what a suggested reply must not contain.
 //!
-//! Knows: wordings of crisis, unfit content, secrets, statements that are made up, talk about the task. Must not know: models,
+//! Knows: wordings of crisis, bad news, unfit content, secrets, statements that are made up, talk about the task. Must not know: models,
 //! how replies are made or ranked.
 
+mod bad_news;
 mod content;
 mod crisis;
 mod invented;
 mod meta;
 mod secrets;
 
+pub(crate) use bad_news::is_bad_news;
 pub(crate) use content::is_unfit;
 pub use crisis::CrisisKind;
 pub(crate) use crisis::crisis;

@@ -28,6 +28,7 @@ use crate::language::LanguageGate;
 use crate::model::{Prompt, ReplyModel};
 use crate::ranking::ReplyRanker;
 use crate::reply::{select, tidy};
+use crate::safety::is_bad_news;
 use admission::Admission;
 use kinglet_generate::{CancelToken, CandidateOptions, FinishReason, FirstToken, ReadPrompt, SamplingOptions, candidates_after};
 use own_bank::Judged;
@@ -171,7 +172,8 @@ impl SmartReplier {
         let mut read = ReadPrompt::new(self.model().generator(), &prompt.tokens, cancel)?;
         let bank = self.ready(own, prompt.end, cancel)?;
         let context = normalised(&read.logits()[own.ranking.columns()]);
-        let judgement = bank.judge(&context);
+        let mut judgement = bank.judge(&context);
+        judgement.is_bad_news |= tells_bad_news(conversation);
         let mut usage = ReplyUsage { prompt_tokens: prompt.tokens.len(), ..ReplyUsage::default() };
         let mut written = vec![];
         if !judgement.is_bad_news && own.settings.written_threshold.is_some() {
@@ -348,6 +350,13 @@ impl SmartReplier {
         let replies = chosen.into_iter().map(|(text, score)| Reply { text, score, source }).collect();
         Ok(Outcome { scores: ReplyScores::Likelihoods, replies, usage, proposed, considered })
     }
+}
+
+/// Whether the side that spoke last tells bad news, in what it has said since the other did.
+fn tells_bad_news(conversation: &Conversation) -> bool {
+    let speaker = conversation.next_speaker().other();
+    let since = conversation.turns.iter().rev().take_while(|turn| turn.speaker == speaker);
+    since.into_iter().any(|turn| is_bad_news(&turn.text))
 }
 
 impl std::fmt::Debug for SmartReplier {

@@ -8,7 +8,8 @@ use kinglet::{
 };
 use std::time::Duration;
 
-const LINES: [&str; 4] = ["1. Yes, until six.\n", "2. Which day", " do you mean?\n3. You idiot.\n", "4. We are closed today."];
+const LINES: [&str; 4] =
+    ["1. Yes, of course.\n", "2. Which day", " do you mean?\n3. You idiot.\n4. We close at six.\n", "5. Let me check that."];
 
 fn shop() -> Conversation {
     Conversation::parse("customer: Hi!\nagent: Hello, what can I do for you?\ncustomer: Are you open today?").unwrap()
@@ -31,7 +32,7 @@ fn a_text_becomes_replies_that_pass_the_rules() {
     let host = FakeSystemModel::saying(LINES);
     let answer = reply(&alone(&host)).unwrap();
     assert_eq!((answer.status, answer.scores), (Status::Ok, ReplyScores::AsWritten));
-    assert_eq!(texts(&answer), ["Yes, until six.", "Which day do you mean?", "We are closed today."]);
+    assert_eq!(texts(&answer), ["Yes, of course.", "Which day do you mean?", "Let me check that."]);
     let request = &host.requests()[0];
     assert!(request.instructions.as_ref().unwrap().contains("replies that the agent could send"), "{request:?}");
     assert!(request.messages[0].text.contains("customer: Are you open today?"), "{request:?}");

@@ -1,0 +1,70 @@
+//! Messages that tell bad news: illness, death, accidents, money trouble, an end of something that mattered.
+//!
+//! The words of such messages are few, and what they ask for is comfort or silence. The rules stand beside what a model makes of
+//! the message: either is enough. They would rather take a harmless message for bad news than answer bad news with a joke.
+
+use crate::wording;
+use regex::Regex;
+use std::sync::LazyLock;
+
+static BAD_NEWS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(&format!(r"\b(?:{})\b", WORDINGS.join("|"))).ok());
+
+/// In small letters, apostrophes straight.
+const WORDINGS: &[&str] = &[
+    // death
+    r"died|dying|dead|passed away|passed on|funeral|(?:a|the) wake|put (?:him|her|them|it) (?:down|to sleep)|didn'?t make it",
+    r"(?:lost|losing) (?:my|our|the|her|his|their|a) (?:mum|mom|dad|mother|father|nan|gran\w*|baby|brother|sister|wife|husband|son|daughter|dog|cat|friend)",
+    // illness and accidents
+    r"hospital|ambulance|a&e|intensive care|surgery|operation|chemo\w*|cancer|tumou?r|leuk\w+|stroke|heart attack|dementia",
+    r"miscarr\w+|stillb\w+|biops\w+|diagnos\w+|palliative|hospice|terminal|overdose\w*|relaps\w+|stitches|concuss\w+",
+    r"(?:had|been in|in) an? (?:\w+ )?(?:accident|crash|fall)|crashed|car crash|broke (?:my|his|her|their) (?:leg|arm|hip|wrist|ankle|neck|back|nose|foot)",
+    // money and home
+    r"(?:lost|losing) (?:my|his|her|their|our) (?:\w+ )?(?:job|house|home|flat)s?|redundan\w+|laid off|got fired|been fired|sacked|bankrup\w+",
+    r"evict\w+|bailiff\w*|can'?t (?:afford|pay)|in debt|overdrawn|burgl\w+|broken into|broke into|robbed|mugged|flooded|burn(?:t|ed) down",
+    // between people
+    r"(?:broke|breaking|split|splitting) up|dumped (?:me|him|her)|divorc\w+|cheat(?:ed|ing) on|left me|affair|separated",
+    // and how it feels
+    r"depress\w+|heartbroken|devastated|suicid\w+|self.?harm\w*|panic attacks?|can'?t cope|crying|hopeless|scared|grief|grieving",
+];
+
+/// Signs that stand for it.
+const SIGNS: [char; 5] = ['\u{1f494}', '\u{1f622}', '\u{1f62d}', '\u{1f61e}', '\u{1f614}'];
+
+/// Whether a message tells bad news.
+pub(crate) fn is_bad_news(text: &str) -> bool {
+    let plain = wording::plain(text);
+    BAD_NEWS.as_ref().is_some_and(|words| words.is_match(&plain)) || text.contains(SIGNS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bad_news_and_what_looks_like_it() {
+        let bad = [
+            "mum is in hospital",
+            "Nan passed away this morning",
+            "we had to put her down",
+            "i lost my job",
+            "He\u{2019}s been made redundant",
+            "she broke up with me",
+            "we got burgled last night",
+            "they found a tumour",
+            "I can\u{2019}t afford the rent",
+            "the biopsy came back \u{1f494}",
+            "Dad had a fall",
+        ];
+        let other = [
+            "I lost my keys",
+            "dinner at six?",
+            "the meeting was long",
+            "we lost the match",
+            "Are you coming?",
+            "the bus was late",
+            "I had a good day",
+        ];
+        assert!(bad.iter().all(|text| is_bad_news(text)), "{:?}", bad.iter().find(|text| !is_bad_news(text)));
+        assert!(!other.iter().any(|text| is_bad_news(text)), "{:?}", other.iter().find(|text| is_bad_news(text)));
+    }
+}
