@@ -55,7 +55,7 @@ class Results:
 def sentence(text: str) -> str:
     """One line without what differs from machine to machine."""
     line = " ".join(text.split()).removeprefix("error: ")
-    line = re.sub(r"(?<![`\w])(/[\w.+-]+){2,}/", "", line)  # but for the names of nodes, which stand in backticks
+    line = re.sub(r"(?<![`\w:/])(/[\w.+-]+){2,}/", "", line)  # but for the names of nodes, which stand in backticks
     line = re.sub(r" Known types: .*", "", line)
     return (line[:220] + "...") if len(line) > 220 else line
 
