@@ -1,5 +1,7 @@
-"""Graphs for devices, as ONNX Runtime's CPU runs them: the same arithmetic in operators that it has."""
+"""Graphs as ONNX Runtime's CPU runs them by itself: the same arithmetic in operators that it has, and in the graph what the builder
+leaves to onnxruntime-genai."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
-from rewrites import replace_nodes
+from rewrites import replace_nodes, set_attribute
 
 NORMS = (14, 15)  # the inputs of GroupQueryAttention that hold the weights of its norms on queries and keys
 
@@ -71,11 +73,33 @@ def norm(model: ModelProto, node: NodeProto, place: int, heads: int, head: int, 
     ]
 
 
+def configured_window(graph: Path) -> tuple[int, list[int]] | None:
+    """The window that genai_config.json alone names, and the layers that have it (none listed: all)."""
+    config = graph.with_name("genai_config.json")
+    window = json.loads(config.read_text())["model"]["decoder"].get("sliding_window") if config.exists() else None
+    if not window or window["window_size"] < 1:
+        return None
+    nodes = onnx.load(str(graph), load_external_data=False).graph.node
+    named = any(number(node, "local_window_size", -1) > 0 for node in nodes)
+    return None if named else (window["window_size"], window["layers"])
+
+
+def set_window(model: ModelProto, size: int, layers: list[int]) -> None:
+    for node in model.graph.node:
+        if node.op_type == "GroupQueryAttention" and (not layers or int(node.input[3].split(".")[1]) in layers):
+            set_attribute(node, "local_window_size", size)
+
+
 def runnable(graph: Path, scratch: Path) -> Path:
-    """`graph`, or a rewritten one below `scratch` where the CPU does not run it as it is."""
-    if not any(map(has_norms, onnx.load(str(graph), load_external_data=False).graph.node)):
+    """`graph`, or a rewritten one below `scratch` where the CPU does not run it as it is, or would without its window."""
+    norms = any(map(has_norms, onnx.load(str(graph), load_external_data=False).graph.node))
+    window = configured_window(graph)
+    if not norms and not window:
         return graph
     scratch.mkdir(parents=True, exist_ok=True)
     shutil.copy(graph.with_name("genai_config.json"), scratch / "genai_config.json")
-    onnx.save(with_norms_outside(onnx.load(str(graph))), str(scratch / "model.onnx"))
+    model = onnx.load(str(graph))
+    if window:
+        set_window(model, *window)
+    onnx.save(with_norms_outside(model) if norms else model, str(scratch / "model.onnx"))
     return scratch / "model.onnx"

@@ -23,6 +23,7 @@ step by step.
 | refused | Kinglet ends with a sentence that names the node, below |
 | – | the exporter makes no graph of this family, below |
 | unjudged | it runs, and ONNX Runtime does not run the graph on a CPU |
+| not run | no verdict: the exporter was not asked for this family yet; rows of which nothing was run are named at the end |
 """
 
 
@@ -54,9 +55,16 @@ class Results:
 def sentence(text: str) -> str:
     """One line without what differs from machine to machine."""
     line = " ".join(text.split()).removeprefix("error: ")
-    line = re.sub(r"(/[\w.+-]+){3,}/", "", line)
+    line = re.sub(r"(?<![`\w:/])(/[\w.+-]+){2,}/", "", line)  # but for the names of nodes, which stand in backticks
     line = re.sub(r" Known types: .*", "", line)
     return (line[:220] + "...") if len(line) > 220 else line
+
+
+def in_cell(row: Row, family: str, cell: Verdict | None) -> str:
+    """What stands in a cell: nothing where the row is not about the family."""
+    if cell:
+        return LINES[cell.word]
+    return "not run" if not row.families or family in row.families else ""
 
 
 def grid(rows: list[Row], families: list[str], results: Results) -> list[str]:
@@ -64,7 +72,7 @@ def grid(rows: list[Row], families: list[str], results: Results) -> list[str]:
     for row in rows:
         cells = [results.get(row.key, family) for family in families]
         if any(cells):
-            words = [LINES[cell.word] if cell else "" for cell in cells]
+            words = [in_cell(row, family, cell) for family, cell in zip(families, cells, strict=True)]
             lines.append(f"| {row.exporter} | {row.form} | " + " | ".join(words) + " |")
     return lines
 
@@ -88,11 +96,16 @@ def document(rows: list[Row], families: list[str], results: Results) -> str:
     for cells in results.of.values():
         for word, _ in cells.values():
             counts[word] = counts.get(word, 0) + 1
-    parts = [INTRODUCTION, "## Exporters\n", *grid(plain, families, results), "\n## Quantisers and converters\n"]
-    parts += [*grid(treated, of_treated, results), "\n" + ", ".join(f"{n} {word}" for word, n in sorted(counts.items())) + "."]
+    parts = [INTRODUCTION, "## Exporters\n", *grid(plain, families, results)]
+    if of_treated:
+        parts += ["\n## Quantisers and converters\n", *grid(treated, of_treated, results)]
+    parts += ["\n" + ", ".join(f"{n} {word}" for word, n in sorted(counts.items())) + "."]
     headings = {"refused": "Refused by Kinglet", "none": "Not made by the exporter", "unjudged": "Not judged", "WRONG": "Wrong"}
     for word, heading in headings.items():
         lines = reasons(rows, families, results, word)
         if lines:
             parts += [f"\n## {heading}\n", *lines]
+    unrun = [f"- {row.exporter} {row.form}".rstrip() for row in rows if not results.of.get(row.key)]
+    if unrun:
+        parts += ["\n## Not run\n", "Nothing is said of these here: `cargo xtask exporters` was not run for them.\n", *unrun]
     return "\n".join(parts) + "\n"

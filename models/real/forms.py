@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1] / folder) for folder in ("goldens", "exporters")]
+sys.path += [str(Path(__file__).resolve().parents[1] / folder) for folder in ("goldens", "exporters")]
 
 import treatments  # noqa: E402
 from layouts import Workplace, builder, empty, run  # noqa: E402

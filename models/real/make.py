@@ -6,6 +6,7 @@ usage: make.py --kinglet PATH [--scratch DIR] [--optimum PYTHON] [--text FILE] [
 """
 
 import argparse
+import hashlib
 import json
 import os
 import shutil
@@ -59,8 +60,9 @@ class Kept:
     """What was measured of an engine on this text, kept between runs."""
 
     def __init__(self, folder: Path, ids: list[int], tokens: int) -> None:
-        self.folder, self.ids, self.tokens = folder, ids, tokens
-        folder.mkdir(parents=True, exist_ok=True)
+        asked = hashlib.sha256(json.dumps([ids, tokens]).encode()).hexdigest()[:16]
+        self.folder, self.ids, self.tokens = folder / asked, ids, tokens
+        self.folder.mkdir(parents=True, exist_ok=True)
 
     def figures(self, name: str, engine: Callable[[], Engine]) -> Figures:
         path = self.folder / f"{name}.json"
@@ -122,9 +124,11 @@ def main() -> None:
         sys.exit(f"the text has {len(ids)} tokens, {needed} are needed")
     kept = Kept(arguments.scratch / "measured", ids, arguments.tokens)
     reference = kept.figures("transformers", lambda: Transformers(source))
-    rows = []
+    rows, unmeasured = [], []
     for form in forms.forms():
-        if not arguments.forms or form.key in arguments.forms:
+        if arguments.forms and form.key not in arguments.forms:
+            unmeasured.append(form.title)
+        else:
             rows.append(row(kept, form, made(work, form), command, reference))
             print(json.dumps(rows[-1]), flush=True)
     llama = None
@@ -132,7 +136,8 @@ def main() -> None:
         llama = kept.figures("llama.cpp", lambda: LlamaCpp(smollm2.fetch(work.scratch), max(LENGTHS) + NEW))
     differences = text_differences(Kinglet(command, made(work, forms.forms()[0]), True), source)
     if arguments.write:
-        arguments.write.write_text(table.document(rows, reference, llama, differences, arguments.tokens, arguments.text is None))
+        own = arguments.text is None
+        arguments.write.write_text(table.document(rows, reference, llama, differences, arguments.tokens, own, unmeasured))
     problems = failures(rows) + differences
     print(*problems, sep="\n", file=sys.stderr)
     sys.exit(bool(problems))

@@ -58,7 +58,7 @@ def cells(row: dict[str, Any]) -> str:
     return "| " + " | ".join(parts) + " |"
 
 
-def document(rows: list[dict[str, Any]], reference: Figures, llama: Figures | None, differences: list[str], tokens: int, own: bool) -> str:
+def document(rows: list[dict[str, Any]], reference: Figures, llama: Figures | None, differences: list[str], tokens: int, own: bool, unmeasured: list[str]) -> str:
     about = INTRODUCTION.format(
         tokens=f"{tokens:,}", text="the documentation of this repository" if own else "a text that the caller named", window=f"{WINDOW:,}",
         new=NEW, prompts=len(reference.greedy), shortest=min(LENGTHS), longest=max(LENGTHS),
@@ -77,6 +77,8 @@ def document(rows: list[dict[str, Any]], reference: Figures, llama: Figures | No
         )
     else:
         lines.append("llama.cpp was not measured: the package llama-cpp-python is not installed.")
+    if unmeasured:
+        lines.append("Not measured yet, so that nothing is said of it here: " + "; ".join(unmeasured) + ".")
     text = "all equal" if not differences else "other: " + "; ".join(differences)
     lines.append(f"\nTokens of {len(TEXTS)} hard texts and prompts of {len(TALKS)} conversations, beside transformers: {text}.")
     return "\n".join(lines) + "\n" + CHOICE

@@ -1,6 +1,6 @@
 //! `cargo xtask fuzz`: libFuzzer with AddressSanitizer over the targets of kinglet-fuzz.
 
-use crate::process::{cargo, listen_to_errors, program, read, root, stream};
+use crate::process::{listen_to_errors, program, read, root, stream};
 use crate::report::Report;
 use crate::tool::{self, NIGHTLY};
 use clap::Args;
@@ -42,7 +42,7 @@ pub(crate) fn run(arguments: &Arguments, report: &mut Report) {
         Ok(fuzzer) => fuzzer,
         Err(why) => return report.skip("fuzz", &why),
     };
-    let all = match targets(&cache) {
+    let all = match targets(&fuzzer, &cache) {
         Ok(all) => all,
         Err(why) => return report.fail("fuzz", &why),
     };
@@ -63,10 +63,11 @@ pub(crate) fn run(arguments: &Arguments, report: &mut Report) {
     }
 }
 
-/// Writes the seeds of all targets, and gives their names.
-fn targets(cache: &Path) -> Result<Vec<String>, String> {
-    let mut seeds = cargo(&["run", "--quiet", "--package", "kinglet-fuzz", "--example", "seeds", "--"]);
-    Ok(read(seeds.arg(cache.join("seeds")))?.lines().map(str::to_owned).collect())
+/// Has the program write the seeds of all targets, and gives their names.
+fn targets(fuzzer: &Path, cache: &Path) -> Result<Vec<String>, String> {
+    let mut seeds = program(fuzzer);
+    seeds.env("KINGLET_FUZZ_SEEDS", cache.join("seeds"));
+    Ok(read(&mut seeds)?.lines().map(str::to_owned).collect())
 }
 
 /// The program, built with coverage and AddressSanitizer.

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 /// transformers, ONNX Runtime and llama.cpp on real text, and writes docs/real-models.md.
 ///
 /// Needs Python 3.11 or later with venv, the network for the first run, 4 GB of disk outside the repository, and an hour or more.
-/// llama.cpp is built from source where a C++ compiler is there.
+/// llama.cpp is measured where the package llama-cpp-python is installed in the environment; it is not among the requirements.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// A Python that has everything of models/real/requirements.txt; no environment is made then
