@@ -5,14 +5,12 @@ import Testing
 @Suite struct ModelTests {
     @Test func repliesAreSuggested() async throws {
         let model = try await KingletModel.open(at: Models.goldcrest)
-        let talk = [
-            Turn(.customer, "Hi, I would like to book a table."), Turn(.agent, "For how many?"), Turn(.customer, "Four."),
-        ]
+        let talk = [Turn(.customer, "Do you want to grab lunch tomorrow?")]
         let replies = try await model.smartReplies(to: talk).replies
         #expect((1...3).contains(replies.count))
         #expect(try await model.smartReplies(to: talk).replies == replies)
         #expect(replies.allSatisfy { (0...1).contains($0.score) })
-        let own = ReplyOptions(bank: ["What time?", "The train leaves at nine."])
+        let own = ReplyOptions(bank: ["Yes, gladly.", "The train leaves at nine."])
         let ranked = try await model.smartReplies(to: talk, options: own).replies
         let scores = try await model.scoreReplies(to: talk, candidates: ranked.map(\.text))
         for (score, reply) in zip(scores, ranked) {

@@ -22,7 +22,7 @@ import Testing
         #expect(heard == 0 && chat.state == Chat.State())
         chat.say("Are you open\non Sunday?")
         #expect(chat.state.searching && chat.state.next == .agent)
-        #expect(chat.state.turns == [Turn(.customer, "Are you open on Sunday?")])
+        #expect(chat.state.turns == [Turn(.customer, "Do you want to grab lunch tomorrow?")])
         try await settled(chat)
         #expect((1...3).contains(chat.state.replies.count))
         #expect(heard >= 2)

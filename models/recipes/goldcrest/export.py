@@ -106,7 +106,7 @@ def build(source: Path, folder: Path, precision: str, scratch: Path) -> None:
 
 
 BANK = {
-    "threshold": 0.4,
+    "threshold": 0.5,
     "written_threshold": 0.75,
     # a message that one of these answers is bad news ..
     "bad_news": [
@@ -120,6 +120,11 @@ BANK = {
         "space", "cover", "emergency", "see-doctor", "clinic", "keep-secret", "keep-me-posted", "no-rush",
     ],
     "bad_news_threshold": 0.3,
+    "reluctant": [
+        "decline-invitation", "decline-plan", "decline-offer", "decline-work", "deny", "cannot-do", "do-not-allow", "disagree",
+        "not-yet", "never-mind", "unwanted", "boundary", "maybe", "do-not-know", "cannot-come-ok", "reschedule", "feedback-bad",
+        "it-was-so-so",
+    ],
 }  # fmt: skip
 
 

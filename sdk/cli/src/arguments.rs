@@ -35,7 +35,7 @@ impl Cli {
 }
 
 const EXAMPLES: &str = "Examples:
-  kinglet reply \"Is the table by the window free tonight?\"
+  kinglet reply \"Do you want to grab lunch tomorrow?\"
   kinglet chat
   kinglet run -p \"The tide comes in\" -n 40
   kinglet inspect models/goldcrest

@@ -53,7 +53,7 @@ fn a_model_is_opened_from_ranges_of_a_package() {
     let whole = kinglet.open(source.display().to_string()).unwrap();
     drop(package);
     let replies = |model: &Model| {
-        let turns = vec![TalkTurn { by_agent: false, text: "Are you open on Sunday?".into() }];
+        let turns = vec![TalkTurn { by_agent: false, text: "Do you want to grab lunch tomorrow?".into() }];
         let talk = Talk { turns, instructions: None };
         model.smart_reply(talk, ReplyOptions::default(), Arc::new(Cancellation::new())).unwrap().replies
     };
@@ -129,7 +129,7 @@ fn copied() -> tempfile::TempDir {
 }
 
 fn replies(model: &Model) -> Result<Vec<SuggestedReply>, KingletError> {
-    let turns = vec![TalkTurn { by_agent: false, text: "Are you open on Sunday?".into() }];
+    let turns = vec![TalkTurn { by_agent: false, text: "Do you want to grab lunch tomorrow?".into() }];
     let talk = Talk { turns, instructions: None };
     Ok(model.smart_reply(talk, ReplyOptions::default(), Arc::new(Cancellation::new()))?.replies)
 }

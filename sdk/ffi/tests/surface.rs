@@ -158,12 +158,16 @@ fn errors_keep_their_whole_sentence() {
 #[test]
 fn replies_are_suggested_and_scored() {
     let model = open(GOLDCREST);
-    let asked = talk(&[(false, "Hi, I would like to book a table."), (true, "For how many?"), (false, "Four.")]);
+    let asked = talk(&[(false, "Do you want to grab lunch tomorrow?")]);
     let answer = model.smart_reply(asked.clone(), ReplyOptions::default(), Arc::default()).unwrap();
     assert_eq!((answer.status.as_str(), answer.reason.as_ref()), ("ok", None));
-    let texts: Vec<String> = answer.replies.iter().map(|reply| reply.text.clone()).collect();
+    assert!(answer.replies.iter().all(|reply| reply.source == "bank"), "{answer:?}");
+    let bank = Some(vec!["The train leaves at nine.".to_owned(), "Yes, gladly.".to_owned()]);
+    let ranked =
+        model.smart_reply(asked.clone(), ReplyOptions { bank, ..ReplyOptions::default() }, Arc::default()).unwrap().replies;
+    let texts: Vec<String> = ranked.iter().map(|reply| reply.text.clone()).collect();
     let scores = model.score_replies(asked, texts, Arc::default()).unwrap();
-    assert!(scores.iter().zip(&answer.replies).all(|(a, b)| (a.score - b.score).abs() < 1e-2));
+    assert!(scores.iter().zip(&ranked).all(|(a, b)| (a.score - b.score).abs() < 1e-2));
     let nothing = model.smart_reply(talk(&[(false, "...")]), ReplyOptions::default(), Arc::default()).unwrap();
     assert_eq!((nothing.status.as_str(), nothing.reason.as_deref()), ("no_reply", Some("nothing_to_answer")));
 }

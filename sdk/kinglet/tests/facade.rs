@@ -1,8 +1,8 @@
 //! The facade on the shipped model and on the tiny goldens: what holds whatever the weights are.
 
 use kinglet::{
-    Bytes, CancelHandle, Conversation, Error, Event, FinishReason, GenerationOptions, Kinglet, Model, Positions, SamplingOptions,
-    Session, SessionOptions, SmartReplyOptions, Status, Threads,
+    Bytes, CancelHandle, Conversation, Error, Event, FinishReason, GenerationOptions, Kinglet, Model, Positions, ReplySource,
+    SamplingOptions, Session, SessionOptions, SmartReplyOptions, Status, Threads,
 };
 use std::path::PathBuf;
 
@@ -151,13 +151,21 @@ fn a_long_text_is_judged_in_windows() {
 #[test]
 fn the_shipped_model_is_found_by_name_and_replies() {
     let model = Kinglet::builder().build().unwrap().open(kinglet::DEFAULT_MODEL).unwrap();
-    let talk = Conversation::parse("customer: Hi, I would like to book a table.\nagent: For how many?\ncustomer: Four.").unwrap();
+    let talk = Conversation::single("Do you want to grab lunch tomorrow?");
     let answer = model.smart_reply(&talk, SmartReplyOptions::default()).unwrap();
     assert_eq!(answer.status, Status::Ok);
     assert_eq!(model.smart_reply(&talk, SmartReplyOptions::default()).unwrap().replies, answer.replies, "the same every time");
-    let texts: Vec<&str> = answer.replies.iter().map(|reply| reply.text.as_str()).collect();
+    assert!(
+        answer.replies.iter().all(|reply| reply.source == ReplySource::Bank && (0.0..=1.0).contains(&reply.score)),
+        "{answer:?}"
+    );
+    let bank = Some(vec!["The train leaves at nine.".to_owned(), "Yes, gladly.".to_owned()]);
+    let ranked = model.smart_reply(&talk, SmartReplyOptions { bank, ..Default::default() }).unwrap().replies;
+    let texts: Vec<&str> = ranked.iter().map(|reply| reply.text.as_str()).collect();
     let scores = model.score_replies(&talk, &texts, &CancelHandle::default()).unwrap();
-    assert!(scores.iter().zip(&answer.replies).all(|(a, b)| (a.score - b.score).abs() < 1e-2), "{scores:?} {answer:?}");
+    assert!(scores.iter().zip(&ranked).all(|(a, b)| (a.score - b.score).abs() < 1e-2), "{scores:?} {ranked:?}");
+    let sad = model.smart_reply(&Conversation::single("mum is in hospital"), SmartReplyOptions::default()).unwrap();
+    assert!(sad.replies.iter().all(|reply| reply.source == ReplySource::Bank), "bad news is comforted or left alone: {sad:?}");
 }
 
 #[test]

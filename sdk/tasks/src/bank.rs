@@ -41,14 +41,24 @@ struct Intent {
 pub(crate) struct ReadyBank {
     bank: ReplyBank,
     settings: BankSettings,
-    /// By intent: whether its replies may answer bad news, and whether a message that they answer is bad news.
-    roles: Vec<(bool, bool)>,
+    roles: Vec<Role>,
     /// Columns of a vector.
     columns: usize,
     /// `[replies, columns]`, each of length 1.
     vectors: Vec<f32>,
     /// `[intents, columns]`: the directions of the means of their replies.
     means: Vec<f32>,
+}
+
+/// What the settings say of an intent.
+#[derive(Clone, Copy, Debug)]
+struct Role {
+    /// Its replies may answer bad news.
+    comforting: bool,
+    /// A message that they answer is bad news.
+    bad_news: bool,
+    /// One would rather not begin with it.
+    reluctant: bool,
 }
 
 /// How surely a bank's replies answer something.
@@ -98,7 +108,11 @@ impl ReplyBank {
             normalised(&sum)
         };
         let means = self.intents.iter().flat_map(mean).collect();
-        let role = |intent: &Intent| (settings.comforting.contains(&intent.name), settings.bad_news.contains(&intent.name));
+        let role = |Intent { name, .. }: &Intent| Role {
+            comforting: settings.comforting.contains(name),
+            bad_news: settings.bad_news.contains(name),
+            reluctant: settings.reluctant.contains(name),
+        };
         let roles = self.intents.iter().map(role).collect();
         ReadyBank { roles, columns, means, vectors, settings, bank: self }
     }
@@ -124,14 +138,19 @@ impl ReadyBank {
 
     /// Whether replies of this intent may answer bad news.
     pub(crate) fn is_comforting(&self, intent: usize) -> bool {
-        self.roles[intent].0
+        self.roles[intent].comforting
+    }
+
+    /// Whether one would rather not begin with this intent.
+    pub(crate) fn is_reluctant(&self, intent: usize) -> bool {
+        self.roles[intent].reluctant
     }
 
     /// How surely each reply answers a context with this vector, of length 1.
     pub(crate) fn judge(&self, context: &[f32]) -> Judgement {
         let intents: Vec<f32> = self.means.chunks_exact(self.columns).map(|mean| self.logit(context, mean)).collect();
         let replies = self.vectors.chunks_exact(self.columns).map(|reply| self.logit(context, reply)).collect();
-        let bad = intents.iter().zip(&self.roles).filter(|(_, role)| role.1).map(|(logit, _)| probability(*logit));
+        let bad = intents.iter().zip(&self.roles).filter(|(_, role)| role.bad_news).map(|(logit, _)| probability(*logit));
         let is_bad_news = bad.fold(0.0, f32::max) >= self.settings.bad_news_threshold;
         Judgement { intents, replies, is_bad_news }
     }

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 /// An argument that is no file is one message to answer; without an argument, stdin is read. The last ten messages count.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  kinglet reply \"Is the table by the window free tonight?\"
+  kinglet reply \"Do you want to grab lunch tomorrow?\"
   kinglet reply talk.txt
   printf 'customer: Hi\\nagent: Hello!\\ncustomer: Are you open?\\n' | kinglet reply --json
   kinglet reply talk.txt --bank replies.txt -n 5

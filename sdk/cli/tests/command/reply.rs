@@ -3,7 +3,8 @@
 use crate::kit::{Ran, keys, kinglet, kinglet_with};
 use serde_json::Value;
 
-const TALK: &str = "customer: Hi, I would like to book a table.\nagent: Sure, for how many people?\ncustomer: Four, at seven.";
+const TALK: &str =
+    "customer: hi!! how was the exam?\nagent: hard but it is over\ncustomer: do you want to celebrate at the cafe on friday?";
 
 #[track_caller]
 fn replies(answer: &Value) -> Vec<&str> {
@@ -12,10 +13,13 @@ fn replies(answer: &Value) -> Vec<&str> {
 
 #[test]
 fn a_conversation_gets_up_to_three_distinct_replies() {
-    let messages = r#"[{"role":"user","content":"Hi, I would like to book a table."},{"role":"assistant","content":"Sure, for how many people?"},{"role":"user","content":"Four, at seven."}]"#;
+    let messages = r#"[{"role":"user","content":"hi!! how was the exam?"},{"role":"assistant","content":"hard but it is over"},{"role":"user","content":"do you want to celebrate at the cafe on friday?"}]"#;
     let answer = kinglet_with(&["reply", "--json"], TALK).json();
-    assert_eq!(keys(&answer), ["status", "replies", "timing"]);
-    assert_eq!(answer["status"], "ok");
+    assert_eq!(keys(&answer), ["status", "scores", "replies", "timing"]);
+    assert_eq!(
+        (&answer["status"], &answer["scores"], &answer["replies"][0]["source"]),
+        (&"ok".into(), &"probabilities".into(), &"bank".into())
+    );
     let texts = replies(&answer);
     assert!((1..=3).contains(&texts.len()), "{answer}");
     assert!(texts.iter().all(|text| !text.trim().is_empty() && text.trim() == *text), "{answer}");
@@ -36,7 +40,7 @@ fn a_message_or_a_file_may_be_the_argument() {
     std::fs::write(&file, TALK).unwrap();
     let by_file = kinglet(&["reply", file.to_str().unwrap(), "--json"]).json();
     assert_eq!(by_file["replies"], kinglet_with(&["reply", "--json"], TALK).json()["replies"]);
-    let message = kinglet(&["reply", "Do you deliver on Sundays?", "--json"]).json();
+    let message = kinglet(&["reply", "Are you open on Sundays?", "--json"]).json();
     assert_eq!(message["status"], "ok");
 }
 
@@ -85,4 +89,15 @@ fn a_bank_is_all_that_may_be_said() {
 fn the_number_of_replies_is_a_limit() {
     let one = kinglet_with(&["reply", "-n", "1", "--json"], TALK).json();
     assert_eq!(replies(&one).len(), 1);
+}
+
+#[test]
+fn every_candidate_is_explained_where_that_is_asked() {
+    let answer = kinglet_with(&["reply", "--explain", "--json"], TALK).json();
+    let considered = answer["considered"].as_array().unwrap();
+    let shown = considered.iter().filter(|candidate| candidate["fate"] == "shown").count();
+    assert_eq!(shown, replies(&answer).len(), "{answer}");
+    assert!(considered.len() > shown && considered.iter().all(|candidate| candidate["fate"].is_string()), "{answer}");
+    let people = kinglet_with(&["reply", "--explain"], "customer: mum is in hospital").done().out;
+    assert!(people.contains("not for bad news"), "{people}");
 }

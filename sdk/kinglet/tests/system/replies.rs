@@ -86,7 +86,7 @@ fn the_folder_s_model_stands_in_and_ranks_banks() {
     let model = shipped(&host, SystemPolicy::Prefer);
     let own = builder().build().unwrap().open(kinglet::DEFAULT_MODEL).unwrap();
     let (expected, answer) = (reply(&own).unwrap(), reply(&model).unwrap());
-    assert_eq!((answer.scores, texts(&answer)), (ReplyScores::Likelihoods, texts(&expected)), "no reply was shown before");
+    assert_eq!((answer.scores, texts(&answer)), (ReplyScores::Probabilities, texts(&expected)), "no reply was shown before");
     let asked = host.requests().len();
     let bank = SmartReplyOptions { bank: Some(vec!["Yes, until six.".into(), "No idea.".into()]), ..Default::default() };
     assert_eq!(model.smart_reply(&shop(), bank).unwrap().scores, ReplyScores::Likelihoods);
@@ -98,7 +98,7 @@ fn the_folder_s_model_stands_in_and_ranks_banks() {
 #[test]
 fn as_a_fallback_the_system_is_not_asked() {
     let host = FakeSystemModel::saying(LINES);
-    assert_eq!(reply(&shipped(&host, SystemPolicy::Fallback)).unwrap().scores, ReplyScores::Likelihoods);
+    assert_eq!(reply(&shipped(&host, SystemPolicy::Fallback)).unwrap().scores, ReplyScores::Probabilities);
     assert!(host.requests().is_empty());
     let stands_in = kinglet(&host, SystemPolicy::Fallback).open("no/such/folder").unwrap();
     assert_eq!(reply(&stands_in).unwrap().scores, ReplyScores::AsWritten);

@@ -11,6 +11,9 @@ use crate::reply::is_duplicate;
 /// What the logit of a reply gains where its tone is that of the side that replies.
 const TONE_GAIN: f32 = 0.5;
 
+/// What is left of the probability of a reply that one would rather not begin with.
+const RELUCTANCE: f32 = 0.9;
+
 /// A reply that was judged.
 pub(super) struct Judged {
     pub(super) text: String,
@@ -49,7 +52,8 @@ pub(super) fn of_each_intent(
     found.truncate(most);
     let judged = found.into_iter().filter_map(|(intent, _, best)| {
         let at = best.into_iter().find(|&at| admits(&bank.reply(at).text))?;
-        let score = probability((judgement.intents[intent] + judgement.replies[at]) / 2.0);
+        let share = if bank.is_reluctant(intent) { RELUCTANCE } else { 1.0 };
+        let score = share * probability((judgement.intents[intent] + judgement.replies[at]) / 2.0);
         Some(Judged { text: bank.reply(at).text.clone(), source: ReplySource::Bank, intent, score, fate: Fate::NotNeeded })
     });
     judged.collect()

@@ -18,7 +18,7 @@ import org.robolectric.annotation.Config
 class AssetsTest {
     private val context get() = RuntimeEnvironment.getApplication()
     private val goldcrest = File(System.getProperty("kinglet.models"), "goldcrest")
-    private val talk = listOf(Turn(Speaker.CUSTOMER, "Are you open on Sunday?"))
+    private val talk = listOf(Turn(Speaker.CUSTOMER, "Do you want to grab lunch tomorrow?"))
 
     private suspend fun KingletModel.replies() = (smartReply(talk) as SmartReplies.Suggested).replies
 

@@ -33,9 +33,9 @@ class ChatTest {
             val chat = Chat(CoroutineScope(Dispatchers.Default)) { model.smartReply(it) }
             chat.say("   ")
             assertEquals(ChatState(), chat.state.value)
-            chat.say("Are you open on Sunday?")
+            chat.say("Do you want to grab lunch tomorrow?")
             val state = chat.settled()
-            assertEquals(listOf(Turn(Speaker.CUSTOMER, "Are you open on Sunday?")), state.turns)
+            assertEquals(listOf(Turn(Speaker.CUSTOMER, "Do you want to grab lunch tomorrow?")), state.turns)
             assertEquals(Speaker.AGENT, state.next)
             assertTrue(state.replies.size in 1..3)
         }

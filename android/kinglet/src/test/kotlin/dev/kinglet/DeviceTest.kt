@@ -181,7 +181,7 @@ class DeviceTest {
         KingletModel.open(File(endless.parentFile.parentFile.parentFile, "goldcrest")).use { model ->
             runCatching { model.prepare { error("the app's mistake") } }
             model.prepare()
-            assertTrue(model.smartReply(listOf(Turn(Speaker.CUSTOMER, "Are you open?"))) is SmartReplies.Suggested)
+            assertTrue(model.smartReply(listOf(Turn(Speaker.CUSTOMER, "Do you want to grab lunch tomorrow?"))) is SmartReplies.Suggested)
         }
     }
 

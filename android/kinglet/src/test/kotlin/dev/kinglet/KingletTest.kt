@@ -45,16 +45,12 @@ class KingletTest {
     @Test
     fun repliesAreSuggested() = test {
         KingletModel.open(goldcrest).use { model ->
-            val talk = listOf(
-                Turn(Speaker.CUSTOMER, "Hi, I would like to book a table."),
-                Turn(Speaker.AGENT, "For how many?"),
-                Turn(Speaker.CUSTOMER, "Four."),
-            )
+            val talk = listOf(Turn(Speaker.CUSTOMER, "Do you want to grab lunch tomorrow?"))
             val replies = (model.smartReply(talk) as SmartReplies.Suggested).replies
             assertTrue(replies.size in 1..3)
             assertEquals(replies, (model.smartReply(talk) as SmartReplies.Suggested).replies)
             assertTrue(replies.all { it.score in 0f..1f })
-            val own = listOf("What time?", "The train leaves at nine.")
+            val own = listOf("Yes, gladly.", "The train leaves at nine.")
             val ranked = (model.smartReply(talk, ReplyOptions(bank = own)) as SmartReplies.Suggested).replies
             val scores = model.scoreReplies(talk, ranked.map { it.text })
             scores.zip(ranked).forEach { (score, reply) -> assertEquals(reply.score, score.score, 1e-2f) }
