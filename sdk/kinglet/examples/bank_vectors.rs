@@ -13,6 +13,5 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let vectors =
         model.bank_vectors(&CancelHandle::default())?.ok_or("the model has no bank, or no `reply_bank` in kinglet.json")?;
     std::fs::write(folder.join("bank.vectors"), &vectors)?;
-    println!("{} bytes", vectors.len());
     Ok(())
 }

@@ -8,9 +8,6 @@ use kinglet_bundle::onnx::Node;
 use kinglet_engine::EngineError;
 use kinglet_kernels::LayerKv;
 
-/// What is read of the operator, or known to be neutral: the scores that it can give besides are used by nobody, and all of
-/// ours is float32. Whether it is causal, by attribute or by its mask, is for the proof to find.
-
 impl<'g> Recogniser<'_, 'g> {
     /// Inputs: Q, K, V, attn_mask, past_key, past_value. Outputs: Y, present_key, present_value. The past may also have been
     /// put before K and V.
