@@ -12,9 +12,9 @@ suspend fun replies(folder: File, show: (String) -> Unit) {
         KingletModel.open(folder).use { model ->
             val conversation =
                 listOf(
-                    Turn(Speaker.CUSTOMER, "Hi, I would like to book a table for tonight."),
-                    Turn(Speaker.AGENT, "For how many people?"),
-                    Turn(Speaker.CUSTOMER, "Four, please."),
+                    Turn(Speaker.CUSTOMER, "hi!! how was the exam?"),
+                    Turn(Speaker.AGENT, "hard but it's over"),
+                    Turn(Speaker.CUSTOMER, "do you want to celebrate at the cafe on friday?"),
                 )
             when (val found = model.smartReply(conversation)) {
                 is SmartReplies.Suggested -> found.replies.forEach { show(it.text) }

@@ -6,9 +6,9 @@ func replies(from folder: URL, show: (String) -> Void) async throws {
     do {
         let model = try await KingletModel.open(at: folder)
         let conversation = [
-            Turn(.customer, "Hi, I would like to book a table for tonight."),
-            Turn(.agent, "For how many people?"),
-            Turn(.customer, "Four, please."),
+            Turn(.customer, "hi!! how was the exam?"),
+            Turn(.agent, "hard but it's over"),
+            Turn(.customer, "do you want to celebrate at the cafe on friday?"),
         ]
         switch try await model.smartReplies(to: conversation) {
         case .suggested(let replies): replies.forEach { show($0.text) }
