@@ -20,7 +20,7 @@ import Testing
         chat.changed = { _ in heard += 1 }
         chat.say("  \n ")
         #expect(heard == 0 && chat.state == Chat.State())
-        chat.say("Are you open\non Sunday?")
+        chat.say("Do you want to grab\nlunch tomorrow?")
         #expect(chat.state.searching && chat.state.next == .agent)
         #expect(chat.state.turns == [Turn(.customer, "Do you want to grab lunch tomorrow?")])
         try await settled(chat)
