@@ -30,7 +30,9 @@ use crate::ranking::ReplyRanker;
 use crate::reply::{select, tidy};
 use crate::safety::is_bad_news;
 use admission::Admission;
-use kinglet_generate::{CancelToken, CandidateOptions, FinishReason, FirstToken, ReadPrompt, SamplingOptions, candidates_after};
+use kinglet_generate::{
+    CancelToken, CandidateOptions, FinishReason, FirstToken, ReadPrompt, SamplingOptions, TokenId, candidates_after,
+};
 use own_bank::Judged;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -186,7 +188,7 @@ impl SmartReplier {
         let mut candidates = own_bank::of_each_intent(&bank, &judgement, tone, INTENTS, admits);
         usage.candidates += candidates.len();
         let (fit, mut considered) = self.admitted(&mut admission, written, ReplySource::Model);
-        candidates.extend(self.judged(own, &bank, &context, (conversation, read), &fit, options.min_token_logprob, cancel)?);
+        candidates.extend(self.judged(own, &bank, &context, (request, prompt.end, read), &fit, cancel)?);
         usage.ranked = candidates.len();
         own_bank::decide(&bank, &mut candidates, judgement.is_bad_news, options.count);
         let shown = candidates.iter().filter(|candidate| candidate.fate == Fate::Shown);
@@ -197,25 +199,24 @@ impl SmartReplier {
     }
 
     /// Texts that the model wrote, with what it thinks of them.
-    #[allow(clippy::too_many_arguments)] // what is judged, after what, and by which measures
     fn judged(
         &self,
         own: &OwnBank,
         bank: &ReadyBank,
         context: &[f32],
-        (conversation, read): (&Conversation, ReadPrompt),
+        (request, end, read): (&ValidSmartReply, Option<TokenId>, ReadPrompt),
         texts: &[String],
-        min_token_logprob: f32,
         cancel: &CancelToken,
     ) -> Result<Vec<Judged>, TaskError> {
         if texts.is_empty() {
             return Ok(vec![]);
         }
-        let scores = self.ranker.score_with(Some(read), conversation, texts, cancel)?;
+        let scores = self.ranker.score_with(Some(read), request.conversation(), texts, cancel)?;
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let vectors = self.ranker.reply_vectors(&own.ranking, &texts, self.model().reply_end()?, cancel)?;
+        let vectors = self.ranker.reply_vectors(&own.ranking, &texts, end, cancel)?;
+        let least = f64::from(request.options().min_token_logprob);
         let judged = texts.iter().zip(&vectors).zip(&scores).map(|((text, vector), score)| {
-            let is_likely = score.logprob / score.tokens.max(1) as f64 >= f64::from(min_token_logprob);
+            let is_likely = score.logprob / score.tokens.max(1) as f64 >= least;
             Judged {
                 text: (*text).to_owned(),
                 source: ReplySource::Model,
@@ -228,12 +229,7 @@ impl SmartReplier {
     }
 
     /// The bank with its vectors, which are read or computed at the first call.
-    fn ready(
-        &self,
-        own: &OwnBank,
-        end: Option<kinglet_generate::TokenId>,
-        cancel: &CancelToken,
-    ) -> Result<Arc<ReadyBank>, TaskError> {
+    fn ready(&self, own: &OwnBank, end: Option<TokenId>, cancel: &CancelToken) -> Result<Arc<ReadyBank>, TaskError> {
         let mut ready = own.ready.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bank) = &*ready {
             return Ok(bank.clone());
