@@ -9,7 +9,6 @@ import argparse
 import json
 import random
 import time
-import zlib
 from pathlib import Path
 
 import torch
@@ -43,10 +42,6 @@ class Teacher(nn.Module):
         hidden = self.encoder(**ids).last_hidden_state
         mask = ids["attention_mask"][..., None].float()
         return self.head((hidden * mask).sum(1) / mask.sum(1))
-
-
-def held(message: str) -> bool:
-    return zlib.crc32(message.encode()) % 12 == 0
 
 
 def batches(rows: list, size: int) -> list[list]:
@@ -126,7 +121,7 @@ def main() -> None:
     torch.manual_seed(7)
     intents = list(bank.read_bank())
     rows = bank.read_messages(intents)
-    learnt, kept = [row for row in rows if not held(row[0][-1])], [row for row in rows if held(row[0][-1])]
+    learnt, kept = [row for row in rows if not bank.is_held(row[0])], [row for row in rows if bank.is_held(row[0])]
     args.out.mkdir(parents=True, exist_ok=True)
     teacher = Teacher(args.encoder, len(intents))
     if (args.out / "teacher.pt").exists():

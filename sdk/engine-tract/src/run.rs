@@ -151,8 +151,8 @@ impl Machine {
         }
     }
 
-    /// Runs one operator of the machine's program, by its place there. Inputs and outputs are `[rows, width]` of the values' types; the token ids
-    /// are the step's own, and empty as an input.
+    /// Runs one operator of the machine's program, by its place there. Inputs and outputs are `[rows, width]` of the values'
+    /// types; the token ids are the step's own, and empty as an input.
     ///
     /// # Errors
     /// [`EngineError::Backend`] with the step's node, also where a buffer has another length than the program's types ask for.

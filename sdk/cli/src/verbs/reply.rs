@@ -113,7 +113,7 @@ fn show(answer: &SmartReply, out: &mut Output) -> Result<(), Failure> {
     explain(answer, out)
 }
 
-/// The candidates that are not shown, with their scores and the reason.
+/// All candidates, those that are shown marked, with their scores and what became of them.
 fn explain(answer: &SmartReply, out: &mut Output) -> Result<(), Failure> {
     for Considered { text, source, intent, score, fate } in &answer.considered {
         let score = score.map_or("   -  ".to_owned(), |score| format!("{score:6.2}"));
