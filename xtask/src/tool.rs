@@ -34,6 +34,19 @@ pub(crate) fn nightly() -> Result<(), String> {
     here.then_some(()).ok_or_else(|| format!("sanitizers need a {NIGHTLY} toolchain: `rustup toolchain install {NIGHTLY}`"))
 }
 
+/// Looks for the sources of the standard library of [`NIGHTLY`], and asks rustup for them where they are not there.
+///
+/// # Errors
+/// A sentence where they cannot be had.
+pub(crate) fn sources() -> Result<(), String> {
+    let sysroot = read(program("rustc").arg(format!("+{NIGHTLY}")).args(["--print", "sysroot"]))?;
+    if Path::new(&sysroot).join("lib/rustlib/src/rust/library/std").is_dir() {
+        return Ok(());
+    }
+    let added = stream(program("rustup").args(["component", "add", "rust-src", "--toolchain", NIGHTLY]));
+    added.map_err(|why| format!("the hammer needs `rustup component add rust-src --toolchain {NIGHTLY}`: {why}"))
+}
+
 /// Whether it is there in that version.
 fn is_wanted(tool: &Path, version: &str) -> bool {
     read(program(tool).arg("--version")).is_ok_and(|told| told.split_whitespace().last() == Some(version))
