@@ -60,6 +60,13 @@ impl Precision {
             [(bytes.float16, Precision::Float16), (bytes.bfloat16, Precision::BFloat16), (bytes.float32, Precision::Float32)];
         floats.into_iter().max_by_key(|(bytes, _)| *bytes).filter(|(bytes, _)| *bytes > 0).map(|(_, precision)| precision)
     }
+
+    /// Whether all weights that a graph packs have 4 bits, none 8: a plain rounding, where k-quant and mixed exports keep the matrices
+    /// that suffer most in 8 bits.
+    pub fn is_plain_int4(graph: &Graph) -> bool {
+        let mut widths = graph.nodes.iter().filter_map(packed_bits).peekable();
+        widths.peek().is_some() && widths.all(|bits| bits == 4)
+    }
 }
 
 impl fmt::Display for Precision {
@@ -152,5 +159,15 @@ mod tests {
             let graph = Graph { nodes, initializers, ..Graph::default() };
             assert_eq!(Precision::of_graph(&graph), precision, "{what}");
         }
+    }
+
+    #[test]
+    fn plain_int4_has_nothing_in_8_bits() {
+        let plain = |widths: &[i64]| {
+            let nodes = widths.iter().map(|bits| node("MatMulNBits", Some(*bits))).collect();
+            Precision::is_plain_int4(&Graph { nodes, ..Graph::default() })
+        };
+        assert!(plain(&[4, 4]));
+        assert!(!plain(&[4, 8]) && !plain(&[8]) && !plain(&[2]) && !plain(&[]));
     }
 }

@@ -10,7 +10,8 @@ use crate::replies::read_extras;
 use crate::system::SystemReport;
 use crate::text::Text;
 use crate::{Bytes, Error, Model, ProcessMemory, Provider};
-use kinglet_bundle::{Architecture, Bundle, Variant};
+use kinglet_bundle::onnx::Graph;
+use kinglet_bundle::{Architecture, Bundle, Precision, Variant};
 use kinglet_engine::{MemoryEstimate, Threads};
 use kinglet_tasks::{ModelExtras, ReplyFormat};
 use serde::Serialize;
@@ -43,6 +44,9 @@ pub struct ModelReport {
     pub engine: Option<EngineReport>,
     /// Why it does not run here, in one sentence.
     pub unsupported: Option<String>,
+    /// What would serve better than this form of the model, in one sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advice: Option<String>,
     /// Its tokenizer and templates.
     pub text: TextReport,
     /// What its `kinglet.json` says of replies.
@@ -220,6 +224,8 @@ fn report(
         Ok(engine) => (Some(engine), None),
         Err(error) => (None, Some(error.to_string())),
     };
+    let graph = bundle.graph()?;
+    let parameters = parameters(&graph);
     let named = folder.canonicalize().unwrap_or_else(|_| folder.into());
     Ok(ModelReport {
         name: named.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
@@ -229,14 +235,27 @@ fn report(
         choice: bundle.choice().to_owned(),
         variants: bundle.variants().iter().map(VariantReport::of).collect(),
         architecture: ArchitectureReport::of(bundle.architecture()),
-        parameters: parameters(&bundle.graph()?),
+        parameters,
         file_bytes: Bytes(bundle.total_bytes()),
         files: bundle.weight_files().iter().map(|file| file.path.clone()).collect(),
         engine,
         unsupported,
+        advice: advice(&graph, parameters),
         text,
         replies: RepliesReport::of(extras),
         system: None,
+    })
+}
+
+/// Below so many parameters a model loses much when all its weights are rounded to 4 bits: docs/real-models.md.
+const SMALL: u64 = 500_000_000;
+
+/// What would serve better than this form of a model, if something is known.
+fn advice(graph: &Graph, parameters: u64) -> Option<String> {
+    (parameters < SMALL && Precision::is_plain_int4(graph)).then(|| {
+        "a model of this size loses much in plain 4 bits, unless it was trained for them: int8, or int4 by k-quant with some matrices in 8 \
+         bits, writes better"
+            .into()
     })
 }
 

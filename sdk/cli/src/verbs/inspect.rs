@@ -52,6 +52,7 @@ fn rows(report: &ModelReport) -> Vec<(&'static str, String)> {
     rows.push(("replies", replies(&report.replies)));
     rows.extend(report.engine.iter().flat_map(engine));
     rows.extend(report.unsupported.iter().map(|reason| ("unsupported", reason.clone())));
+    rows.extend(report.advice.iter().map(|advice| ("advice", advice.clone())));
     rows
 }
 

@@ -116,6 +116,14 @@ fn inspect_tells_all_of_it() {
 }
 
 #[test]
+fn a_small_model_in_plain_4_bits_is_advised_against() {
+    let advice = |model: &str| kinglet(&["inspect", model, "--json"]).json()["advice"].clone();
+    assert!(advice("models/goldens/quantised/int4-b32").as_str().unwrap().contains("k-quant"));
+    assert_eq!(advice("models/goldcrest"), Value::Null, "its head has 8 bits");
+    assert_eq!(advice("models/goldens/qwen2/genai"), Value::Null, "float32");
+}
+
+#[test]
 fn a_memory_budget_is_kept_and_told() {
     let whole = kinglet(&["inspect", "--json"]).json();
     let total = whole["engine"]["memory"]["total"].as_u64().unwrap();
