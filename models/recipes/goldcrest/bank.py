@@ -25,6 +25,7 @@ BANK = Path(__file__).parents[2] / "goldcrest" / "bank.txt"
 BEFORE = " > "  # between the messages of a conversation
 NO_INTENT = "none"
 REPLIES = 2  # of each intent in a group
+UNKNOWN = -1.0  # the label of an intent of which nothing is known
 
 Message = tuple[list[str], Tensor]  # a conversation, of which the last is to be answered, and its labels [intents]
 
@@ -63,10 +64,13 @@ def read_messages(intents: list[str]) -> list[Message]:
 
 
 def read_labelled(path: Path, intents: int) -> list[Message]:
-    """What teacher.py labelled."""
+    """What teacher.py labelled. Intents that joined the bank's end since have `UNKNOWN` as their label."""
+    read = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    known = 1 + max(int(intent) for row in read for intent in row["intents"])
     rows = []
-    for row in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
+    for row in read:
         labels = torch.zeros(intents)
+        labels[known:] = UNKNOWN
         for intent, hundredths in row["intents"].items():
             labels[int(intent)] = hundredths / 100
         rows.append((row["talk"], labels))

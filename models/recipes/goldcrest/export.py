@@ -110,20 +110,23 @@ BANK = {
     "written_threshold": 0.75,
     # a message that one of these answers is bad news ..
     "bad_news": [
-        "sympathise", "condole", "condole-pet", "get-well", "get-well-other", "hope-results", "here-for-you", "emergency",
-        "are-you-ok",
+        "sympathise", "sympathise-other", "condole", "condole-pet", "get-well", "get-well-other", "hope-results", "here-for-you",
+        "emergency", "are-you-ok", "funeral", "pet-ill", "danger-coming", "service-condole",
     ],
     # .. and only these answer it
     "comforting": [
         "sympathise", "here-for-you", "condole", "condole-pet", "get-well", "get-well-other", "hope-results", "are-you-ok",
         "what-happened", "next-time", "it-will-be-fine", "encourage", "kind-back", "you-did-right", "not-angry", "offer-help",
-        "space", "cover", "emergency", "see-doctor", "clinic", "keep-secret", "keep-me-posted", "no-rush",
+        "space", "cover", "emergency", "see-doctor", "clinic", "keep-secret", "keep-me-posted", "no-rush", "sympathise-other",
+        "deserve-better", "funeral", "miss-too", "report-it", "pet-ill", "danger-coming", "pick-up-you", "service-condole",
+        "service-urgent", "absence-noted",
     ],
     "bad_news_threshold": 0.3,
     "reluctant": [
         "decline-invitation", "decline-plan", "decline-offer", "decline-work", "deny", "cannot-do", "do-not-allow", "disagree",
         "not-yet", "never-mind", "unwanted", "boundary", "maybe", "do-not-know", "cannot-come-ok", "reschedule", "feedback-bad",
-        "it-was-so-so",
+        "it-was-so-so", "no-longer-available", "price-firm", "cannot-share", "not-home", "in-writing", "need-time",
+        "not-seen-it",
     ],
 }  # fmt: skip
 

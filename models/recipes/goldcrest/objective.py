@@ -105,9 +105,10 @@ def intent_losses(model: Decoder, encoder: Encoder, gain: Tensor, offset: Tensor
     replies = model.rank_vector(encode(encoder, group.replies)[group.reply_at])  # [intents, REPLIES, 128]
     of_intents = gain * contexts @ F.normalize(replies.mean(1), dim=-1).T + offset  # [P, intents]
     of_replies = gain * torch.einsum("pd,ird->pir", contexts, replies) + offset  # [P, intents, REPLIES]
-    cross = F.binary_cross_entropy_with_logits(of_intents, group.labels, reduction="none").sum(1).mean()
-    each = group.labels[:, :, None].expand_as(of_replies)
-    cross_each = F.binary_cross_entropy_with_logits(of_replies, each, reduction="none").mean(2).sum(1).mean()
+    known, labels = group.labels != bank.UNKNOWN, group.labels.clamp(min=0.0)
+    cross = (F.binary_cross_entropy_with_logits(of_intents, labels, reduction="none") * known).sum(1).mean()
+    each = labels[:, :, None].expand_as(of_replies)
+    cross_each = (F.binary_cross_entropy_with_logits(of_replies, each, reduction="none").mean(2) * known).sum(1).mean()
     answerable = group.labels.amax(1) > 0.5
     right = group.labels.gather(1, of_intents.argmax(1, keepdim=True)).squeeze(1)[answerable] > 0.5
     return (cross + cross_each) / 2, right.float().mean()

@@ -20,7 +20,7 @@ import bank
 import data
 import style
 
-SHARES = {"everyday": 70_000, "sgd": 15_000, "coffee": 3_000, "smalltalk": 7_000}  # messages labelled of each corpus
+SHARES = {"everyday": 60_000, "sgd": 12_000, "coffee": 3_000, "smalltalk": 5_000}  # messages labelled of each corpus
 MOST_WORDS = 40
 
 

@@ -29,6 +29,7 @@ from model import Decoder, Matrix, Shape
 
 SHARES = {"sgd": 0.32, "smalltalk": 0.18, "coffee": 0.07, "everyday": 0.43}  # how often a group is drawn from each corpus
 DISTILLED_SHARE = 0.15  # of the groups, where there is distilled text; the others give way evenly, as they do for the bank
+MESSAGES_BUDGET = {bank.NAME: 1.5, bank.LABELLED: 1.5}  # of --budget: such a group also holds replies of every intent
 WARM_UP = 50  # steps
 HEAD_BITS = 8  # of the embedding and output matrix in the int4 export
 CHECKPOINT = "checkpoint.pt"
@@ -197,7 +198,8 @@ def batches(supplies: "Supplies", args: argparse.Namespace, seed: int) -> Iterat
     """The groups of each step, every group of one corpus."""
     names = data.mixture(shares(args), seed)
     while True:
-        yield [supplies.corpora[next(names)].group(args.budget) for _ in range(args.groups)]
+        drawn = [next(names) for _ in range(args.groups)]
+        yield [supplies.corpora[name].group(round(args.budget * MESSAGES_BUDGET.get(name, 1.0))) for name in drawn]
 
 
 @dataclass
