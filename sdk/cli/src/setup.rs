@@ -47,7 +47,6 @@ impl Common {
 
     /// How models are to be opened.
     pub(crate) fn builder(&self) -> Builder {
-        let threads = self.threads.map_or(Threads::Auto, |threads| Threads::Exactly(threads.into()));
         let engine = match self.engine {
             Engine::Auto => kinglet::Engine::Auto,
             Engine::Tract => kinglet::Engine::Tract,
@@ -65,7 +64,7 @@ impl Common {
             Provider::Qnn => kinglet::Provider::Qnn,
             Provider::Xnnpack => kinglet::Provider::Xnnpack,
         };
-        let mut builder = Kinglet::builder().threads(threads).engine(engine).exact(self.exact).weights(weights);
+        let mut builder = Kinglet::builder().threads(self.thread_choice()).engine(engine).exact(self.exact).weights(weights);
         if let Some(named) = self.provider {
             builder = builder.provider(provider(named));
         }
@@ -102,15 +101,32 @@ impl Common {
         self.ready(self.opened(&prefix.add_to(self.builder()).build()?)?)
     }
 
-    /// The model that was named; where none was and its folder is nowhere, the one in the command itself.
+    /// The model that was named.
     fn opened(&self, kinglet: &Kinglet) -> Result<Model, Failure> {
-        match kinglet.open(self.model()) {
-            #[cfg(feature = "shipped-model")]
-            Err(kinglet::Error::NotFound { .. }) if self.model() == Path::new(DEFAULT_MODEL) => {
-                Ok(kinglet.open(crate::shipped::unpacked()?)?)
-            }
-            opened => Ok(opened?),
+        open(kinglet, self.model())
+    }
+
+    /// The model with the one that judges its replies: that which was named, or the shipped one where the model has no bank of its own.
+    ///
+    /// # Errors
+    /// A sentence where the one that was named cannot be opened or cannot judge.
+    pub(crate) fn judged(&self, model: Model, named: Option<&Path>) -> Result<Model, Failure> {
+        if named == Some(Path::new("none")) || (named.is_none() && model.has_bank()) {
+            return Ok(model);
         }
+        let kinglet = Kinglet::builder().threads(self.thread_choice()).build()?;
+        match open(&kinglet, named.unwrap_or(Path::new(DEFAULT_MODEL))) {
+            Ok(judge) => Ok(model.judged_by(&judge)?),
+            Err(error) if named.is_some() => Err(error),
+            Err(error) => {
+                log::warn!("replies are not judged: {error}");
+                Ok(model)
+            }
+        }
+    }
+
+    fn thread_choice(&self) -> Threads {
+        self.threads.map_or(Threads::Auto, |threads| Threads::Exactly(threads.into()))
     }
 
     /// Has the model do what its first answer would have to do first, with a bar where that takes long. Weights that cannot be
@@ -145,6 +161,17 @@ impl Common {
             (Some(argument), _) => Ok(argument.clone()),
             (None, _) => Ok(self.model().into()),
         }
+    }
+}
+
+/// Opens a model; the shipped one is the one in the command itself where its folder is nowhere.
+fn open(kinglet: &Kinglet, model: &Path) -> Result<Model, Failure> {
+    match kinglet.open(model) {
+        #[cfg(feature = "shipped-model")]
+        Err(kinglet::Error::NotFound { .. }) if model == Path::new(DEFAULT_MODEL) => {
+            Ok(kinglet.open(crate::shipped::unpacked()?)?)
+        }
+        opened => Ok(opened?),
     }
 }
 

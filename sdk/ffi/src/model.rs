@@ -191,6 +191,16 @@ impl Model {
         Ok(self.opened()?.smart_reply_until(&talk.into(), options.into(), &cancellation.handle)?.into())
     }
 
+    /// The same model, whose suggested replies `judge` judges: a model with a bank of replies, as the one that ships with Kinglet. Its
+    /// bank fills in where this model writes nothing good, and where neither is sure there is no reply. Both go on being used and ended
+    /// by themselves; they are held until what this gives is ended as well.
+    ///
+    /// # Errors
+    /// [`KingletError::Closed`], [`KingletError::Unsupported`] for a judge without a bank.
+    pub fn judged_by(&self, judge: Arc<Model>) -> Result<Arc<Model>, KingletError> {
+        Ok(Arc::new(Model::new(self.opened()?.judged_by(&judge.opened()?)?)))
+    }
+
     /// How well each candidate fits as the next message, in the order of the candidates.
     ///
     /// # Errors

@@ -22,17 +22,57 @@ struct Voices {
     system: Option<System>,
     /// Why there is no model of a folder, where one was asked for.
     absent: Option<EngineRefusal>,
+    /// Who judges suggested replies beside the model of a folder.
+    judge: Option<Arc<Own>>,
 }
 
 impl Model {
     /// The model of a folder, and the system's beside it.
     pub(crate) fn new(own: Own, system: Option<System>) -> Model {
-        Model(Arc::new(Voices { own: Some(Arc::new(own)), system, absent: None }))
+        Model(Arc::new(Voices { own: Some(Arc::new(own)), system, absent: None, judge: None }))
     }
 
     /// The system's model alone.
     pub(crate) fn of_system(system: System, absent: Option<EngineRefusal>) -> Model {
-        Model(Arc::new(Voices { own: None, system: Some(system), absent }))
+        Model(Arc::new(Voices { own: None, system: Some(system), absent, judge: None }))
+    }
+
+    /// The same model, whose suggested replies `judge` judges: a model with a bank of replies, as the one that ships with Kinglet. What
+    /// this model writes is shown where the judge is sure of it, replies of the judge's bank fill in, and where the judge is sure of
+    /// nothing there is no reply. Models with a bank of their own, callers' banks, the system's model, and conversations in a language that
+    /// the judge does not speak are judged as before.
+    ///
+    /// ```no_run
+    /// use kinglet::{Conversation, Kinglet, SmartReplyOptions};
+    /// let kinglet = Kinglet::builder().build()?;
+    /// let (writer, judge) = (kinglet.open("smollm2")?, kinglet.open("goldcrest")?);
+    /// let replies = writer.judged_by(&judge)?.smart_reply(&Conversation::single("thanks!!"), SmartReplyOptions::default())?;
+    /// # Ok::<(), kinglet::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where `judge` is the system's model alone, or has no bank.
+    pub fn judged_by(&self, judge: &Model) -> Result<Model, Error> {
+        let own = judge.own()?;
+        if !judge.has_bank() {
+            let folder = own.bundle.folder().display();
+            return Err(Error::unsupported(format!(
+                "`{folder}` has no bank of replies to judge with; take the model that ships with Kinglet"
+            )));
+        }
+        let Voices { own: writer, system, absent, .. } = &*self.0;
+        let judge = Some(own.clone());
+        Ok(Model(Arc::new(Voices { own: writer.clone(), system: system.clone(), absent: absent.clone(), judge })))
+    }
+
+    /// Whether the model of the folder has a bank of replies, by which it judges.
+    pub fn has_bank(&self) -> bool {
+        self.0.own.as_ref().is_some_and(|own| own.extras.reply_bank.is_some())
+    }
+
+    /// Who judges suggested replies beside the model of the folder.
+    pub(crate) fn judge(&self) -> Option<&Own> {
+        self.0.judge.as_deref()
     }
 
     /// The model of a folder.

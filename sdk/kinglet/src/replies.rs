@@ -1,5 +1,6 @@
 //! Replies: suggested ones, and how well given ones fit.
 
+use crate::own::Own;
 use crate::system::{self, System};
 use crate::{CancelHandle, Error, Model, PromptRequest};
 use kinglet_bundle::Bundle;
@@ -110,7 +111,10 @@ impl Model {
         self.text()?.template()?;
         let replier = self.replier()?;
         self.keep_fixed(|| replier.ranker().model().fixed_tokens(&request.conversation), cancel)?;
-        Ok(replier.reply(request, &cancel.0)?)
+        Ok(match self.judge() {
+            Some(judge) => replier.reply_judged_by(&*replier_of(judge)?, request, &cancel.0)?,
+            None => replier.reply(request, &cancel.0)?,
+        })
     }
 
     /// What belongs into the file `bank.vectors` beside the `bank.txt` of the model's folder, so that the first reply need not compute
@@ -173,17 +177,21 @@ impl Model {
 
     /// What suggests and ranks replies, made at the first call.
     fn replier(&self) -> Result<Arc<SmartReplier>, Error> {
-        let own = self.own()?;
-        own.replier.get_or_read(|| {
-            let text = own.text()?;
-            let template = match text.template() {
-                Ok(template) => (**template).clone(),
-                Err(_) => ChatTemplate::from_sources(vec![("default".into(), NO_TEMPLATE.into())], vec![])?,
-            };
-            let model = ReplyModel::new(own.generator.clone(), text.tokenizer.clone(), template, own.extras.clone())?;
-            room::check("the rules of smart replies", RULES_BYTES)?;
-            let replier = SmartReplier::new(Arc::new(model.at(jiff::ZonedDateTime::now().datetime())));
-            with_bank(replier, &own.bundle, &own.extras)
-        })
+        replier_of(self.own()?)
     }
+}
+
+/// What suggests and ranks replies with a folder's model, made at the first call.
+fn replier_of(own: &Own) -> Result<Arc<SmartReplier>, Error> {
+    own.replier.get_or_read(|| {
+        let text = own.text()?;
+        let template = match text.template() {
+            Ok(template) => (**template).clone(),
+            Err(_) => ChatTemplate::from_sources(vec![("default".into(), NO_TEMPLATE.into())], vec![])?,
+        };
+        let model = ReplyModel::new(own.generator.clone(), text.tokenizer.clone(), template, own.extras.clone())?;
+        room::check("the rules of smart replies", RULES_BYTES)?;
+        let replier = SmartReplier::new(Arc::new(model.at(jiff::ZonedDateTime::now().datetime())));
+        with_bank(replier, &own.bundle, &own.extras)
+    })
 }

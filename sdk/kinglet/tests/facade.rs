@@ -169,6 +169,18 @@ fn the_shipped_model_is_found_by_name_and_replies() {
 }
 
 #[test]
+fn another_model_judges_what_one_writes() {
+    let kinglet = Kinglet::builder().build().unwrap();
+    let (writer, judge) = (tiny(), kinglet.open(kinglet::DEFAULT_MODEL).unwrap());
+    assert!(judge.has_bank() && !writer.has_bank());
+    let thanks = Conversation::single("thanks so much!!");
+    let answer = writer.judged_by(&judge).unwrap().smart_reply(&thanks, SmartReplyOptions::default()).unwrap();
+    assert_eq!(answer.status, Status::Ok);
+    assert!(answer.replies.iter().all(|reply| reply.source == ReplySource::Bank), "what it writes makes no sense: {answer:?}");
+    assert!(matches!(judge.judged_by(&writer), Err(Error::Unsupported(_))), "it has no bank");
+}
+
+#[test]
 fn reports_tell_what_was_opened_and_what_it_takes() {
     let report = tiny().report().unwrap();
     assert_eq!((report.name.as_str(), report.layout.as_str(), report.unsupported), ("genai", "onnxruntime-genai", None));

@@ -19,6 +19,8 @@ use std::ops::Range;
 pub(crate) struct BankReply {
     pub(crate) text: String,
     pub(crate) tone: Tone,
+    /// Its place in its group, from 0: the first fits the most messages.
+    pub(crate) place: usize,
 }
 
 /// A bank, without the vectors of its replies.
@@ -74,7 +76,7 @@ pub(crate) struct Judgement {
 
 impl ReplyBank {
     /// Reads a bank: a line `# intent tone` begins a group, its tone `casual` or `polite`; every other line that is not empty is a
-    /// reply. Replies with a slot (`{time}`) are left out.
+    /// reply, and those that fit the most messages stand first. Replies with a slot (`{time}`) are left out.
     ///
     /// # Errors
     /// [`BankError`], with the line.
@@ -84,7 +86,8 @@ impl ReplyBank {
         let (mut intents, mut replies): (Vec<Intent>, Vec<BankReply>) = (vec![], vec![]);
         for Group { intent, tone, lines, .. } in groups {
             let from = replies.len();
-            replies.extend(lines.into_iter().filter(|line| !line.contains('{')).map(|text| BankReply { text, tone }));
+            let lines = lines.into_iter().filter(|line| !line.contains('{'));
+            replies.extend(lines.zip(0..).map(|(text, place)| BankReply { text, tone, place }));
             match intents.last_mut().filter(|last| last.name == intent) {
                 Some(last) => last.replies.end = replies.len(),
                 None => intents.push(Intent { name: intent, replies: from..replies.len() }),

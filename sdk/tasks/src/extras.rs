@@ -47,7 +47,7 @@ pub struct BankSettings {
     /// Intents whose replies one may send to somebody who has told bad news.
     #[serde(default)]
     pub comforting: Vec<String>,
-    /// Intents that one would rather not begin with, where another answers nearly as surely: refusals, doubts.
+    /// Intents that one would rather not begin with, refusals and doubts: their replies stand behind what else is shown.
     #[serde(default)]
     pub reluctant: Vec<String>,
     /// From what probability on an intent of `bad_news` fits; never by default.

@@ -4,8 +4,8 @@
 //! from the bank of the model, from the model itself, or from the caller's bank; those that are unfit, leak a secret, echo or make
 //! something up are dropped ([`Admission`]); the rest are judged; the best that differ are chosen.
 //!
-//! A model with a bank of its own knows how surely a reply answers, and stays silent where none does ([`own_bank`]). With any other
-//! model the ranker orders what it wrote.
+//! A model with a bank of its own knows how surely a reply answers, and stays silent where none does ([`own_bank`]). Such a model may
+//! judge what another one writes, beside its bank. With any other model alone the ranker orders what it wrote.
 
 mod admission;
 mod answer;
@@ -118,10 +118,30 @@ impl SmartReplier {
     /// [`TaskError::InvalidOption`]; and [`TaskError::ContextTooSmall`], [`TaskError::Text`], [`TaskError::Generate`],
     /// [`TaskError::Cancelled`] from the model.
     pub fn reply(&self, request: SmartReplyRequest, cancel: &CancelToken) -> Result<SmartReply, TaskError> {
-        self.reply_to(&request.validate()?, cancel)
+        self.reply_to(&request.validate()?, None, cancel)
     }
 
-    fn reply_to(&self, request: &ValidSmartReply, cancel: &CancelToken) -> Result<SmartReply, TaskError> {
+    /// As [`reply`](Self::reply), and `judge`, whose model has a bank, judges what this one writes: its bank fills in, and where
+    /// neither is sure there is no reply. A model with a bank of its own judges by itself, and so does any where the judge does not
+    /// speak the conversation's language.
+    ///
+    /// # Errors
+    /// As [`reply`](Self::reply), from either model.
+    pub fn reply_judged_by(
+        &self,
+        judge: &SmartReplier,
+        request: SmartReplyRequest,
+        cancel: &CancelToken,
+    ) -> Result<SmartReply, TaskError> {
+        self.reply_to(&request.validate()?, Some(judge), cancel)
+    }
+
+    fn reply_to(
+        &self,
+        request: &ValidSmartReply,
+        judge: Option<&SmartReplier>,
+        cancel: &CancelToken,
+    ) -> Result<SmartReply, TaskError> {
         let begun = (self.clock)();
         let languages = request.options().languages.as_ref().unwrap_or(&self.model().extras().languages);
         if let Some(reason) = screening::screen(request.conversation(), &LanguageGate::new(languages)) {
@@ -129,9 +149,9 @@ impl SmartReplier {
             return Ok(SmartReply::without_replies(reason, ReplyUsage::default(), ReplyTiming { total, ..Default::default() }));
         }
         let screened = (self.clock)();
-        let outcome = match (&request.options().bank, &self.own) {
+        let outcome = match (&request.options().bank, self.judge_of(request.conversation(), judge)) {
             (Some(bank), _) => self.of_callers_bank(request, bank, cancel)?,
-            (None, Some(own)) => self.of_own_bank(request, own, cancel)?,
+            (None, Some((judge, own))) => self.of_own_bank(request, judge, own, cancel)?,
             (None, None) => self.of_model(request, cancel)?,
         };
         let Outcome { scores, replies, usage, proposed, considered } = outcome;
@@ -153,6 +173,19 @@ impl SmartReplier {
         self.ranker.model()
     }
 
+    /// Whose bank judges: that of this model, or that of `judge`, if it speaks the conversation's language.
+    fn judge_of<'a>(
+        &'a self,
+        conversation: &Conversation,
+        judge: Option<&'a SmartReplier>,
+    ) -> Option<(&'a SmartReplier, &'a OwnBank)> {
+        let speaks = |judge: &&SmartReplier| {
+            screening::screen(conversation, &LanguageGate::new(&judge.model().extras().languages)).is_none()
+        };
+        let judge = if self.own.is_some() { self } else { judge.filter(speaks)? };
+        judge.own.as_ref().map(|own| (judge, own))
+    }
+
     /// The caller's bank, ranked.
     fn of_callers_bank(&self, request: &ValidSmartReply, bank: &[String], cancel: &CancelToken) -> Result<Outcome, TaskError> {
         let usage = ReplyUsage { candidates: bank.len(), ..ReplyUsage::default() };
@@ -161,25 +194,31 @@ impl SmartReplier {
 
     /// What the model writes, ranked by itself.
     fn of_model(&self, request: &ValidSmartReply, cancel: &CancelToken) -> Result<Outcome, TaskError> {
-        let prompt = self.model().prompt(request.conversation(), request.options().max_new_tokens)?;
-        let mut read = ReadPrompt::new(self.model().generator(), &prompt.tokens, cancel)?;
-        let (texts, usage) = self.write(request, &prompt, &mut read, cancel)?;
+        let (texts, read, usage) = self.written(request, None, cancel)?;
         self.ranked(request, texts, ReplySource::Model, Some(read), usage, cancel)
     }
 
-    /// The model's own bank and what it writes, judged together.
-    fn of_own_bank(&self, request: &ValidSmartReply, own: &OwnBank, cancel: &CancelToken) -> Result<Outcome, TaskError> {
+    /// The bank of `judge`, which may be this replier itself, and what this model writes, judged together.
+    fn of_own_bank(
+        &self,
+        request: &ValidSmartReply,
+        judge: &SmartReplier,
+        own: &OwnBank,
+        cancel: &CancelToken,
+    ) -> Result<Outcome, TaskError> {
         let (conversation, options) = (request.conversation(), request.options());
-        let prompt = self.model().prompt(conversation, options.max_new_tokens)?;
-        let mut read = ReadPrompt::new(self.model().generator(), &prompt.tokens, cancel)?;
-        let bank = self.ready(own, prompt.end, cancel)?;
+        let prompt = judge.model().prompt(conversation, options.max_new_tokens)?;
+        let read = ReadPrompt::new(judge.model().generator(), &prompt.tokens, cancel)?;
+        let bank = judge.ready(own, prompt.end, cancel)?;
         let context = normalised(&read.logits()[own.ranking.columns()]);
         let mut judgement = bank.judge(&context);
         judgement.is_bad_news |= tells_bad_news(conversation);
         let mut usage = ReplyUsage { prompt_tokens: prompt.tokens.len(), ..ReplyUsage::default() };
-        let mut written = vec![];
+        let mut written = None;
         if !judgement.is_bad_news && own.settings.written_threshold.is_some() {
-            (written, usage) = self.write(request, &prompt, &mut read, cancel)?;
+            let same = std::ptr::eq(self, judge).then_some((prompt.clone(), read));
+            let (texts, read, of_writer) = self.written(request, same, cancel)?;
+            (written, usage) = (Some((texts, read)), of_writer);
         }
         let proposed = (self.clock)();
         let mut admission = Admission::new(conversation, self.model().task());
@@ -187,8 +226,21 @@ impl SmartReplier {
         let admits = |text: &str| admission.refuses(text, ReplySource::Bank).is_none();
         let mut candidates = own_bank::of_each_intent(&bank, &judgement, tone, INTENTS, admits);
         usage.candidates += candidates.len();
-        let (fit, mut considered) = self.admitted(&mut admission, written, ReplySource::Model);
-        candidates.extend(self.judged(own, &bank, &context, (request, prompt.end, read), &fit, cancel)?);
+        let mut considered = vec![];
+        if let Some((texts, read)) = written {
+            let (fit, dropped) = self.admitted(&mut admission, texts, ReplySource::Model);
+            considered = dropped;
+            let likely = self.likely(request, read, &fit, cancel)?;
+            let texts: Vec<&str> = fit.iter().map(String::as_str).collect();
+            let vectors = judge.ranker.reply_vectors(&own.ranking, &texts, prompt.end, cancel)?;
+            candidates.extend(texts.iter().zip(vectors).zip(likely).map(|((text, vector), likely)| Judged {
+                text: (*text).to_owned(),
+                source: ReplySource::Model,
+                intent: bank.nearest(&vector),
+                score: probability(bank.logit(&context, &vector)),
+                fate: if likely { Fate::NotNeeded } else { Fate::Unlikely },
+            }));
+        }
         usage.ranked = candidates.len();
         own_bank::decide(&bank, &mut candidates, judgement.is_bad_news, options.count);
         let shown = candidates.iter().filter(|candidate| candidate.fate == Fate::Shown);
@@ -198,34 +250,39 @@ impl SmartReplier {
         Ok(Outcome { scores: ReplyScores::Probabilities, replies, usage, proposed, considered })
     }
 
-    /// Texts that the model wrote, with what it thinks of them.
-    fn judged(
+    /// What the model writes, and its prompt as it was read: `read`, where that was done before.
+    fn written(
         &self,
-        own: &OwnBank,
-        bank: &ReadyBank,
-        context: &[f32],
-        (request, end, read): (&ValidSmartReply, Option<TokenId>, ReadPrompt),
+        request: &ValidSmartReply,
+        read: Option<(Prompt, ReadPrompt)>,
+        cancel: &CancelToken,
+    ) -> Result<(Vec<String>, ReadPrompt, ReplyUsage), TaskError> {
+        let (prompt, mut read) = match read {
+            Some(read) => read,
+            None => {
+                let prompt = self.model().prompt(request.conversation(), request.options().max_new_tokens)?;
+                let read = ReadPrompt::new(self.model().generator(), &prompt.tokens, cancel)?;
+                (prompt, read)
+            }
+        };
+        let (texts, usage) = self.write(request, &prompt, &mut read, cancel)?;
+        Ok((texts, read, usage))
+    }
+
+    /// Whether the model finds each text likely enough.
+    fn likely(
+        &self,
+        request: &ValidSmartReply,
+        read: ReadPrompt,
         texts: &[String],
         cancel: &CancelToken,
-    ) -> Result<Vec<Judged>, TaskError> {
-        if texts.is_empty() {
-            return Ok(vec![]);
-        }
-        let scores = self.ranker.score_with(Some(read), request.conversation(), texts, cancel)?;
-        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let vectors = self.ranker.reply_vectors(&own.ranking, &texts, end, cancel)?;
+    ) -> Result<Vec<bool>, TaskError> {
         let least = f64::from(request.options().min_token_logprob);
-        let judged = texts.iter().zip(&vectors).zip(&scores).map(|((text, vector), score)| {
-            let is_likely = score.logprob / score.tokens.max(1) as f64 >= least;
-            Judged {
-                text: (*text).to_owned(),
-                source: ReplySource::Model,
-                intent: bank.nearest(vector),
-                score: probability(bank.logit(context, vector)),
-                fate: if is_likely { Fate::NotNeeded } else { Fate::Unlikely },
-            }
-        });
-        Ok(judged.collect())
+        let scores = match texts {
+            [] => vec![],
+            _ => self.ranker.score_with(Some(read), request.conversation(), texts, cancel)?,
+        };
+        Ok(scores.iter().map(|score| score.logprob / score.tokens.max(1) as f64 >= least).collect())
     }
 
     /// The bank with its vectors, which are read or computed at the first call.

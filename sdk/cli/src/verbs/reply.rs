@@ -22,7 +22,8 @@ use std::path::PathBuf;
   kinglet reply talk.txt
   printf 'customer: Hi\\nagent: Hello!\\ncustomer: Are you open?\\n' | kinglet reply --json
   kinglet reply talk.txt --bank replies.txt -n 5
-  kinglet reply \"mum is in hospital\" --explain")]
+  kinglet reply \"mum is in hospital\" --explain
+  kinglet reply \"are you coming tonight?\" --model smollm2 --judge none")]
 pub(crate) struct Arguments {
     /// A message, a file with a conversation, or - for stdin
     #[arg(value_name = "TEXT|FILE|-")]
@@ -33,6 +34,10 @@ pub(crate) struct Arguments {
     /// Choose among the lines of this file instead of the model's own bank and of what it writes
     #[arg(long, value_name = "FILE")]
     bank: Option<PathBuf>,
+    /// The model with a bank of replies that judges what this one writes and fills in where it writes nothing good: a folder or a
+    /// name, or `none` [default: goldcrest, for models without a bank of their own]
+    #[arg(long, value_name = "PATH|NAME")]
+    judge: Option<PathBuf>,
     /// Show every candidate with its score, where it comes from, and why it was dropped
     #[arg(long)]
     explain: bool,
@@ -70,7 +75,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> R
         explain: arguments.explain,
         ..defaults
     };
-    let model = common.open_with(&arguments.prefix)?;
+    let model = common.judged(common.open_with(&arguments.prefix)?, arguments.judge.as_deref())?;
     let answer = {
         let _progress = Progress::spinner(common, "reading the conversation");
         model.smart_reply(&conversation, options)?

@@ -1,18 +1,19 @@
 //! Candidates of the bank that comes with a model, and what is shown of them and of what the model writes.
 //!
 //! A reply of the bank is judged alone and by what it does: its logit is the mean of both. Of one intent the best reply stands for
-//! all, where the tone of the side that replies counts too. What the model writes counts as the intent that it is closest to.
+//! all, where the tone of the side that replies and the reply's place in its group count too. What the model writes counts as the
+//! intent that it is closest to.
 
 use super::candidate::{Considered, Fate, ReplySource};
-use crate::bank::{Judgement, ReadyBank, Tone, probability};
+use crate::bank::{BankReply, Judgement, ReadyBank, Tone, probability};
 use crate::conversation::Conversation;
 use crate::reply::is_duplicate;
 
 /// What the logit of a reply gains where its tone is that of the side that replies.
 const TONE_GAIN: f32 = 0.5;
 
-/// What is left of the probability of a reply that one would rather not begin with.
-const RELUCTANCE: f32 = 0.9;
+/// What the logit of a reply loses for each reply that stands before it in its group.
+const PLACE_COST: f32 = 0.06;
 
 /// A reply that was judged.
 pub(super) struct Judged {
@@ -43,7 +44,10 @@ pub(super) fn of_each_intent(
     for (intent, &of_intent) in judgement.intents.iter().enumerate() {
         let places = bank.replies_of(intent);
         let logit = |at: usize| (of_intent + judgement.replies[at]) / 2.0;
-        let rank = |at: usize| logit(at) + if bank.reply(at).tone == tone { TONE_GAIN } else { 0.0 };
+        let rank = |at: usize| {
+            let BankReply { tone: its_tone, place, .. } = bank.reply(at);
+            logit(at) + if *its_tone == tone { TONE_GAIN } else { 0.0 } - PLACE_COST * *place as f32
+        };
         let mut best: Vec<usize> = places.collect();
         best.sort_by(|&a, &b| rank(b).total_cmp(&rank(a)).then(a.cmp(&b)));
         found.extend(best.first().copied().map(|at| (intent, logit(at), best)));
@@ -52,18 +56,18 @@ pub(super) fn of_each_intent(
     found.truncate(most);
     let judged = found.into_iter().filter_map(|(intent, _, best)| {
         let at = best.into_iter().find(|&at| admits(&bank.reply(at).text))?;
-        let share = if bank.is_reluctant(intent) { RELUCTANCE } else { 1.0 };
-        let score = share * probability((judgement.intents[intent] + judgement.replies[at]) / 2.0);
+        let score = probability((judgement.intents[intent] + judgement.replies[at]) / 2.0);
         Some(Judged { text: bank.reply(at).text.clone(), source: ReplySource::Bank, intent, score, fate: Fate::NotNeeded })
     });
     judged.collect()
 }
 
 /// Decides what becomes of each candidate: at most `count` are shown, of different intents, the surest first; of equals that of the
-/// bank.
+/// bank. What one would rather not begin with stands behind what else is shown.
 pub(super) fn decide(bank: &ReadyBank, candidates: &mut [Judged], is_bad_news: bool, count: usize) {
+    let worth = |candidate: &Judged| if bank.is_reluctant(candidate.intent) { candidate.score - 1.0 } else { candidate.score };
     let rank =
-        |a: &Judged, b: &Judged| b.score.total_cmp(&a.score).then(a.source.cmp(&b.source)).then_with(|| a.text.cmp(&b.text));
+        |a: &Judged, b: &Judged| worth(b).total_cmp(&worth(a)).then(a.source.cmp(&b.source)).then_with(|| a.text.cmp(&b.text));
     candidates.sort_by(rank);
     for at in 0..candidates.len() {
         let (shown, rest) = candidates.split_at_mut(at);
@@ -98,7 +102,8 @@ pub(super) fn tone_of(conversation: &Conversation) -> Tone {
     let others: Vec<&str> = conversation.turns.iter().filter(|t| t.speaker != next).map(|t| t.text.as_str()).collect();
     let heard = if own.is_empty() { others } else { own };
     let careful = heard.iter().filter(|text| is_careful(text)).count();
-    if 2 * careful > heard.len() { Tone::Polite } else { Tone::Casual }
+    let formal = heard.iter().any(|text| is_formal(text));
+    if formal && 2 * careful > heard.len() { Tone::Polite } else { Tone::Casual }
 }
 
 /// Whether a message begins with a capital and ends as a sentence.
@@ -108,14 +113,89 @@ fn is_careful(text: &str) -> bool {
     begins && text.ends_with(['.', '?', '!']) && text.split_whitespace().count() > 2
 }
 
+/// What people write to those whom they do not know well, or on business.
+const FORMAL: &[&str] = &[
+    "account",
+    "afternoon",
+    "apologies",
+    "appointment",
+    "appreciate",
+    "assist",
+    "booking",
+    "certainly",
+    "colleague",
+    "convenience",
+    "could",
+    "customer",
+    "dear",
+    "deposit",
+    "dr",
+    "evening",
+    "grateful",
+    "honoured",
+    "inform",
+    "invoice",
+    "kindly",
+    "madam",
+    "meeting",
+    "morning",
+    "mr",
+    "mrs",
+    "ms",
+    "order",
+    "ordered",
+    "parcel",
+    "payment",
+    "please",
+    "pleased",
+    "proposal",
+    "refund",
+    "regarding",
+    "regards",
+    "request",
+    "reservation",
+    "sincerely",
+    "sir",
+    "team",
+    "unfortunately",
+    "would",
+];
+
+fn is_formal(text: &str) -> bool {
+    let words = text.split(|c: char| !c.is_alphabetic()).filter(|word| !word.is_empty());
+    words.map(str::to_lowercase).any(|word| FORMAL.binary_search(&word.as_str()).is_ok())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bank::ReplyBank;
+
+    #[test]
+    fn what_one_would_rather_not_begin_with_comes_last() {
+        let json = r#"{"gain": 10, "offset": -5, "threshold": 0.5, "reluctant": ["decline"]}"#;
+        let bank = ReplyBank::parse("# accept casual\nYes\n# decline casual\nNo\n").unwrap();
+        let bank = bank.with_vectors(serde_json::from_str(json).unwrap(), 1, vec![1.0, 1.0]);
+        let judged = |text: &str, intent, score| Judged {
+            text: text.into(),
+            source: ReplySource::Bank,
+            intent,
+            score,
+            fate: Fate::NotNeeded,
+        };
+        let mut candidates = [judged("No", 1, 0.9), judged("Yes", 0, 0.6)];
+        decide(&bank, &mut candidates, false, 3);
+        let shown: Vec<&str> = candidates.iter().filter(|c| c.fate == Fate::Shown).map(|c| &*c.text).collect();
+        assert_eq!(shown, ["Yes", "No"]);
+    }
 
     #[test]
     fn tones() {
         let tone = |talk| tone_of(&Conversation::parse(talk).unwrap());
+        assert!(FORMAL.is_sorted());
         assert_eq!(tone("u coming?"), Tone::Casual);
+        assert_eq!(tone("Fancy a pint after work?"), Tone::Casual, "a sentence is not yet polite");
+        assert_eq!(tone("could you send me that report"), Tone::Casual);
         assert_eq!(tone("Could you send me the report, please?"), Tone::Polite);
         assert_eq!(tone("me: yeah np\nthem: Could you send me the report, please?"), Tone::Casual, "one's own tone wins");
         assert_eq!(tone("me: Certainly, I will look.\nthem: thx"), Tone::Polite);

@@ -251,7 +251,7 @@ fn the_own_bank_answers_what_it_knows_in_the_tone_of_the_talk() {
     assert_eq!(texts(&casual), ["bus is fine"], "{casual:?}");
     assert_eq!(casual.replies[0].source, ReplySource::Bank);
     assert!((0.9..=1.0).contains(&casual.replies[0].score));
-    assert_eq!(texts(&judged(&replier, "When does the bus leave today?")), ["The bus suits me."]);
+    assert_eq!(texts(&judged(&replier, "Could you tell me when the bus leaves?")), ["The bus suits me."]);
 }
 
 #[test]
@@ -260,6 +260,25 @@ fn the_own_bank_is_silent_where_it_knows_nothing() {
     let silent = judged(&replier, "what about the weather");
     assert_eq!((silent.status, silent.reason), (Status::NoReply, Some(Reason::NoGoodCandidate)));
     assert!(silent.considered.iter().any(|c| c.source == ReplySource::Bank && c.fate == Fate::BelowThreshold), "{silent:?}");
+}
+
+#[test]
+fn a_judge_takes_what_another_model_writes_and_fills_in() {
+    let (_, judge) = judging(&[("zzz", 1.0)]);
+    let writer = |replies| SmartReplier::new(bench(replying(replies), SPEAKERS, r#"{"reply_format": "speakers"}"#, 1024).model);
+    let asked = |writer: &SmartReplier, talk| {
+        writer.reply_judged_by(&judge, request(talk, |o| o.explain = true), &CancelToken::default()).unwrap()
+    };
+    let good = asked(&writer(&[("I like the bus.", 1.0), ("coffee", 0.9)]), "bus?");
+    assert_eq!(good.scores, ReplyScores::Probabilities);
+    let sources: Vec<_> =
+        good.considered.iter().filter(|c| c.fate != Fate::BelowThreshold).map(|c| (&*c.text, c.source)).collect();
+    assert!(sources.contains(&("bus is fine", ReplySource::Bank)), "{good:?}");
+    assert!(sources.contains(&("I like the bus.", ReplySource::Model)), "{good:?}");
+    let off = asked(&writer(&[("coffee", 1.0)]), "what about the weather");
+    assert_eq!(off.reason, Some(Reason::NoGoodCandidate), "what is written fits nothing: {off:?}");
+    let foreign = asked(&writer(ABOUT), "\u{bf}D\u{f3}nde est\u{e1} mi pedido?");
+    assert_eq!(foreign.scores, ReplyScores::Likelihoods, "the judge speaks English alone: {foreign:?}");
 }
 
 #[test]
