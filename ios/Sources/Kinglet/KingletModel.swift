@@ -101,6 +101,14 @@ public final class KingletModel: Sendable {
         }
     }
 
+    /// The same model, whose suggested replies `judge` judges: a model with a bank of replies, as the one that ships with Kinglet. Its
+    /// bank fills in where this model writes nothing good, and where neither is sure there is no reply.
+    ///
+    /// - Throws: ``KingletError/closed(_:)``, ``KingletError/unsupported(_:)`` where `judge` has no bank.
+    public func judged(by judge: KingletModel) async throws -> KingletModel {
+        try await blocking { [model] in KingletModel(try model.judgedBy(judge: judge.model)) }
+    }
+
     /// How well each of `candidates` fits as the next message, in the order of the candidates.
     ///
     /// - Throws: as ``smartReplies(to:options:instructions:)``.

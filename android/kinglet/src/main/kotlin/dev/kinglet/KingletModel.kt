@@ -90,6 +90,16 @@ public class KingletModel private constructor(
         }
     }
 
+    /**
+     * The same model, whose suggested replies [judge] judges: a model with a bank of replies, as the one that ships with Kinglet. Its
+     * bank fills in where this model writes nothing good, and where neither is sure there is no reply. Close all three.
+     *
+     * @throws KingletException.Closed
+     * @throws KingletException.Unsupported where [judge] has no bank
+     */
+    public suspend fun judgedBy(judge: KingletModel): KingletModel =
+        dispatcher.work { KingletModel(native.judgedBy(judge.native), dispatcher) }
+
     private fun source(word: String) = if (word == "bank") ReplySource.BANK else ReplySource.MODEL
 
     /**

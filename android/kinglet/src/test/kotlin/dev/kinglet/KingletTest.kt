@@ -43,6 +43,20 @@ class KingletTest {
     }
 
     @Test
+    fun anotherModelJudgesWhatOneWrites() = test {
+        KingletModel.open(endless).use { writer ->
+            KingletModel.open(goldcrest).use { judge ->
+                writer.judgedBy(judge).use { judged ->
+                    val thanks = listOf(Turn(Speaker.CUSTOMER, "thanks so much!!"))
+                    val replies = (judged.smartReply(thanks) as SmartReplies.Suggested).replies
+                    assertTrue(replies.all { it.source == ReplySource.BANK }, "what it writes makes no sense: $replies")
+                }
+                assertThrows<KingletException.Unsupported> { runBlocking { judge.judgedBy(writer) } }
+            }
+        }
+    }
+
+    @Test
     fun repliesAreSuggested() = test {
         KingletModel.open(goldcrest).use { model ->
             val talk = listOf(Turn(Speaker.CUSTOMER, "Do you want to grab lunch tomorrow?"))
