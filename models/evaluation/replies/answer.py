@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Has a model answer the messages, and mixes the answers of several for a judge who must not see whose they are.
 
-usage: answer.py run NAME KINGLET MODEL OUT.jsonl     answers of one model
+usage: answer.py run NAME KINGLET MODEL OUT.jsonl [OPTION]...   answers of one model, with options of `kinglet reply`
        answer.py mix OUT.jsonl ANSWERS.jsonl...       each different reply to each message once, shuffled: what a judge reads
        answer.py table JUDGED.jsonl ANSWERS.jsonl...  the figures of README.md, a row for each file of answers
 
@@ -25,12 +25,13 @@ def rows(path: Path) -> list[dict]:
 MESSAGES = {row["id"]: row for row in rows(HERE / "messages.jsonl")}
 
 
-def run(name: str, kinglet: str, model: str, out: str) -> None:
+def run(name: str, kinglet: str, model: str, out: str, *options: str) -> None:
     with open(out, "w", encoding="utf-8") as file, tempfile.TemporaryDirectory() as scratch:
         for key, message in MESSAGES.items():
             talk = Path(scratch) / "talk.json"
             talk.write_text(json.dumps(message["turns"]), encoding="utf-8")
-            ran = subprocess.run([kinglet, "reply", "--quiet", "--json", "--model", model, talk], capture_output=True, text=True)
+            command = [kinglet, "reply", "--quiet", "--json", "--model", model, *options, talk]
+            ran = subprocess.run(command, capture_output=True, text=True)
             if ran.returncode:
                 sys.exit(f"{key}: {ran.stderr}")
             answer = json.loads(ran.stdout)
