@@ -112,7 +112,10 @@ impl Model {
         let replier = self.replier()?;
         self.keep_fixed(|| replier.ranker().model().fixed_tokens(&request.conversation), cancel)?;
         Ok(match self.judge() {
-            Some(judge) => replier.reply_judged_by(&*replier_of(judge)?, request, &cancel.0)?,
+            Some(judge) => {
+                let judge = replier_of(judge)?;
+                replier.reply_judged_by(&judge, request, &cancel.0)?
+            }
             None => replier.reply(request, &cancel.0)?,
         })
     }
