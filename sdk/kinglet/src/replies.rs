@@ -111,7 +111,8 @@ impl Model {
         self.text()?.template()?;
         let replier = self.replier()?;
         self.keep_fixed(|| replier.ranker().model().fixed_tokens(&request.conversation), cancel)?;
-        Ok(match self.judge() {
+        // A caller's bank is ranked by the model alone.
+        Ok(match self.judge().filter(|_| request.options.bank.is_none()) {
             Some(judge) => {
                 let judge = replier_of(judge)?;
                 replier.reply_judged_by(&judge, request, &cancel.0)?
