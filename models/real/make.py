@@ -90,16 +90,18 @@ def row(kept: Kept, form: forms.Form, folder: Path, command: Path, reference: Fi
     except RuntimeError as refusal:
         return {"title": form.title, "refused": str(refusal)}
     theirs = kept.figures(f"{form.key}-onnxruntime", lambda: OnnxRuntime(folder))
-    return {"title": form.title, "exact": form.exact} | table.figures(ours, theirs, reference)
+    return {"title": form.title, "exact": form.exact, "coarser": form.coarser} | table.figures(ours, theirs, reference)
 
 
 def failures(rows: list[dict[str, Any]]) -> list[str]:
-    """What may not be: other tokens than transformers where weights are the same, a perplexity above ONNX Runtime's."""
+    """What may not be: other tokens than transformers where weights are the same, a perplexity far from ONNX Runtime's, unless it is
+    lower where ONNX Runtime rounds more."""
     found = [f"{r['title']}: {r['refused']}" for r in rows if "refused" in r]
     for r in (r for r in rows if "refused" not in r):
         if r["exact"] and r["as_transformers"] != r["prompts"]:
             found.append(f"{r['title']}: {r['as_transformers']} of {r['prompts']} answers equal those of transformers")
-        if r["perplexity"] / r["their_perplexity"] > 1.02:
+        beside = r["perplexity"] / r["their_perplexity"] - 1
+        if beside > 0.02 or (beside < -0.02 and not r["coarser"]):
             found.append(f"{r['title']}: perplexity {r['perplexity']:.3f}, ONNX Runtime {r['their_perplexity']:.3f}")
     return found
 
