@@ -1,7 +1,8 @@
 """The bank of replies, and messages with the intents that answer them, as a corpus.
 
 Intents are those of the bank, in its order. A message's labels are one number from 0 to 1 for each: whether, or how surely, any reply
-of that intent answers it. Where the teacher has read it, its meaning is the teacher's unit vector of it.
+of that intent answers it. Who wrote a message named the intents that came to mind: of one that goes along with these elsewhere and
+is not named here, nothing is known.
 """
 
 import json
@@ -10,7 +11,6 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -27,21 +27,9 @@ BEFORE = " > "  # between the messages of a conversation
 NO_INTENT = "none"
 REPLIES = 2  # of each intent in a group
 UNKNOWN = -1.0  # the label of an intent of which nothing is known
-MEANING = 384  # numbers in the teacher's vector of a message
-TEACHER_SHARE = 0.4  # of the labels of a written message, where the teacher has read it
+GOES_ALONG = 0.25  # in this share of the messages of one intent another is named too: unknown, where it is not named
 
-
-@dataclass
-class Message:
-    """A conversation, of which the last is to be answered."""
-
-    talk: list[str]
-    labels: Tensor  # [intents]
-    meaning: Tensor | None = None  # [MEANING]
-
-    def is_held(self) -> bool:
-        """Whether it is set aside to choose settings with."""
-        return zlib.crc32(self.talk[-1].encode()) % 12 == 0
+Message = tuple[list[str], Tensor]  # a conversation, of which the last is to be answered, and its labels [intents]
 
 
 def read_groups(path: Path) -> list[tuple[list[str], list[str]]]:
@@ -73,36 +61,29 @@ def read_messages(intents: list[str]) -> list[Message]:
             raise SystemExit(f"{MESSAGES.name} names intents that the bank lacks: {unknown}")
         labels = torch.zeros(len(intents))
         labels[[places[intent] for intent in named if intent != NO_INTENT]] = 1.0
-        rows += [Message(message.split(BEFORE), labels) for message in messages]
-    return rows
+        rows += [(message.split(BEFORE), labels) for message in messages]
+    together = torch.stack([labels for _, labels in rows])
+    along = together.T @ together / together.sum(0).clamp(min=1.0)[:, None]  # [intents, intents]: how often the second is named with the first
+    return [(talk, labels.masked_fill((labels == 0) & (labels @ (along > GOES_ALONG).float() > 0), UNKNOWN)) for talk, labels in rows]
 
 
 def read_labelled(path: Path, intents: int) -> list[Message]:
     """What teacher.py labelled. Intents that joined the bank's end since have `UNKNOWN` as their label."""
     read = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    meanings = torch.from_numpy(numpy.load(path.with_suffix(".npy")))
     known = 1 + max(int(intent) for row in read for intent in row["intents"])
     rows = []
-    for row, meaning in zip(read, meanings, strict=True):
+    for row in read:
         labels = torch.zeros(intents)
         labels[known:] = UNKNOWN
         for intent, hundredths in row["intents"].items():
             labels[int(intent)] = hundredths / 100
-        rows.append(Message(row["talk"], labels, meaning))
+        rows.append((row["talk"], labels))
     return rows
 
 
-def taught(written: list[Message], labelled: list[Message]) -> list[Message]:
-    """The written messages with what the teacher said of them, where it has read them."""
-    read = {tuple(message.talk): message for message in labelled}
-    rows = []
-    for message in written:
-        said = read.get(tuple(message.talk))
-        if said:
-            labels = torch.where(said.labels == UNKNOWN, message.labels, message.labels.lerp(said.labels, TEACHER_SHARE))
-            message = Message(message.talk, labels, said.meaning)
-        rows.append(message)
-    return rows
+def is_held(talk: list[str]) -> bool:
+    """Whether a message is set aside to choose settings with."""
+    return zlib.crc32(talk[-1].encode()) % 12 == 0
 
 
 @dataclass
@@ -114,12 +95,11 @@ class Group:
     context_at: Tensor  # [P] index into the concatenated, flattened windows
     reply_at: Tensor  # [intents, REPLIES] index into the concatenated, flattened replies
     labels: Tensor  # [P, intents]
-    meanings: Tensor  # [P, MEANING], 0 where the teacher has not read the message
 
     def to(self, device: str) -> "Group":
         """The same on a device."""
         windows, replies = ([batch.to(device) for batch in batches] for batches in (self.windows, self.replies))
-        return Group(windows, replies, *(t.to(device) for t in (self.context_at, self.reply_at, self.labels, self.meanings)))
+        return Group(windows, replies, *(t.to(device) for t in (self.context_at, self.reply_at, self.labels)))
 
 
 @dataclass
@@ -146,10 +126,11 @@ class Answers:
     def group(self, budget: int) -> Group:
         """Messages of about `budget` tokens together."""
         windows: list[list[int]] = []
-        drawn: list[Message] = []
+        labels: list[Tensor] = []
         while sum(map(len, windows)) < budget:
-            drawn.append(self.random.choice(self.messages))
-            windows.append(self._window(drawn[-1].talk, self.random.random() < 0.5))
+            talk, truth = self.random.choice(self.messages)
+            windows.append(self._window(talk, self.random.random() < 0.5))
+            labels.append(truth)
         replies = [
             [tokens.REPLY, *self._encode(reply), tokens.END]
             for lines in self.bank.values()
@@ -162,6 +143,5 @@ class Answers:
             padded_replies,
             torch.tensor([start + len(window) - 1 for start, window in zip(at, windows)]),
             torch.tensor([start + len(reply) - 1 for start, reply in zip(reply_at, replies)]).view(-1, REPLIES),
-            torch.stack([message.labels for message in drawn]),
-            torch.stack([torch.zeros(MEANING) if message.meaning is None else message.meaning.float() for message in drawn]),
+            torch.stack(labels),
         )

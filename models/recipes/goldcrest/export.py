@@ -111,7 +111,7 @@ BANK = {
     # a message that one of these answers is bad news ..
     "bad_news": [
         "sympathise", "sympathise-other", "condole", "condole-pet", "get-well", "get-well-other", "hope-results", "here-for-you",
-        "emergency", "are-you-ok", "funeral", "pet-ill", "danger-coming", "service-condole",
+        "emergency", "are-you-ok", "funeral", "pet-ill", "danger-coming", "service-condole", "how-sad", "safe-with-someone",
     ],
     # .. and only these answer it
     "comforting": [
@@ -119,20 +119,21 @@ BANK = {
         "what-happened", "next-time", "it-will-be-fine", "encourage", "kind-back", "you-did-right", "not-angry", "offer-help",
         "space", "cover", "emergency", "see-doctor", "clinic", "keep-secret", "keep-me-posted", "no-rush", "sympathise-other",
         "deserve-better", "funeral", "miss-too", "report-it", "pet-ill", "danger-coming", "pick-up-you", "service-condole",
-        "service-urgent", "absence-noted",
+        "service-urgent", "absence-noted", "how-sad", "safe-with-someone", "stay-safe", "oh-dear-thanks",
     ],
     "bad_news_threshold": 0.3,
     "reluctant": [
         "decline-invitation", "decline-plan", "decline-offer", "decline-work", "deny", "cannot-do", "do-not-allow", "disagree",
         "not-yet", "never-mind", "unwanted", "boundary", "maybe", "do-not-know", "cannot-come-ok", "reschedule", "feedback-bad",
         "it-was-so-so", "no-longer-available", "price-firm", "cannot-share", "not-home", "in-writing", "need-time",
-        "not-seen-it",
+        "not-seen-it", "own-up", "sorry-no-change", "not-me", "flattered",
     ],
 }  # fmt: skip
 
 
 def write_ranking(run: Path, folder: Path, temperature: float, lm_weight: float) -> None:
-    """kinglet.json: the language, how a conversation is shown to this model, how it ranks replies and judges those of the bank."""
+    """kinglet.json: the language, how a conversation is shown to this model, how it ranks replies and judges those of the bank. And the
+    table of n-grams that judges with it."""
     content = torch.load(run / "checkpoint.pt", weights_only=True)
     sure = {name: round(content[name].item(), 5) for name in ("gain", "offset")}
     ranking = {
@@ -141,7 +142,9 @@ def write_ranking(run: Path, folder: Path, temperature: float, lm_weight: float)
         "temperature": round(temperature, 6),
         "lm_weight": lm_weight,
     }
-    extras = {"languages": ["en"], "reply_format": "speakers", "reply_ranking": ranking, "reply_bank": {**sure, **BANK}}
+    blend = {"blend": json.loads((run / "blend.json").read_text())}
+    shutil.copy(run / "bank.ngrams", folder / "bank.ngrams")
+    extras = {"languages": ["en"], "reply_format": "speakers", "reply_ranking": ranking, "reply_bank": {**sure, **blend, **BANK}}
     (folder / "kinglet.json").write_text(json.dumps(extras, indent=1) + "\n")
 
 
@@ -156,7 +159,7 @@ def publish(built: Path, target: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", type=Path, help="folder that train.py wrote")
+    parser.add_argument("run", type=Path, help="folder that train.py and ngrams.py wrote")
     parser.add_argument("out", type=Path, help="gets the folders hf, int4 and fp32")
     parser.add_argument("--kinds", nargs="+", choices=["int4", "fp32"], default=["int4", "fp32"])
     parser.add_argument("--lm-weight", type=float, default=0.5, help="weight of the likelihood term in the ranking score")

@@ -1,11 +1,11 @@
 """The training objectives: next token; reply ranking with the other replies of the batch as negatives; which intents of the bank answer
-a message, and what the teacher takes it to mean."""
+a message."""
 
 from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 import bank
 from data import Group, Sequences
@@ -13,7 +13,6 @@ from model import Decoder
 
 Encoder = Callable[[Tensor], Tensor]  # ids [B, T] to hidden states [B, T, D]
 MAX_SCALE = 50.0
-MEANING_WEIGHT = 4.0
 
 
 def half(device: str) -> torch.dtype:
@@ -96,17 +95,13 @@ def losses(model: Decoder, encoder: Encoder, scale: Tensor, group: Group) -> tup
     return nats, ranking, first
 
 
-def intent_losses(
-    model: Decoder, encoder: Encoder, gain: Tensor, offset: Tensor, meaning: nn.Module, group: bank.Group
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Binary cross-entropy a message, summed over intents; how far the hidden state that `meaning` maps is from the teacher's vector,
-    as 1 - cosine; and the share of answerable messages whose likeliest intent answers them.
+def intent_losses(model: Decoder, encoder: Encoder, gain: Tensor, offset: Tensor, group: bank.Group) -> tuple[Tensor, Tensor]:
+    """Binary cross-entropy a message, summed over intents, and the share of answerable messages whose likeliest intent answers them.
 
     How surely a reply answers a message is `sigmoid(gain * cos(context vector, reply vector) + offset)`; of an intent, the same with the
     mean of its replies' vectors, scaled to length 1. Half of the loss is of each.
     """
-    hidden = encode(encoder, group.windows)[group.context_at]  # [P, D]
-    contexts = model.rank_vector(hidden)  # [P, 128]
+    contexts = model.rank_vector(encode(encoder, group.windows)[group.context_at])  # [P, 128]
     replies = model.rank_vector(encode(encoder, group.replies)[group.reply_at])  # [intents, REPLIES, 128]
     of_intents = gain * contexts @ F.normalize(replies.mean(1), dim=-1).T + offset  # [P, intents]
     of_replies = gain * torch.einsum("pd,ird->pir", contexts, replies) + offset  # [P, intents, REPLIES]
@@ -116,6 +111,4 @@ def intent_losses(
     cross_each = (F.binary_cross_entropy_with_logits(of_replies, each, reduction="none").mean(2) * known).sum(1).mean()
     answerable = group.labels.amax(1) > 0.5
     right = group.labels.gather(1, of_intents.argmax(1, keepdim=True)).squeeze(1)[answerable] > 0.5
-    read = group.meanings.any(1)
-    apart = 1 - F.cosine_similarity(meaning(hidden).float()[read], group.meanings[read], dim=1)
-    return (cross + cross_each) / 2, apart.mean() if len(apart) else torch.zeros(()), right.float().mean()
+    return (cross + cross_each) / 2, right.float().mean()

@@ -29,7 +29,7 @@ from model import Decoder, Matrix, Shape
 
 SHARES = {"sgd": 0.32, "smalltalk": 0.18, "coffee": 0.07, "everyday": 0.43}  # how often a group is drawn from each corpus
 DISTILLED_SHARE = 0.15  # of the groups, where there is distilled text; the others give way evenly, as they do for the bank
-MESSAGES_BUDGET = {bank.NAME: 1.5, bank.LABELLED: 1.5}  # of --budget: such a group also holds replies of every intent
+MESSAGES_BUDGET = {bank.NAME: 3.0, bank.LABELLED: 3.0}  # of --budget: such a group also holds replies of every intent
 WARM_UP = 50  # steps
 HEAD_BITS = 8  # of the embedding and output matrix in the int4 export
 CHECKPOINT = "checkpoint.pt"
@@ -44,7 +44,6 @@ class State:
     scale: nn.Parameter  # logarithm of 1 / temperature
     gain: nn.Parameter  # of the cosine, for how surely a reply answers
     offset: nn.Parameter  # added to it
-    meaning: nn.Linear  # hidden state to the teacher's vector of the message
     optimisers: list[torch.optim.Optimizer]
     step: int = 0
     minutes: float = 0.0
@@ -63,7 +62,6 @@ class State:
             "scale": self.scale.detach(),
             "gain": self.gain.detach(),
             "offset": self.offset.detach(),
-            "meaning": self.meaning.state_dict(),
             "optimisers": [o.state_dict() for o in self.optimisers],
             "step": self.step,
             "minutes": self.minutes,
@@ -76,7 +74,6 @@ class State:
         """Take over a checkpoint."""
         content = torch.load(path, weights_only=True, map_location=self.device)
         self.model.load_state_dict(content["model"])
-        self.meaning.load_state_dict(content["meaning"])
         for name in ("scale", "gain", "offset"):
             getattr(self, name).data.copy_(content[name])
         for optimiser, saved in zip(self.optimisers, content["optimisers"], strict=True):
@@ -98,20 +95,19 @@ def start_state(args: argparse.Namespace) -> State:
     torch.manual_seed(args.seed)
     model = Decoder(Shape(dropout=args.dropout)).to(args.device)
     scale, gain, offset = (nn.Parameter(torch.tensor(value, device=args.device)) for value in (math.log(1 / 0.07), 10.0, -7.0))
-    meaning = nn.Linear(Shape.hidden, bank.MEANING, bias=False).to(args.device)
     matrices = [m.weight for m in model.layers.modules() if isinstance(m, Matrix)]
     norms = [p for p in model.parameters() if p.dim() == 1]
     muon = torch.optim.Muon(matrices, lr=args.matrix_rate, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
     adam = torch.optim.AdamW(
         [
-            {"params": [model.embed_tokens.weight, meaning.weight], "weight_decay": 0.01},
+            {"params": [model.embed_tokens.weight], "weight_decay": 0.01},
             {"params": [*norms, scale, gain, offset], "weight_decay": 0.0},
         ],
         lr=args.rate,
         betas=(0.9, 0.97),
         fused=True,
     )
-    return State(model, scale, gain, offset, meaning, [muon, adam])
+    return State(model, scale, gain, offset, [muon, adam])
 
 
 def rate_factor(step: int, steps: int, decay: int) -> float:
@@ -154,10 +150,10 @@ def held_out_losses(state: State, held: dict[str, list[data.Group]]) -> dict[str
 
 
 def losses(state: State, encoder: objective.Encoder, group: data.Group | bank.Group, weight: float) -> tuple[Tensor, ...]:
-    """The loss to go down, and for the log: next-token loss or that of intents, loss of ranking or of meaning, share ranked first."""
+    """The loss to go down, and for the log: next-token loss or that of intents, ranking loss, share ranked first."""
     if isinstance(group, bank.Group):
-        cross, apart, first = objective.intent_losses(state.model, encoder, state.gain, state.offset, state.meaning, group)
-        return weight * (cross + objective.MEANING_WEIGHT * apart), cross, apart, first
+        cross, first = objective.intent_losses(state.model, encoder, state.gain, state.offset, group)
+        return cross * weight, cross, torch.zeros(()), first
     nats, ranking, first = objective.losses(state.model, encoder, state.scale, group)
     return nats + weight * ranking, nats, ranking, first
 
@@ -227,15 +223,11 @@ class Supplies:
                 held[name] = [aside.group(5000) for _ in range(2)]
         replies = bank.read_bank()
         written = bank.read_messages(list(replies))
-        learnt, kept = ([row for row in written if row.is_held() == held] for held in (False, True))
         answers = lambda messages, seed: bank.Answers(messages, replies, tokenizer, random.Random(seed))
-        held[bank.NAME] = [answers(kept, 1).group(16000)]
+        corpora[bank.NAME] = answers([row for row in written if not bank.is_held(row[0])], seed)
+        held[bank.NAME] = [answers([row for row in written if bank.is_held(row[0])], 1).group(16000)]
         if args.labelled:
-            labelled = bank.read_labelled(args.labelled, len(replies))
-            learnt = bank.taught(learnt, labelled)
-            of_dialogues = set(map(tuple, (row.talk for row in labelled))) - set(map(tuple, (row.talk for row in written)))
-            corpora[bank.LABELLED] = answers([row for row in labelled if tuple(row.talk) in of_dialogues], seed)
-        corpora[bank.NAME] = answers(learnt, seed)
+            corpora[bank.LABELLED] = answers(bank.read_labelled(args.labelled, len(replies)), seed)
         return Supplies(corpora, held)
 
 
@@ -289,6 +281,8 @@ def train(args: argparse.Namespace) -> None:
         for parameters in optimiser.param_groups:
             parameters["base_lr"] = rate
     supplies = Supplies.load(args, tokenizer, args.seed + state.step)
+    if args.compile:
+        torch._dynamo.config.recompile_limit = 32  # each combination of training, gradients and rounding is a graph of its own
     forward = torch.compile(state.model, dynamic=True) if args.compile else state.model
     encoder = lambda ids: forward(ids)[0]
     reporter = Reporter(args, state, supplies.held)

@@ -15,6 +15,7 @@ macro_rules! shipped {
 
 /// The files of the model, all that it is used with.
 static FILES: &[(&str, &[u8])] = shipped![
+    "bank.ngrams",
     "bank.txt",
     "bank.vectors",
     "config.json",

@@ -193,6 +193,55 @@ fn an_elementwise_operator_is_left_to_tract() {
     assert_ne!(once.logits(true), Decoder::new().logits(true));
 }
 
+#[test]
+fn a_layer_norm_with_the_sum_before_it_is_both() {
+    let eps = [("epsilon", AttributeValue::Float(1e-3))];
+    let with = |fused: bool| {
+        let mut d = Decoder::new();
+        d.weight("addend", &[HIDDEN]);
+        let norms: Vec<_> = d.graph.nodes.extract_if(.., |n| n.op_type == "SkipSimplifiedLayerNormalization").collect();
+        for Node { inputs, outputs, .. } in norms {
+            let (summed, normed) = (outputs.get(3).map_or("sum", String::as_str), outputs[0].as_str());
+            let [x, skip, weight] = &inputs[..] else { panic!("{inputs:?}") };
+            if fused {
+                d.node("SkipLayerNormalization", &[x, skip, weight, "addend"], &[normed, "", "", summed], &eps);
+            } else {
+                d.node("Add", &[x, skip], &[summed], &[]);
+                d.node("LayerNormalization", &[summed, weight, "addend"], &[normed], &eps);
+            }
+        }
+        d
+    };
+    for walk in [false, true] {
+        let logits = with(true).logits(walk);
+        assert_eq!(logits, with(false).logits(walk));
+        assert_ne!(logits, Decoder::new().logits(walk));
+    }
+    let mut biased = with(true);
+    biased.change("SkipLayerNormalization", |n| n.inputs.push("addend".into()));
+    assert!(biased.open(true).unwrap_err().to_string().contains("bias"));
+}
+
+#[test]
+fn a_norm_whose_epsilon_was_optimised_away_has_none() {
+    let mut d = Decoder::new();
+    d.tensor("two", DataType::Float32, &[], Bytes::copy_of(&[2f32]));
+    d.tensor("last", DataType::Int64, &[1], Bytes::copy_of(&[-1i64]));
+    let at = d.graph.nodes.iter().position(|n| n.op_type == "SimplifiedLayerNormalization").unwrap();
+    let rest = d.graph.nodes.split_off(at + 1);
+    d.graph.nodes.pop();
+    d.node("Pow", &["x0", "two"], &["square"], &[]);
+    d.node("ReduceMean", &["square", "last"], &["mean"], &[]);
+    d.node("Sqrt", &["mean"], &["root"], &[]);
+    d.node("Reciprocal", &["root"], &["inverse"], &[]);
+    d.node("Mul", &["x0", "inverse"], &["scaled"], &[]);
+    d.node("Mul", &["norm1", "scaled"], &["n1"], &[]);
+    d.graph.nodes.extend(rest);
+    let mut whole = Decoder::new();
+    whole.change("SimplifiedLayerNormalization", |n| n.attributes[0].value = AttributeValue::Float(0.0));
+    assert_eq!(d.logits(true), whole.logits(true));
+}
+
 /// Replaces the head by a dynamically quantised product: all its weights are an eighth.
 fn quantise_head(d: &mut Decoder) {
     d.graph.nodes.pop();

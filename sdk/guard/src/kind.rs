@@ -25,11 +25,13 @@ pub enum Kind {
     Bank,
     /// Vectors of a bank's replies, made ahead.
     BankVectors,
+    /// What the words of a message say of a bank's intents.
+    BankNgrams,
 }
 
 impl Kind {
     /// Every kind, for tables and tests.
-    pub const ALL: [Kind; 9] = [
+    pub const ALL: [Kind; 10] = [
         Kind::Configuration,
         Kind::Tokenizer,
         Kind::TokenizerConfiguration,
@@ -39,6 +41,7 @@ impl Kind {
         Kind::Record,
         Kind::Bank,
         Kind::BankVectors,
+        Kind::BankNgrams,
     ];
 
     /// The most bytes that a file of this kind may have: at least seven times as many as the largest that is known to be in use,
@@ -50,7 +53,7 @@ impl Kind {
             Kind::TokenizerConfiguration => 32 * MIB,
             Kind::Template => 4 * MIB,
             Kind::Extras | Kind::Record => MIB,
-            Kind::Vectors | Kind::BankVectors => 64 * MIB,
+            Kind::Vectors | Kind::BankVectors | Kind::BankNgrams => 64 * MIB,
             Kind::Bank => 8 * MIB,
         }
     }
@@ -68,6 +71,7 @@ impl fmt::Display for Kind {
             Kind::Record => "the record of a probe",
             Kind::Bank => "a bank of replies",
             Kind::BankVectors => "the vectors of a bank of replies",
+            Kind::BankNgrams => "the n-grams of a bank of replies",
         })
     }
 }

@@ -5,8 +5,9 @@ use crate::system::{self, System};
 use crate::{CancelHandle, Error, Model, PromptRequest};
 use kinglet_bundle::Bundle;
 use kinglet_guard::{Kind, room};
-use kinglet_tasks::{ModelExtras, ReplyBank, ReplyModel, SmartReplier, SmartReplyRequest};
+use kinglet_tasks::{ModelExtras, NgramClassifier, ReplyBank, ReplyModel, SmartReplier, SmartReplyRequest};
 use kinglet_text::{ChatTemplate, Message};
+use std::path::Path;
 use std::sync::Arc;
 
 pub use kinglet_tasks::{
@@ -23,9 +24,11 @@ fn first_unless_told(first: Error, other: Error) -> Error {
 const RULES_BYTES: u64 = 12 << 20;
 /// The file in which a model folder says what other runtimes do not know.
 const EXTRAS: &str = "kinglet.json";
-/// The bank of replies that comes with a model whose [`EXTRAS`] say how it is judged, and the vectors of its replies.
+/// The bank of replies that comes with a model whose [`EXTRAS`] say how it is judged, the vectors of its replies, and what the words of
+/// a message say of its intents.
 const BANK: &str = "bank.txt";
 const BANK_VECTORS: &str = "bank.vectors";
+const BANK_NGRAMS: &str = "bank.ngrams";
 /// What stands for the template of a model that has none where only prompts as they stand are scored.
 const NO_TEMPLATE: &str = "{% for message in messages %}{{ message.content }}{% endfor %}";
 
@@ -46,11 +49,17 @@ fn with_bank(replier: SmartReplier, bundle: &Bundle, extras: &ModelExtras) -> Re
     let text = kinglet_guard::read_text(&path, Kind::Bank).map_err(|error| Error::BadModel(error.into()))?;
     let bank = ReplyBank::parse(&text)
         .map_err(|error| Error::BadModel(format!("`{}` is no bank of replies: {error}", path.display()).into()))?;
-    let vectors = match file(BANK_VECTORS) {
-        Some(path) => kinglet_guard::read(&path, Kind::BankVectors).map_err(|error| Error::BadModel(error.into()))?,
-        None => vec![],
+    let bytes = |path: &Path, kind| kinglet_guard::read(path, kind).map_err(|error| Error::BadModel(error.into()));
+    let vectors = file(BANK_VECTORS).map(|path| bytes(&path, Kind::BankVectors)).transpose()?.unwrap_or_default();
+    let ngrams = match file(BANK_NGRAMS) {
+        Some(path) => {
+            let unusable = |error| format!("`{}` is no table of n-grams: {error}; download the model again", path.display());
+            let table = NgramClassifier::read(bytes(&path, Kind::BankNgrams)?);
+            Some(table.map_err(|error| Error::BadModel(unusable(error).into()))?)
+        }
+        None => None,
     };
-    Ok(replier.with_bank(bank, vectors))
+    Ok(replier.with_bank(bank, vectors, ngrams))
 }
 
 impl Model {

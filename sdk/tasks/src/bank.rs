@@ -1,18 +1,21 @@
 //! The bank of replies that comes with a model: short replies that anyone would send, by what they do.
 //!
-//! Knows: the text of a bank, the vectors of its replies, and how surely each answers a context's vector. Must not know: models,
-//! conversations, what is shown in the end.
+//! Knows: the text of a bank, the vectors of its replies, and how surely each answers a context's vector and its words. Must not
+//! know: models, conversations, what is shown in the end.
 
+mod ngrams;
 mod parse;
 mod vectors;
 
+pub use ngrams::{NgramClassifier, NgramError};
 pub use parse::BankError;
 pub(crate) use parse::Tone;
 use parse::{Group, parse};
 pub(crate) use vectors::{read as read_vectors, write as write_vectors};
 
-use crate::extras::BankSettings;
+use crate::extras::{BankSettings, Blend};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// One reply of the bank.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +53,16 @@ pub(crate) struct ReadyBank {
     vectors: Vec<f32>,
     /// `[intents, columns]`: the directions of the means of their replies.
     means: Vec<f32>,
+    words: Option<Words>,
+}
+
+/// What the words of a message say beside the network.
+#[derive(Debug)]
+struct Words {
+    classifier: Arc<NgramClassifier>,
+    blend: Blend,
+    /// By intent of the bank: its place among those that the classifier knows.
+    places: Vec<Option<usize>>,
 }
 
 /// What the settings say of an intent.
@@ -70,6 +83,8 @@ pub(crate) struct Judgement {
     pub(crate) intents: Vec<f32>,
     /// By reply: the same for it alone.
     pub(crate) replies: Vec<f32>,
+    /// By intent: what the words of the message have added to the logits of the network.
+    by_words: Vec<f32>,
     /// Whether it is bad news that they would answer.
     pub(crate) is_bad_news: bool,
 }
@@ -117,11 +132,28 @@ impl ReplyBank {
             reluctant: settings.reluctant.contains(name),
         };
         let roles = self.intents.iter().map(role).collect();
-        ReadyBank { roles, columns, means, vectors, settings, bank: self }
+        ReadyBank { roles, columns, means, vectors, settings, bank: self, words: None }
+    }
+}
+
+impl Judgement {
+    /// What the words of the message add to the logit of anything that does the same as this intent's replies.
+    pub(crate) fn by_words(&self, intent: usize) -> f32 {
+        self.by_words[intent]
     }
 }
 
 impl ReadyBank {
+    /// The same, with what the words of a message say, where the settings say how that counts.
+    pub(crate) fn with_words(mut self, classifier: Option<Arc<NgramClassifier>>) -> Self {
+        self.words = classifier.zip(self.settings.blend).map(|(classifier, blend)| {
+            let place = |intent: &Intent| classifier.names().iter().position(|name| *name == intent.name);
+            let places = self.bank.intents.iter().map(place).collect();
+            Words { classifier, blend, places }
+        });
+        self
+    }
+
     pub(crate) fn settings(&self) -> &BankSettings {
         &self.settings
     }
@@ -149,13 +181,20 @@ impl ReadyBank {
         self.roles[intent].reluctant
     }
 
-    /// How surely each reply answers a context with this vector, of length 1.
-    pub(crate) fn judge(&self, context: &[f32]) -> Judgement {
-        let intents: Vec<f32> = self.means.chunks_exact(self.columns).map(|mean| self.logit(context, mean)).collect();
-        let replies = self.vectors.chunks_exact(self.columns).map(|reply| self.logit(context, reply)).collect();
+    /// How surely each reply answers a context with this vector, of length 1, in which these messages were said: they take turns,
+    /// and the last is to be answered.
+    pub(crate) fn judge(&self, context: &[f32], talk: &[String]) -> Judgement {
+        let mut intents: Vec<f32> = self.means.chunks_exact(self.columns).map(|mean| self.logit(context, mean)).collect();
+        let by_words = self.words.as_ref().map_or_else(|| vec![0.0; intents.len()], |words| words.add_to(&intents, talk));
+        let vectors = self.vectors.chunks_exact(self.columns);
+        let mut replies: Vec<f32> = vectors.map(|reply| self.logit(context, reply)).collect();
+        for (intent, added) in by_words.iter().enumerate() {
+            intents[intent] += added;
+            replies[self.replies_of(intent)].iter_mut().for_each(|logit| *logit += added);
+        }
         let bad = intents.iter().zip(&self.roles).filter(|(_, role)| role.bad_news).map(|(logit, _)| probability(*logit));
         let is_bad_news = bad.fold(0.0, f32::max) >= self.settings.bad_news_threshold;
-        Judgement { intents, replies, is_bad_news }
+        Judgement { intents, replies, by_words, is_bad_news }
     }
 
     /// How surely a reply with the vector `reply` answers, as a logit.
@@ -169,6 +208,17 @@ impl ReadyBank {
         let likeness = |mean: &[f32]| -> f32 { mean.iter().zip(reply).map(|(a, b)| a * b).sum() };
         let likenesses = self.means.chunks_exact(self.columns).map(likeness).enumerate();
         likenesses.max_by(|a, b| a.1.total_cmp(&b.1)).map_or(0, |(intent, _)| intent)
+    }
+}
+
+impl Words {
+    /// By intent: what turns the network's logit into the blended one; nothing for intents that the classifier does not know.
+    fn add_to(&self, network: &[f32], talk: &[String]) -> Vec<f32> {
+        let Blend { network: weight, words, offset } = self.blend;
+        let said = self.classifier.logits(talk);
+        let blended = |logit: f32, place: usize| weight * logit + words * said[place] + offset;
+        let places = network.iter().zip(&self.places);
+        places.map(|(&logit, place)| place.map_or(0.0, |place| blended(logit, place) - logit)).collect()
     }
 }
 

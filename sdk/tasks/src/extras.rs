@@ -29,7 +29,8 @@ pub struct ModelExtras {
 }
 
 /// How the replies of a model's own bank are judged: a reply answers with the probability
-/// `sigmoid(gain * cos(context vector, reply vector) + offset)`. See `models/recipes/README.md`.
+/// `sigmoid(gain * cos(context vector, reply vector) + offset)`, where the words of the message have no say ([`Blend`]). See
+/// `models/recipes/README.md`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct BankSettings {
     /// Multiplies the cosine.
@@ -50,9 +51,24 @@ pub struct BankSettings {
     /// Intents that one would rather not begin with, refusals and doubts: their replies stand behind what else is shown.
     #[serde(default)]
     pub reluctant: Vec<String>,
+    /// How the table of n-grams counts that comes with the bank; not at all by default.
+    #[serde(default)]
+    pub blend: Option<Blend>,
     /// From what probability on an intent of `bad_news` fits; never by default.
     #[serde(default = "never")]
     pub bad_news_threshold: f32,
+}
+
+/// How the logit of an intent is made of that of the network and that of a table of n-grams:
+/// `network * of_network + words * of_ngrams + offset`.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+pub struct Blend {
+    /// Multiplies the network's logit, `gain * cos + offset`.
+    pub network: f32,
+    /// Multiplies that of the n-grams.
+    pub words: f32,
+    /// Is added.
+    pub offset: f32,
 }
 
 fn never() -> f32 {
@@ -112,9 +128,17 @@ impl ModelExtras {
     fn check(&self) -> Result<(), ExtrasError> {
         let range = |field, value: String, expected| Err(ExtrasError::Range { field, value, expected });
         if let Some(bank) = &self.reply_bank {
-            let numbers =
+            let of_bank =
                 [("reply_bank.gain", bank.gain), ("reply_bank.offset", bank.offset), ("reply_bank.threshold", bank.threshold)];
-            if let Some((field, value)) = numbers.into_iter().find(|(_, value)| !value.is_finite()) {
+            let of_blend = bank.blend.iter().flat_map(|blend| {
+                [
+                    ("reply_bank.blend.network", blend.network),
+                    ("reply_bank.blend.words", blend.words),
+                    ("reply_bank.blend.offset", blend.offset),
+                ]
+            });
+            let numbers = of_bank.into_iter().chain(of_blend);
+            if let Some((field, value)) = { numbers }.find(|(_, value)| !value.is_finite()) {
                 return range(field, value.to_string(), "a finite number");
             }
             if self.reply_ranking.is_none() {
@@ -184,6 +208,11 @@ mod tests {
             (format!(r#"{{"reply_bank": {bank}}}"#), "beside `reply_ranking`"),
             (r#"{"reply_bank": {"gain": 1e39, "offset": 0, "threshold": 0}}"#.to_owned(), "`reply_bank.gain` is inf"),
             (r#"{"reply_bank": {"gain": 8, "offset": -6}}"#.to_owned(), "missing field `threshold`"),
+            (
+                r#"{"reply_bank": {"gain": 8, "offset": -6, "threshold": 0, "blend": {"network": 1, "words": -1e39, "offset": 0}}}"#
+                    .to_owned(),
+                "`reply_bank.blend.words` is -inf",
+            ),
             ("".to_owned(), "line 1, column 0"),
             (r#"{"languages": "en"}"#.to_owned(), "expected a sequence"),
             ("{\n\"reply_format\": \"poem\"}".to_owned(), "line 2, column"),

@@ -24,10 +24,10 @@ mod safety;
 mod smart_reply;
 mod wording;
 
-pub use bank::{BankError, ReplyBank};
+pub use bank::{BankError, NgramClassifier, NgramError, ReplyBank};
 pub use conversation::{Conversation, ConversationError, Place, Speaker, Turn};
 pub use error::{ExtrasError, TaskError};
-pub use extras::{BankSettings, ModelExtras, ReplyFormat, ReplyRanking};
+pub use extras::{BankSettings, Blend, ModelExtras, ReplyFormat, ReplyRanking};
 pub use kinglet_generate::CancelToken;
 pub use model::ReplyModel;
 pub use ranking::{CandidateScore, ReplyRanker};

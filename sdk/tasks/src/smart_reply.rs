@@ -20,7 +20,7 @@ pub use candidate::{Considered, Fate, ReplySource};
 pub use request::{SmartReplyOptions, SmartReplyRequest, ValidSmartReply};
 pub use text::{ReplyPrompt, WrittenReplies, replies_in_text};
 
-use crate::bank::{ReadyBank, ReplyBank, normalised, probability, read_vectors, write_vectors};
+use crate::bank::{NgramClassifier, ReadyBank, ReplyBank, normalised, probability, read_vectors, write_vectors};
 use crate::conversation::Conversation;
 use crate::error::TaskError;
 use crate::extras::{BankSettings, ReplyRanking};
@@ -57,6 +57,7 @@ struct OwnBank {
     ranking: ReplyRanking,
     /// A file of vectors made ahead.
     stored: Vec<u8>,
+    ngrams: Option<Arc<NgramClassifier>>,
     /// Made at the first reply.
     ready: Mutex<Option<Arc<ReadyBank>>>,
 }
@@ -84,13 +85,14 @@ impl SmartReplier {
     }
 
     /// The same with the bank that comes with the model, and the file of vectors made ahead for it ([`bank_vectors`](Self::bank_vectors)),
-    /// empty where there is none: vectors that it lacks are computed at the first reply. A model whose `kinglet.json` has no
-    /// `reply_bank` does not read the bank.
+    /// empty where there is none: vectors that it lacks are computed at the first reply. `ngrams` is what the words of a message say of
+    /// the bank's intents. A model whose `kinglet.json` has no `reply_bank` does not read the bank.
     #[must_use]
-    pub fn with_bank(mut self, bank: ReplyBank, stored: Vec<u8>) -> Self {
+    pub fn with_bank(mut self, bank: ReplyBank, stored: Vec<u8>, ngrams: Option<NgramClassifier>) -> Self {
         let extras = self.model().extras();
         let settings = extras.reply_bank.clone().zip(extras.reply_ranking.clone());
-        self.own = settings.map(|(settings, ranking)| OwnBank { bank, settings, ranking, stored, ready: Mutex::default() });
+        let ngrams = ngrams.map(Arc::new);
+        self.own = settings.map(|(settings, ranking)| OwnBank { bank, settings, ranking, stored, ngrams, ready: Mutex::default() });
         self
     }
 
@@ -211,7 +213,7 @@ impl SmartReplier {
         let read = ReadPrompt::new(judge.model().generator(), &prompt.tokens, cancel)?;
         let bank = judge.ready(own, prompt.end, cancel)?;
         let context = normalised(&read.logits()[own.ranking.columns()]);
-        let mut judgement = bank.judge(&context);
+        let mut judgement = bank.judge(&context, &turn_taking(conversation));
         judgement.is_bad_news |= tells_bad_news(conversation);
         let mut usage = ReplyUsage { prompt_tokens: prompt.tokens.len(), ..ReplyUsage::default() };
         let mut written = None;
@@ -233,12 +235,15 @@ impl SmartReplier {
             let likely = self.likely(request, read, &fit, cancel)?;
             let texts: Vec<&str> = fit.iter().map(String::as_str).collect();
             let vectors = judge.ranker.reply_vectors(&own.ranking, &texts, prompt.end, cancel)?;
-            candidates.extend(texts.iter().zip(vectors).zip(likely).map(|((text, vector), likely)| Judged {
-                text: (*text).to_owned(),
-                source: ReplySource::Model,
-                intent: bank.nearest(&vector),
-                score: probability(bank.logit(&context, &vector)),
-                fate: if likely { Fate::NotNeeded } else { Fate::Unlikely },
+            candidates.extend(texts.iter().zip(vectors).zip(likely).map(|((text, vector), likely)| {
+                let intent = bank.nearest(&vector);
+                Judged {
+                    text: (*text).to_owned(),
+                    source: ReplySource::Model,
+                    intent,
+                    score: probability(bank.logit(&context, &vector) + judgement.by_words(intent)),
+                    fate: if likely { Fate::NotNeeded } else { Fate::Unlikely },
+                }
             }));
         }
         usage.ranked = candidates.len();
@@ -300,7 +305,8 @@ impl SmartReplier {
             known.extend(missing.iter().zip(computed).map(|(text, vector)| ((*text).to_owned(), vector.to_vec())));
         }
         let vectors = own.bank.texts().flat_map(|text| known.remove(text).unwrap_or_else(|| vec![0.0; columns])).collect();
-        let bank = Arc::new(own.bank.clone().with_vectors(own.settings.clone(), columns, vectors));
+        let bank = own.bank.clone().with_vectors(own.settings.clone(), columns, vectors).with_words(own.ngrams.clone());
+        let bank = Arc::new(bank);
         *ready = Some(bank.clone());
         Ok(bank)
     }
@@ -403,6 +409,12 @@ impl SmartReplier {
         let replies = chosen.into_iter().map(|(text, score)| Reply { text, score, source }).collect();
         Ok(Outcome { scores: ReplyScores::Likelihoods, replies, usage, proposed, considered })
     }
+}
+
+/// What was said, where each side may have sent several messages in a row: one text for each time that it spoke.
+fn turn_taking(conversation: &Conversation) -> Vec<String> {
+    let by_side = conversation.turns.chunk_by(|a, b| a.speaker == b.speaker);
+    by_side.map(|turns| turns.iter().map(|turn| turn.text.as_str()).collect::<Vec<_>>().join(" ")).collect()
 }
 
 /// Whether the side that spoke last tells bad news, in what it has said since the other did.

@@ -100,6 +100,7 @@ const KEEP_ROWS: &[&str] = &[
     "Relu",
     "Sigmoid",
     "SimplifiedLayerNormalization",
+    "SkipLayerNormalization",
     "SkipSimplifiedLayerNormalization",
     "Softplus",
     "Sqrt",

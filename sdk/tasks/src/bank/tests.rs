@@ -9,9 +9,13 @@ fn settings() -> BankSettings {
 }
 
 /// `agree` along the first axis, `sorry` along the second.
-fn ready() -> ReadyBank {
+fn ready_with(settings: BankSettings) -> ReadyBank {
     let vectors = [[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [0.0, 1.0]].concat();
-    ReplyBank::parse(BANK).unwrap().with_vectors(settings(), 2, vectors)
+    ReplyBank::parse(BANK).unwrap().with_vectors(settings, 2, vectors)
+}
+
+fn ready() -> ReadyBank {
+    ready_with(settings())
 }
 
 #[test]
@@ -37,7 +41,7 @@ fn a_bank_that_cannot_be_read_says_where() {
 #[test]
 fn replies_are_judged_alone_and_by_their_intent() {
     let bank = ready();
-    let glad = bank.judge(&[1.0, 0.0]);
+    let glad = bank.judge(&[1.0, 0.0], &[]);
     assert!(!glad.is_bad_news);
     assert!(
         glad.replies.iter().zip([5.0, 3.0, -5.0, -5.0]).all(|(found, wanted)| (found - wanted).abs() < 1e-4),
@@ -45,7 +49,7 @@ fn replies_are_judged_alone_and_by_their_intent() {
         glad.replies
     );
     assert!(glad.intents[0] > 4.0 && glad.intents[1] == -5.0, "{:?}", glad.intents);
-    assert!(bank.judge(&[0.0, 1.0]).is_bad_news);
+    assert!(bank.judge(&[0.0, 1.0], &[]).is_bad_news);
     assert_eq!((bank.nearest(&[0.1, 0.9]), bank.nearest(&[0.9, 0.1])), (1, 0));
     assert!(bank.is_comforting(1) && !bank.is_comforting(0));
     assert!(bank.is_reluctant(1) && !bank.is_reluctant(0));
@@ -77,4 +81,24 @@ fn damaged_files_of_vectors_are_no_files_of_vectors() {
 fn probabilities_of_logits() {
     assert_eq!(probability(0.0), 0.5);
     assert!(probability(20.0) > 0.999 && probability(-200.0) < 1e-6);
+}
+
+#[test]
+fn words_are_blended_with_what_the_network_says() {
+    let table = || Some(Arc::new(NgramClassifier::read(super::ngrams::tests::file(0.5, [1.0, 0.0, 2.0, 4.0], [0.25, -1.0])).unwrap()));
+    let talk = ["see you there".to_owned()];
+    let unblended = ready().with_words(table()).judge(&[1.0, 0.0], &talk);
+    assert_eq!(unblended.intents, ready().judge(&[1.0, 0.0], &talk).intents, "the settings do not say how");
+    let mut bank = ready();
+    bank.settings.blend = Some(Blend { network: 0.5, words: 2.0, offset: 1.0 });
+    let (alone, blended) = (bank.judge(&[1.0, 0.0], &talk), ready_with(bank.settings.clone()).with_words(table()).judge(&[1.0, 0.0], &talk));
+    let expected = [0.5 * alone.intents[0] + 2.0 * 0.75 + 1.0, 0.5 * alone.intents[1] + 2.0 * -6.0 + 1.0];
+    assert_eq!(blended.intents, expected);
+    for (intent, reply) in [(0, 0), (0, 1), (1, 2), (1, 3)] {
+        assert_eq!(blended.replies[reply], alone.replies[reply] + blended.by_words(intent));
+    }
+    let other = ReplyBank::parse("# wave casual\nHi\n").unwrap().with_vectors(bank.settings.clone(), 2, vec![1.0, 0.0]);
+    let unknown = other.judge(&[1.0, 0.0], &talk).intents;
+    let other = other.with_words(table()).judge(&[1.0, 0.0], &talk);
+    assert_eq!(other.intents, unknown, "an intent that the table does not know stays as the network has it");
 }

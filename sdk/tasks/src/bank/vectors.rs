@@ -45,6 +45,6 @@ pub(crate) fn write<'v>(columns: usize, rows: impl ExactSizeIterator<Item = (&'v
 }
 
 /// FNV-1a of 64 bits.
-fn key(text: &str) -> u64 {
+pub(super) fn key(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -235,7 +235,7 @@ const JUDGING: &str = r#"{"languages": ["en"], "reply_format": "speakers",
 
 fn judging(replies: &'static [(&'static str, f32)]) -> (Bench, SmartReplier) {
     let bench = bench(replying(replies), SPEAKERS, JUDGING, 1024);
-    let replier = SmartReplier::new(bench.model.clone()).with_bank(ReplyBank::parse(OWN).unwrap(), vec![]);
+    let replier = SmartReplier::new(bench.model.clone()).with_bank(ReplyBank::parse(OWN).unwrap(), vec![], None);
     (bench, replier)
 }
 
@@ -310,7 +310,7 @@ fn vectors_made_ahead_are_not_computed() {
     let file = replier.bank_vectors(&CancelToken::default()).unwrap().unwrap();
     let with = |stored: Vec<u8>| {
         let (bench, _) = judging(&[("zzz", 1.0)]);
-        let replier = SmartReplier::new(bench.model.clone()).with_bank(ReplyBank::parse(OWN).unwrap(), stored);
+        let replier = SmartReplier::new(bench.model.clone()).with_bank(ReplyBank::parse(OWN).unwrap(), stored, None);
         let answer = judged(&replier, "bus?");
         (bench.control.steps(), texts(&answer).join("|"))
     };

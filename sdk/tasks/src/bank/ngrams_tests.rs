@@ -1,0 +1,76 @@
+use super::*;
+
+fn texts(talk: &[&str]) -> Vec<String> {
+    talk.iter().map(|&text| text.to_owned()).collect()
+}
+
+/// What `ngrams.py` makes of the same.
+#[test]
+fn messages_are_taken_apart_as_by_the_recipe() {
+    assert_eq!(words("Don\u{2019}t! I'm 25m away, caf\u{e9} \u{2615} ok?"), ["don't", "!", "i'm", "00m", "away", ",", "caf\u{e9}", "\u{2615}", "ok", "?"]);
+    let all = |talk: &[&str]| {
+        let mut found = vec![];
+        ngrams(&texts(talk), |ngram| found.push(ngram.to_owned()));
+        found
+    };
+    assert_eq!(all(&["no"]), ["alone", "0|no", "0|^ no", "0|no $", "0|^ no $", "#<no", "#no>", "#<no>"]);
+    let two = all(&["hi", "ok u"]);
+    assert_eq!(two[..6], ["0|ok", "0|u", "0|^ ok", "0|ok u", "0|u $", "0|^ ok u"]);
+    assert_eq!(two[11..], ["1|hi", "1|^ hi", "1|hi $"]);
+    struct Case(&'static [&'static str], usize, u64);
+    for Case(talk, count, sum) in [
+        Case(&["hi", "ok u"], 14, 0x250e_e0ce_2bff_2c02),
+        Case(&["Where\u{2019}s my parcel? It was \u{a3}30!!"], 74, 0xc226_8858_17f4_06ee),
+        Case(&["are you in", "yes \u{1f44d}", "Gr\u{fc}\u{df}e, see you at 7:30 then"], 75, 0x2f25_d636_7eed_902d),
+        Case(&[""], 2, 0x2beb_bb13_b4ff_9acd),
+    ] {
+        let keys: Vec<u64> = all(talk).iter().map(|ngram| crate::bank::vectors::key(ngram)).collect();
+        let found = keys.iter().fold(0u64, |sum, key| sum.wrapping_mul(31).wrapping_add(*key));
+        assert_eq!((keys.len(), found), (count, sum), "{talk:?}");
+    }
+}
+
+/// One bucket of two columns, `[scale * 1, scale * -3]`, and two intents.
+pub(crate) fn file(scale: f32, weights: [f32; 4], addends: [f32; 2]) -> Vec<u8> {
+    let names = "agree\nsorry\n";
+    let mut bytes = b"KBN1".to_vec();
+    bytes.extend([1, 2, 2, names.len() as u32].iter().flat_map(|n| n.to_le_bytes()));
+    bytes.extend(names.as_bytes());
+    bytes.extend(scale.to_le_bytes());
+    bytes.push(9 | 5 << 4);
+    bytes.extend(weights.iter().chain(&addends).flat_map(|x| x.to_le_bytes()));
+    bytes
+}
+
+#[test]
+fn logits_are_the_mean_of_rows_times_weights() {
+    let table = NgramClassifier::read(file(0.5, [1.0, 0.0, 2.0, 4.0], [0.25, -1.0])).unwrap();
+    assert_eq!(table.names(), ["agree", "sorry"]);
+    // Every n-gram falls into the one bucket, so the mean is its row, [0.5, -1.5].
+    assert_eq!(table.logits(&texts(&["see you there"])), [0.75, -6.0]);
+    assert_eq!(table.logits(&[]), [0.25, -1.0], "no n-gram, no vector");
+}
+
+#[test]
+fn what_is_no_table_is_refused() {
+    let good = file(0.5, [1.0; 4], [0.0; 2]);
+    let with = |at: usize, byte: u8| {
+        let mut bytes = good.clone();
+        bytes[at] = byte;
+        NgramClassifier::read(bytes).unwrap_err()
+    };
+    for len in 0..good.len() {
+        assert!(NgramClassifier::read(good[..len].to_vec()).is_err(), "{len} bytes");
+    }
+    assert_eq!(with(0, b'X'), NgramError::Head);
+    assert_eq!(with(4, 0), NgramError::Size { found: good.len() }, "no buckets");
+    assert_eq!(with(7, 0xff), NgramError::Size { found: good.len() }, "more buckets than there can be");
+    assert_eq!(with(8, 1), NgramError::Size { found: good.len() }, "half a byte");
+    assert_eq!(with(20, 0xff), NgramError::Names);
+    assert_eq!(with(25, b'x'), NgramError::Names, "one name for two intents");
+    assert_eq!(NgramClassifier::read(file(f32::NAN, [0.0; 4], [0.0; 2])).unwrap_err(), NgramError::Number);
+    assert_eq!(NgramClassifier::read(file(1.0, [0.0, 0.0, f32::INFINITY, 0.0], [0.0; 2])).unwrap_err(), NgramError::Number);
+    let mut longer = good.clone();
+    longer.push(0);
+    assert!(NgramClassifier::read(longer).is_err());
+}
