@@ -1,12 +1,12 @@
 """Which intents answer a message, by its words alone: `python ngrams.py RUN` learns from messages.txt and writes `RUN/bank.ngrams`, and
 how much it counts beside the network of RUN to `RUN/blend.json`.
 
-A bag of hashed n-grams and a linear layer (fastText, Joulin et al. 2016): the mean of the vectors of a message's n-grams, and one logit
-for each intent of the bank. It knows phrases that a small network has not learnt yet, and errs elsewhere than the network does: the
+A bag of hashed n-grams and a linear layer (fastText, Joulin et al. 2016): the mean of the vectors of a message's n-grams, each of which
+counts as much as it has learnt to, and one logit for each intent of the bank. It knows phrases that a small network has not learnt yet, and errs elsewhere than the network does: the
 logits of both are blended (wide and deep learning, Cheng et al. 2016).
 
 The file, little endian: "KBN1", buckets u32, columns u32, intents u32, bytes of names u32; the names, each with a line feed behind it;
-[buckets] a scale f32; [buckets, columns / 2] bytes, two values of 4 bits in each, the first in the low half, less 8 and times the
+[buckets] f32, how much an n-gram counts; [buckets] f32, the scale of a row; [buckets, columns / 2] bytes, two values of 4 bits in each, the first in the low half, less 8 and times the
 scale of the row; [intents, columns] f32; [intents] f32, which is added. `sdk/tasks/src/bank/ngrams.rs` reads it.
 """
 
@@ -86,18 +86,27 @@ def buckets(talk: list[str]) -> list[int]:
 
 
 class Classifier(nn.Module):
-    """The mean of the n-grams' vectors, and a logit for each intent."""
+    """The mean of the n-grams' vectors, weighted by their mass, and a logit for each intent."""
 
     def __init__(self, intents: int) -> None:
         super().__init__()
-        self.table = nn.EmbeddingBag(BUCKETS, COLUMNS, mode="mean")
+        self.table = nn.EmbeddingBag(BUCKETS, COLUMNS, mode="sum")
         nn.init.normal_(self.table.weight, std=0.1)
+        self.log_mass = nn.Embedding(BUCKETS, 1)
+        nn.init.zeros_(self.log_mass.weight)
         self.out = nn.Linear(COLUMNS, intents)
         nn.init.constant_(self.out.bias, -4.0)
 
     def forward(self, bags: list[list[int]]) -> Tensor:  # [B, intents]
-        starts = torch.tensor([0, *map(len, bags)]).cumsum(0)[:-1]
-        return self.out(self.table(torch.tensor([b for bag in bags for b in bag]), starts))
+        sizes = torch.tensor([len(bag) for bag in bags])
+        found = torch.tensor([b for bag in bags for b in bag])
+        mass = self.mass(found)
+        of_bag = torch.zeros(len(bags)).index_add(0, torch.arange(len(bags)).repeat_interleave(sizes), mass)
+        return self.out(self.table(found, sizes.cumsum(0) - sizes, per_sample_weights=mass) / of_bag[:, None])
+
+    def mass(self, found: Tensor) -> Tensor:
+        """How much n-grams count: above 0."""
+        return self.log_mass(found).squeeze(1).clamp(-6, 6).exp()
 
 
 def known_loss(logits: Tensor, labels: Tensor) -> Tensor:
@@ -144,7 +153,8 @@ def write(classifier: Classifier, intents: list[str], path: Path) -> None:
     names = "".join(f"{intent}\n" for intent in intents).encode()
     head = b"KBN1" + numpy.array([BUCKETS, COLUMNS, len(intents), len(names)], dtype="<u4").tobytes() + names
     floats = lambda tensor: tensor.detach().float().numpy().astype("<f4").tobytes()
-    path.write_bytes(head + floats(scales) + packed.numpy().tobytes() + floats(classifier.out.weight) + floats(classifier.out.bias))
+    mass = classifier.mass(torch.arange(BUCKETS))
+    path.write_bytes(head + floats(mass) + floats(scales) + packed.numpy().tobytes() + floats(classifier.out.weight) + floats(classifier.out.bias))
 
 
 def of_network(run: Path, replies: dict[str, list[str]], rows: list[bank.Message]) -> Tensor:

@@ -48,7 +48,7 @@ pub struct BankSettings {
     /// Intents whose replies one may send to somebody who has told bad news.
     #[serde(default)]
     pub comforting: Vec<String>,
-    /// Intents that one would rather not begin with, refusals and doubts: their replies stand behind what else is shown.
+    /// Intents that one would rather not begin with, refusals and doubts: their replies stand behind what is about as sure.
     #[serde(default)]
     pub reluctant: Vec<String>,
     /// How the table of n-grams counts that comes with the bank; not at all by default.

@@ -1,9 +1,10 @@
-//! Which intents answer a message, by its words alone: the mean of the vectors of its hashed n-grams, and a linear layer (fastText,
-//! Joulin et al. 2016).
+//! Which intents answer a message, by its words alone: the mean of the vectors of its hashed n-grams, each with a weight of its own, and
+//! a linear layer (fastText, Joulin et al. 2016).
 //!
 //! ```text
 //! "KBN1"  buckets: u32  columns: u32  intents: u32  bytes of names: u32      little endian, as everything that follows
 //! names        one line for each intent
+//! mass         [buckets] f32: how much an n-gram counts in the mean, above 0
 //! scales       [buckets] f32
 //! levels       [buckets, columns / 2] u8: two values of 4 bits, the first in the low half, less 8 and times the scale of the row
 //! weights      [intents, columns] f32
@@ -20,6 +21,9 @@ const HEAD: usize = 20;
 /// Messages that count, the last ones.
 const MESSAGES: usize = 3;
 
+/// The most that an n-gram may count, so that no message's sum is beyond float32.
+const MOST_MASS: f32 = 1e6;
+
 /// Letters in an n-gram of letters.
 const LETTERS: [usize; 2] = [3, 4];
 
@@ -30,7 +34,8 @@ pub struct NgramClassifier {
     names: Vec<String>,
     buckets: usize,
     columns: usize,
-    /// Where in the bytes the scales and the levels lie.
+    /// Where in the bytes the mass, the scales and the levels lie.
+    mass: Range<usize>,
     scales: Range<usize>,
     levels: Range<usize>,
     /// `[intents, columns]`
@@ -54,8 +59,8 @@ pub enum NgramError {
     /// Names that are no UTF-8, or not as many as it says.
     #[error("its names are not one line of text for each intent")]
     Names,
-    /// A number that is not finite.
-    #[error("one of its numbers is not finite")]
+    /// A number that is not finite, or an n-gram without mass.
+    #[error("one of its numbers is not finite, or counts for nothing")]
     Number,
 }
 
@@ -81,9 +86,16 @@ impl NgramClassifier {
         let mut parts = || {
             let float = size_of::<f32>();
             let row = columns.checked_mul(float)?;
-            Some([part(names, 1)?, part(buckets, float)?, part(buckets, columns / 2)?, part(intents, row)?, part(intents, float)?])
+            Some([
+                part(names, 1)?,
+                part(buckets, float)?,
+                part(buckets, float)?,
+                part(buckets, columns / 2)?,
+                part(intents, row)?,
+                part(intents, float)?,
+            ])
         };
-        let [names, scales, levels, weights, addends] = parts().filter(|p| p[4].end == bytes.len()).ok_or(wrong)?;
+        let [names, mass, scales, levels, weights, addends] = parts().filter(|p| p[5].end == bytes.len()).ok_or(wrong)?;
         let text = std::str::from_utf8(&bytes[names]).map_err(|_| NgramError::Names)?;
         let names: Vec<String> = text.lines().map(str::to_owned).collect();
         if names.len() != intents {
@@ -91,11 +103,12 @@ impl NgramClassifier {
         }
         let (weights, addends) = (floats(&bytes[weights]).collect::<Vec<_>>(), floats(&bytes[addends]).collect::<Vec<_>>());
         let mut numbers = floats(&bytes[scales.clone()]).chain(weights.iter().copied()).chain(addends.iter().copied());
-        if !numbers.all(f32::is_finite) {
+        let is_positive = |mass: f32| mass > 0.0 && mass <= MOST_MASS;
+        if !numbers.all(f32::is_finite) || !floats(&bytes[mass.clone()]).all(is_positive) {
             return Err(NgramError::Number);
         }
         drop(numbers);
-        Ok(Self { names, buckets, columns, scales, levels, weights, addends, bytes })
+        Ok(Self { names, buckets, columns, mass, scales, levels, weights, addends, bytes })
     }
 
     /// The intents that it knows, in the order of [`logits`](Self::logits).
@@ -106,25 +119,25 @@ impl NgramClassifier {
     /// How surely each intent answers the last of some messages, which take turns: `[intents]`.
     pub(super) fn logits(&self, talk: &[String]) -> Vec<f32> {
         let mut sum = vec![0f32; self.columns];
-        let mut count = 0;
-        ngrams(talk, |ngram| {
-            self.add((super::vectors::key(ngram) % self.buckets as u64) as usize, &mut sum);
-            count += 1;
-        });
-        let share = 1.0 / count.max(1) as f32;
+        let mut mass = 0f32;
+        ngrams(talk, |ngram| mass += self.add((super::vectors::key(ngram) % self.buckets as u64) as usize, &mut sum));
+        let share = if mass > 0.0 { 1.0 / mass } else { 0.0 };
         let rows = self.weights.chunks_exact(self.columns).zip(&self.addends);
         rows.map(|(row, addend)| row.iter().zip(&sum).map(|(w, x)| w * x).sum::<f32>() * share + addend).collect()
     }
 
-    /// Adds the vector of a bucket.
-    fn add(&self, bucket: usize, sum: &mut [f32]) {
-        let scale = floats(&self.bytes[self.scales.clone()][bucket * 4..bucket * 4 + 4]).sum::<f32>();
+    /// Adds the vector of a bucket times its mass, which it gives.
+    fn add(&self, bucket: usize, sum: &mut [f32]) -> f32 {
+        let of_bucket = |range: &Range<usize>| floats(&self.bytes[range.clone()][bucket * 4..bucket * 4 + 4]).sum::<f32>();
+        let mass = of_bucket(&self.mass);
+        let scale = mass * of_bucket(&self.scales);
         let half = self.columns / 2;
         let levels = &self.bytes[self.levels.clone()][bucket * half..(bucket + 1) * half];
         for (pair, byte) in sum.chunks_exact_mut(2).zip(levels) {
             pair[0] += scale * (f32::from(byte & 15) - 8.0);
             pair[1] += scale * (f32::from(byte >> 4) - 8.0);
         }
+        mass
     }
 }
 

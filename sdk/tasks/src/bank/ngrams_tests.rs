@@ -30,13 +30,13 @@ fn messages_are_taken_apart_as_by_the_recipe() {
     }
 }
 
-/// One bucket of two columns, `[scale * 1, scale * -3]`, and two intents.
+/// One bucket of two columns, `[scale * 1, scale * -3]`, that counts twice, and two intents.
 pub(crate) fn file(scale: f32, weights: [f32; 4], addends: [f32; 2]) -> Vec<u8> {
     let names = "agree\nsorry\n";
     let mut bytes = b"KBN1".to_vec();
     bytes.extend([1, 2, 2, names.len() as u32].iter().flat_map(|n| n.to_le_bytes()));
     bytes.extend(names.as_bytes());
-    bytes.extend(scale.to_le_bytes());
+    bytes.extend([2.0, scale].iter().flat_map(|x: &f32| x.to_le_bytes()));
     bytes.push(9 | 5 << 4);
     bytes.extend(weights.iter().chain(&addends).flat_map(|x| x.to_le_bytes()));
     bytes
@@ -49,6 +49,27 @@ fn logits_are_the_mean_of_rows_times_weights() {
     // Every n-gram falls into the one bucket, so the mean is its row, [0.5, -1.5].
     assert_eq!(table.logits(&texts(&["see you there"])), [0.75, -6.0]);
     assert_eq!(table.logits(&[]), [0.25, -1.0], "no n-gram, no vector");
+}
+
+#[test]
+fn an_ngram_counts_by_its_mass() {
+    // Two buckets of which one counts three times as much; which n-gram lies where, the keys say.
+    let names = "agree\n";
+    let mut bytes = b"KBN1".to_vec();
+    bytes.extend([2, 2, 1, names.len() as u32].iter().flat_map(|n| n.to_le_bytes()));
+    bytes.extend(names.as_bytes());
+    bytes.extend([1f32, 3.0, 1.0, 1.0].iter().flat_map(|x| x.to_le_bytes()));
+    bytes.extend([15, 8 | 8 << 4]);
+    bytes.extend([1f32, 10.0, 0.5].iter().flat_map(|x| x.to_le_bytes()));
+    let table = NgramClassifier::read(bytes).unwrap();
+    let talk = texts(&["no"]);
+    let (mut of_first, mut of_second) = (0.0, 0.0);
+    ngrams(&talk, |ngram| *if crate::bank::vectors::key(ngram) % 2 == 0 { &mut of_first } else { &mut of_second } += 1.0);
+    assert!(of_first > 0.0 && of_second > 0.0);
+    // The first bucket's vector is [7, -8], the second's [0, 0].
+    let share = of_first / (of_first + 3.0 * of_second);
+    let expected: f32 = share * (7.0 - 8.0 * 10.0) + 0.5;
+    assert!((table.logits(&talk)[0] - expected).abs() < 1e-4, "{} is not {expected}", table.logits(&talk)[0]);
 }
 
 #[test]
@@ -68,6 +89,14 @@ fn what_is_no_table_is_refused() {
     assert_eq!(with(8, 1), NgramError::Size { found: good.len() }, "half a byte");
     assert_eq!(with(20, 0xff), NgramError::Names);
     assert_eq!(with(25, b'x'), NgramError::Names, "one name for two intents");
+    let of_mass = |bytes: [u8; 4]| {
+        let mut massless = good.clone();
+        massless[32..36].copy_from_slice(&bytes);
+        NgramClassifier::read(massless).unwrap_err()
+    };
+    for mass in [0.0, -1.0, f32::NAN, f32::INFINITY] {
+        assert_eq!(of_mass(mass.to_le_bytes()), NgramError::Number, "{mass}");
+    }
     assert_eq!(NgramClassifier::read(file(f32::NAN, [0.0; 4], [0.0; 2])).unwrap_err(), NgramError::Number);
     assert_eq!(NgramClassifier::read(file(1.0, [0.0, 0.0, f32::INFINITY, 0.0], [0.0; 2])).unwrap_err(), NgramError::Number);
     let mut longer = good.clone();

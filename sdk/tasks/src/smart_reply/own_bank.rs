@@ -15,6 +15,9 @@ const TONE_GAIN: f32 = 0.5;
 /// What the logit of a reply loses for each reply that stands before it in its group.
 const PLACE_COST: f32 = 0.06;
 
+/// What one would rather not begin with stands behind what is less sure than it is by at most this.
+const RELUCTANCE: f32 = 0.4;
+
 /// A reply that was judged.
 pub(super) struct Judged {
     pub(super) text: String,
@@ -63,9 +66,9 @@ pub(super) fn of_each_intent(
 }
 
 /// Decides what becomes of each candidate: at most `count` are shown, of different intents, the surest first; of equals that of the
-/// bank. What one would rather not begin with stands behind what else is shown.
+/// bank. What one would rather not begin with stands behind what is about as sure.
 pub(super) fn decide(bank: &ReadyBank, candidates: &mut [Judged], is_bad_news: bool, count: usize) {
-    let worth = |candidate: &Judged| if bank.is_reluctant(candidate.intent) { candidate.score - 1.0 } else { candidate.score };
+    let worth = |candidate: &Judged| if bank.is_reluctant(candidate.intent) { candidate.score - RELUCTANCE } else { candidate.score };
     let rank =
         |a: &Judged, b: &Judged| worth(b).total_cmp(&worth(a)).then(a.source.cmp(&b.source)).then_with(|| a.text.cmp(&b.text));
     candidates.sort_by(rank);
@@ -187,6 +190,9 @@ mod tests {
         decide(&bank, &mut candidates, false, 3);
         let shown: Vec<&str> = candidates.iter().filter(|c| c.fate == Fate::Shown).map(|c| &*c.text).collect();
         assert_eq!(shown, ["Yes", "No"]);
+        let mut candidates = [judged("Yes", 0, 0.55), judged("No", 1, 0.99)];
+        decide(&bank, &mut candidates, false, 3);
+        assert_eq!(candidates[0].text, "No", "that is far surer");
     }
 
     #[test]
