@@ -8,6 +8,7 @@
 mod arguments;
 mod conversation;
 mod failure;
+mod help;
 mod input;
 mod interrupt;
 mod npy;

@@ -40,7 +40,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Args)]
 pub(crate) struct Length {
     /// Tokens that the answer has at most
-    #[arg(short = 'n', long = "max-tokens", value_name = "TOKENS", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(short = 'n', long = "max-tokens", visible_alias = "max-new-tokens", value_name = "TOKENS", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) tokens: u32,
     /// End before this text appears; may be given several times
     #[arg(long, value_name = "TEXT")]
