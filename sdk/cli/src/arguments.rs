@@ -34,7 +34,8 @@ const EXAMPLES: &str = "Examples:
   kinglet reply \"Do you want to grab lunch tomorrow?\"
   kinglet chat
   kinglet run path/to/model \"Where does the tide come from?\"
-  kinglet inspect goldcrest
+  kinglet list
+  kinglet show goldcrest
 
 `kinglet VERB --help` explains a verb, `kinglet VERB --help all` also the options that all verbs share.
 Data goes to stdout, messages and progress to stderr. Exit codes: 0 done, 1 refused or failed, 2 wrong usage.";
@@ -141,7 +142,10 @@ pub(crate) enum Verb {
     Detokenize(verbs::detokenize::Arguments),
     Template(verbs::template::Arguments),
     Logits(verbs::logits::Arguments),
+    List(verbs::list::Arguments),
+    #[command(visible_alias = "show")]
     Inspect(verbs::inspect::Arguments),
+    Rm(verbs::rm::Arguments),
     Prepare(verbs::prepare::Arguments),
     Conformance(verbs::conformance::Arguments),
     Doctor(verbs::doctor::Arguments),
@@ -149,6 +153,8 @@ pub(crate) enum Verb {
     #[command(hide = true)]
     ProbeCandidate(verbs::probe_candidate::Arguments),
     Bench(verbs::bench::Arguments),
+    Completions(verbs::completions::Arguments),
+    Man(verbs::man::Arguments),
 }
 
 /// Token ids in one argument, separated by commas or spaces.
