@@ -11,6 +11,7 @@ mod failure;
 mod help;
 mod input;
 mod interrupt;
+mod named;
 mod npy;
 mod output;
 mod progress;

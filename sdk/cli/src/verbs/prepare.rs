@@ -39,7 +39,8 @@ pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> R
     let Some(folder) = &common.prepared_weights else {
         return Err(Failure::usage("there is no folder to keep the weights in; give one with --prepared-weights FOLDER"));
     };
-    let path = common.model_or(arguments.named.as_ref())?;
+    let common = &common.naming(arguments.named.as_ref())?;
+    let path = common.located()?;
     let started = Instant::now();
     let model = common.builder().build()?.open(&path)?;
     let made = common.prepare(&model)?;
