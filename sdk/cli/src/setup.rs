@@ -116,7 +116,15 @@ impl Common {
 
     /// Opens the model and makes it ready for its first answer.
     pub(crate) fn open_ready(&self) -> Result<Model, Failure> {
-        self.ready(self.opened(&self.builder().build()?)?)
+        self.ready(self.opened(&self.prepared(self.builder()).build()?)?)
+    }
+
+    /// Has weights used that are prepared in the user's cache, where no other folder of them is named.
+    fn prepared(&self, builder: Builder) -> Builder {
+        match kinglet::users_prepared_weights().filter(|folder| self.prepared_weights.is_none() && folder.is_dir()) {
+            Some(folder) => builder.use_prepared_weights(folder),
+            None => builder,
+        }
     }
 
     /// Opens the model.
@@ -126,7 +134,7 @@ impl Common {
 
     /// As [`open_ready`](Self::open_ready), with a prefix cache where one is named.
     pub(crate) fn open_with(&self, prefix: &Prefix) -> Result<Model, Failure> {
-        self.ready(self.opened(&prefix.add_to(self.builder()).build()?)?)
+        self.ready(self.opened(&prefix.add_to(self.prepared(self.builder())).build()?)?)
     }
 
     /// The model that was named.
