@@ -107,7 +107,7 @@ def build(source: Path, folder: Path, precision: str, scratch: Path) -> None:
 
 BANK = {
     "threshold": 0.5,
-    "written_threshold": 0.75,
+    "written_threshold": 0.9,
     # a message that one of these answers is bad news ..
     "bad_news": [
         "sympathise", "sympathise-other", "condole", "condole-pet", "get-well", "get-well-other", "hope-results", "here-for-you",
@@ -126,7 +126,7 @@ BANK = {
         "decline-invitation", "decline-plan", "decline-offer", "decline-work", "deny", "cannot-do", "do-not-allow", "disagree",
         "not-yet", "never-mind", "unwanted", "boundary", "maybe", "do-not-know", "cannot-come-ok", "reschedule", "feedback-bad",
         "it-was-so-so", "no-longer-available", "price-firm", "cannot-share", "not-home", "in-writing", "need-time",
-        "not-seen-it", "own-up", "sorry-no-change", "not-me", "flattered",
+        "not-seen-it", "sorry-no-change", "flattered",
     ],
 }  # fmt: skip
 

@@ -34,7 +34,7 @@ LETTERS = (3, 4)  # in an n-gram of letters
 EPOCHS = 9
 BATCH = 512
 RATE = 8e-3
-LEFT_OUT = 0.2  # of a message's n-grams, each time it is shown
+LEFT_OUT = 0.25  # of a message's n-grams, each time it is shown
 
 _known: dict[str, int] = {}
 

@@ -92,7 +92,8 @@ impl SmartReplier {
         let extras = self.model().extras();
         let settings = extras.reply_bank.clone().zip(extras.reply_ranking.clone());
         let ngrams = ngrams.map(Arc::new);
-        self.own = settings.map(|(settings, ranking)| OwnBank { bank, settings, ranking, stored, ngrams, ready: Mutex::default() });
+        self.own =
+            settings.map(|(settings, ranking)| OwnBank { bank, settings, ranking, stored, ngrams, ready: Mutex::default() });
         self
     }
 

@@ -7,7 +7,10 @@ fn texts(talk: &[&str]) -> Vec<String> {
 /// What `ngrams.py` makes of the same.
 #[test]
 fn messages_are_taken_apart_as_by_the_recipe() {
-    assert_eq!(words("Don\u{2019}t! I'm 25m away, caf\u{e9} \u{2615} ok?"), ["don't", "!", "i'm", "00m", "away", ",", "caf\u{e9}", "\u{2615}", "ok", "?"]);
+    assert_eq!(
+        words("Don\u{2019}t! I'm 25m away, caf\u{e9} \u{2615} ok?"),
+        ["don't", "!", "i'm", "00m", "away", ",", "caf\u{e9}", "\u{2615}", "ok", "?"]
+    );
     let all = |talk: &[&str]| {
         let mut found = vec![];
         ngrams(&texts(talk), |ngram| found.push(ngram.to_owned()));

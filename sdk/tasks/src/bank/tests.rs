@@ -85,13 +85,15 @@ fn probabilities_of_logits() {
 
 #[test]
 fn words_are_blended_with_what_the_network_says() {
-    let table = || Some(Arc::new(NgramClassifier::read(super::ngrams::tests::file(0.5, [1.0, 0.0, 2.0, 4.0], [0.25, -1.0])).unwrap()));
+    let table =
+        || Some(Arc::new(NgramClassifier::read(super::ngrams::tests::file(0.5, [1.0, 0.0, 2.0, 4.0], [0.25, -1.0])).unwrap()));
     let talk = ["see you there".to_owned()];
     let unblended = ready().with_words(table()).judge(&[1.0, 0.0], &talk);
     assert_eq!(unblended.intents, ready().judge(&[1.0, 0.0], &talk).intents, "the settings do not say how");
     let mut bank = ready();
     bank.settings.blend = Some(Blend { network: 0.5, words: 2.0, offset: 1.0 });
-    let (alone, blended) = (bank.judge(&[1.0, 0.0], &talk), ready_with(bank.settings.clone()).with_words(table()).judge(&[1.0, 0.0], &talk));
+    let (alone, blended) =
+        (bank.judge(&[1.0, 0.0], &talk), ready_with(bank.settings.clone()).with_words(table()).judge(&[1.0, 0.0], &talk));
     let expected = [0.5 * alone.intents[0] + 2.0 * 0.75 + 1.0, 0.5 * alone.intents[1] + 2.0 * -6.0 + 1.0];
     assert_eq!(blended.intents, expected);
     for (intent, reply) in [(0, 0), (0, 1), (1, 2), (1, 3)] {

@@ -68,7 +68,8 @@ pub(super) fn of_each_intent(
 /// Decides what becomes of each candidate: at most `count` are shown, of different intents, the surest first; of equals that of the
 /// bank. What one would rather not begin with stands behind what is about as sure.
 pub(super) fn decide(bank: &ReadyBank, candidates: &mut [Judged], is_bad_news: bool, count: usize) {
-    let worth = |candidate: &Judged| if bank.is_reluctant(candidate.intent) { candidate.score - RELUCTANCE } else { candidate.score };
+    let worth =
+        |candidate: &Judged| if bank.is_reluctant(candidate.intent) { candidate.score - RELUCTANCE } else { candidate.score };
     let rank =
         |a: &Judged, b: &Judged| worth(b).total_cmp(&worth(a)).then(a.source.cmp(&b.source)).then_with(|| a.text.cmp(&b.text));
     candidates.sort_by(rank);
