@@ -106,7 +106,8 @@ def build(source: Path, folder: Path, precision: str, scratch: Path) -> None:
 
 
 BANK = {
-    "threshold": 0.5,
+    "threshold": 0.72,
+    "further_threshold": 0.6,
     "written_threshold": 0.9,
     # a message that one of these answers is bad news ..
     "bad_news": [
@@ -119,7 +120,7 @@ BANK = {
         "what-happened", "next-time", "it-will-be-fine", "encourage", "kind-back", "you-did-right", "not-angry", "offer-help",
         "space", "cover", "emergency", "see-doctor", "clinic", "keep-secret", "keep-me-posted", "no-rush", "sympathise-other",
         "deserve-better", "funeral", "miss-too", "report-it", "pet-ill", "danger-coming", "pick-up-you", "service-condole",
-        "service-urgent", "absence-noted", "how-sad", "safe-with-someone", "stay-safe", "oh-dear-thanks",
+        "service-urgent", "absence-noted", "how-sad", "safe-with-someone", "stay-safe", "oh-dear-thanks", "relieved",
     ],
     "bad_news_threshold": 0.3,
     "reluctant": [

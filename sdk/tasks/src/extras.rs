@@ -37,8 +37,11 @@ pub struct BankSettings {
     pub gain: f32,
     /// Is added to it.
     pub offset: f32,
-    /// Replies of the bank that answer with less than this probability are not shown.
+    /// Where no reply of the bank answers with this probability, none of it is shown.
     pub threshold: f32,
+    /// Where one does, others of the bank are shown beside it that answer with this probability; `threshold` by default.
+    #[serde(default)]
+    pub further_threshold: Option<f32>,
     /// The same for replies that the model writes itself; it writes none where this is not given.
     #[serde(default)]
     pub written_threshold: Option<f32>,

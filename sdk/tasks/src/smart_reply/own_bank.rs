@@ -66,26 +66,33 @@ pub(super) fn of_each_intent(
 }
 
 /// Decides what becomes of each candidate: at most `count` are shown, of different intents, the surest first; of equals that of the
-/// bank. What one would rather not begin with stands behind what is about as sure.
+/// bank. What one would rather not begin with stands behind what is about as sure. Where one is sure, others may be less so.
 pub(super) fn decide(bank: &ReadyBank, candidates: &mut [Judged], is_bad_news: bool, count: usize) {
     let worth =
         |candidate: &Judged| if bank.is_reluctant(candidate.intent) { candidate.score - RELUCTANCE } else { candidate.score };
     let rank =
         |a: &Judged, b: &Judged| worth(b).total_cmp(&worth(a)).then(a.source.cmp(&b.source)).then_with(|| a.text.cmp(&b.text));
     candidates.sort_by(rank);
+    let settings = bank.settings();
+    let threshold_of = |source: ReplySource| match source {
+        ReplySource::Bank => settings.threshold,
+        ReplySource::Model => settings.written_threshold.unwrap_or(f32::INFINITY),
+    };
+    let is_fitting = |candidate: &Judged| !is_bad_news || bank.is_comforting(candidate.intent);
+    let mut possible = candidates.iter().filter(|candidate| candidate.fate == Fate::NotNeeded && is_fitting(candidate));
+    let is_one_sure = possible.any(|candidate| candidate.score >= threshold_of(candidate.source));
     for at in 0..candidates.len() {
         let (shown, rest) = candidates.split_at_mut(at);
         let candidate = &mut rest[0];
         if candidate.fate != Fate::NotNeeded {
             continue;
         }
-        let settings = bank.settings();
-        let threshold = match candidate.source {
-            ReplySource::Bank => settings.threshold,
-            ReplySource::Model => settings.written_threshold.unwrap_or(f32::INFINITY),
+        let threshold = match (candidate.source, settings.further_threshold) {
+            (ReplySource::Bank, Some(further)) if is_one_sure => further,
+            (source, _) => threshold_of(source),
         };
         let mut shown = shown.iter().filter(|other| other.fate == Fate::Shown);
-        candidate.fate = if is_bad_news && !bank.is_comforting(candidate.intent) {
+        candidate.fate = if !is_fitting(candidate) {
             Fate::NotForBadNews
         } else if candidate.score < threshold {
             Fate::BelowThreshold
@@ -194,6 +201,27 @@ mod tests {
         let mut candidates = [judged("Yes", 0, 0.55), judged("No", 1, 0.99)];
         decide(&bank, &mut candidates, false, 3);
         assert_eq!(candidates[0].text, "No", "that is far surer");
+    }
+
+    #[test]
+    fn beside_a_sure_reply_others_may_be_less_sure() {
+        let json = r#"{"gain": 10, "offset": -5, "threshold": 0.7, "further_threshold": 0.4}"#;
+        let bank = ReplyBank::parse("# accept casual\nYes\n# decline casual\nNo\n# ask casual\nWhy?\n").unwrap();
+        let bank = bank.with_vectors(serde_json::from_str(json).unwrap(), 1, vec![1.0, 1.0, 1.0]);
+        let fates = |scores: [f32; 3]| {
+            let judged = |(intent, score): (usize, f32)| Judged {
+                text: ["Yes", "No", "Why?"][intent].into(),
+                source: ReplySource::Bank,
+                intent,
+                score,
+                fate: Fate::NotNeeded,
+            };
+            let mut candidates: Vec<Judged> = scores.into_iter().enumerate().map(judged).collect();
+            decide(&bank, &mut candidates, false, 3);
+            candidates.iter().map(|candidate| candidate.fate).collect::<Vec<_>>()
+        };
+        assert_eq!(fates([0.8, 0.5, 0.3]), [Fate::Shown, Fate::Shown, Fate::BelowThreshold]);
+        assert_eq!(fates([0.6, 0.5, 0.3]), [Fate::BelowThreshold; 3], "none is sure");
     }
 
     #[test]
