@@ -5,14 +5,12 @@
 
 mod bad_input;
 mod bad_models;
-mod chat;
 mod downloads;
 mod engines;
 mod goldens;
 mod kit;
 #[cfg(target_os = "linux")]
 mod memory;
-mod models;
 mod probe;
 mod records;
 mod reply;
@@ -20,4 +18,3 @@ mod score;
 mod text;
 mod usage;
 mod verbs;
-mod words;

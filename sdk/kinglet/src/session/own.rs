@@ -15,8 +15,6 @@ pub(super) struct OwnSession {
     frame: PromptRequest,
     cancel: CancelToken,
     begun: Option<Begun>,
-    /// Whether whole prompts are saved in the prefix cache.
-    save: bool,
 }
 
 /// A conversation that has begun.
@@ -27,12 +25,7 @@ pub(super) struct Begun {
 
 impl OwnSession {
     pub(super) fn new(own: Arc<Own>, frame: PromptRequest, cancel: CancelToken) -> OwnSession {
-        OwnSession { own, frame, cancel, begun: None, save: false }
-    }
-
-    /// Whether whole prompts are saved in the prefix cache.
-    pub(super) fn save_prompts(&mut self, save: bool) {
-        self.save = save;
+        OwnSession { own, frame, cancel, begun: None }
     }
 
     /// The engine's name.
@@ -67,14 +60,10 @@ impl OwnSession {
         options: &GenerationOptions,
     ) -> Result<Box<dyn Iterator<Item = Result<Step, Error>> + '_>, Error> {
         let request = RequestOptions { lower_cancel: false, ..options.to_request(&self.own.sampling) };
-        let (own, save) = (self.own.clone(), self.save);
+        let own = self.own.clone();
         let Begun { session, fixed } = self.begin(messages)?;
         // Turns that another engine answered are read like any others.
         session.conversation_mut().messages = messages.to_vec();
-        if save && own.prefixes.is_some() {
-            let prompt = session.prompt(std::slice::from_ref(asked))?;
-            *fixed = FixedBeginning::new(&own, || prompt);
-        }
         let before = recall(&own, session, fixed.as_ref(), asked)?;
         let events = session.respond_to(vec![asked.clone()], &request)?;
         let session = kinglet_generate::Response::session;
@@ -100,7 +89,7 @@ impl OwnSession {
             Ok(Begun { session: session.fork()?.cancelled_by(cancel.clone()), fixed: fixed.clone() })
         };
         let begun = self.begun.as_ref().map(fork).transpose()?;
-        Ok(OwnSession { own: self.own.clone(), frame: self.frame.clone(), cancel, begun, save: self.save })
+        Ok(OwnSession { own: self.own.clone(), frame: self.frame.clone(), cancel, begun })
     }
 
     /// Empties the cache.
