@@ -22,6 +22,8 @@ fn first_unless_told(first: Error, other: Error) -> Error {
 
 /// What the rules of smart replies take, which are made ready at the first one: mostly regular expressions.
 const RULES_BYTES: u64 = 12 << 20;
+/// What a bank takes that is made ready: its text, its vectors and its table of n-grams.
+const BANK_BYTES: u64 = 12 << 20;
 /// The file in which a model folder says what other runtimes do not know.
 const EXTRAS: &str = "kinglet.json";
 /// The bank of replies that comes with a model whose [`EXTRAS`] say how it is judged, the vectors of its replies, and what the words of
@@ -46,6 +48,7 @@ pub(crate) fn read_extras(bundle: &Bundle) -> Result<ModelExtras, Error> {
 fn with_bank(replier: SmartReplier, bundle: &Bundle, extras: &ModelExtras) -> Result<SmartReplier, Error> {
     let file = |name| bundle.extra_file(name).filter(|_| extras.reply_bank.is_some());
     let Some(path) = file(BANK) else { return Ok(replier) };
+    room::check("the bank of replies", BANK_BYTES)?;
     let text = kinglet_guard::read_text(&path, Kind::Bank).map_err(|error| Error::BadModel(error.into()))?;
     let bank = ReplyBank::parse(&text)
         .map_err(|error| Error::BadModel(format!("`{}` is no bank of replies: {error}", path.display()).into()))?;

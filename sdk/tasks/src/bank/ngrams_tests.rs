@@ -67,7 +67,9 @@ fn an_ngram_counts_by_its_mass() {
     let table = NgramClassifier::read(bytes).unwrap();
     let talk = texts(&["no"]);
     let (mut of_first, mut of_second) = (0.0, 0.0);
-    ngrams(&talk, |ngram| *if crate::bank::vectors::key(ngram) % 2 == 0 { &mut of_first } else { &mut of_second } += 1.0);
+    ngrams(&talk, |ngram| {
+        *if crate::bank::vectors::key(ngram).is_multiple_of(2) { &mut of_first } else { &mut of_second } += 1.0
+    });
     assert!(of_first > 0.0 && of_second > 0.0);
     // The first bucket's vector is [7, -8], the second's [0, 0].
     let share = of_first / (of_first + 3.0 * of_second);
