@@ -50,7 +50,8 @@ fn logits_are_the_mean_of_rows_times_weights() {
     let table = NgramClassifier::read(file(0.5, [1.0, 0.0, 2.0, 4.0], [0.25, -1.0])).unwrap();
     assert_eq!(table.names(), ["agree", "sorry"]);
     // Every n-gram falls into the one bucket, so the mean is its row, [0.5, -1.5].
-    assert_eq!(table.logits(&texts(&["see you there"])), [0.75, -6.0]);
+    let found = table.logits(&texts(&["see you there"]));
+    assert!((found[0] - 0.75).abs() < 1e-4 && (found[1] + 6.0).abs() < 1e-4 && found.len() == 2, "{found:?}");
     assert_eq!(table.logits(&[]), [0.25, -1.0], "no n-gram, no vector");
 }
 

@@ -94,9 +94,10 @@ fn words_are_blended_with_what_the_network_says() {
     let (alone, blended) =
         (bank.judge(&[1.0, 0.0], &talk), ready_with(bank.settings.clone()).with_words(table()).judge(&[1.0, 0.0], &talk));
     let expected = [0.5 * alone.intents[0] + 2.0 * 0.75 + 1.0, 0.5 * alone.intents[1] + 2.0 * -6.0 + 1.0];
-    assert_eq!(blended.intents, expected);
+    let near = |a: f32, b: f32| (a - b).abs() < 1e-3;
+    assert!(blended.intents.iter().zip(expected).all(|(&found, wanted)| near(found, wanted)), "{:?}", blended.intents);
     for (intent, reply) in [(0, 0), (0, 1), (1, 2), (1, 3)] {
-        assert_eq!(blended.replies[reply], alone.replies[reply] + blended.by_words(intent));
+        assert!(near(blended.replies[reply], alone.replies[reply] + blended.by_words(intent)), "{intent}");
     }
     let other = ReplyBank::parse("# wave casual\nHi\n").unwrap().with_vectors(bank.settings.clone(), 2, vec![1.0, 0.0]);
     let unknown = other.judge(&[1.0, 0.0], &talk).intents;
