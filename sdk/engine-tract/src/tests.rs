@@ -194,36 +194,6 @@ fn an_elementwise_operator_is_left_to_tract() {
 }
 
 #[test]
-fn a_layer_norm_with_the_sum_before_it_is_both() {
-    let eps = [("epsilon", AttributeValue::Float(1e-3))];
-    let with = |fused: bool| {
-        let mut d = Decoder::new();
-        d.weight("addend", &[HIDDEN]);
-        let norms: Vec<_> = d.graph.nodes.extract_if(.., |n| n.op_type == "SkipSimplifiedLayerNormalization").collect();
-        for Node { inputs, outputs, .. } in norms {
-            let (summed, normed) = (outputs.get(3).map_or("sum", String::as_str), outputs[0].as_str());
-            let [x, skip, weight] = &inputs[..] else { panic!("{inputs:?}") };
-            if fused {
-                d.node("SkipLayerNormalization", &[x, skip, weight, "addend"], &[normed, "", "", summed], &eps);
-            } else {
-                d.node("Add", &[x, skip], &[summed], &[]);
-                d.node("LayerNormalization", &[summed, weight, "addend"], &[normed], &eps);
-            }
-        }
-        d
-    };
-    for walk in [false, true] {
-        let logits = with(true).logits(walk);
-        assert_eq!(logits, with(false).logits(walk));
-        assert_ne!(logits, Decoder::new().logits(walk));
-    }
-    let mut biased = with(true);
-    biased.change("SkipLayerNormalization", |n| n.inputs.push("addend".into()));
-    let Err(error) = biased.open(true) else { panic!("a bias is not added") };
-    assert!(error.to_string().contains("bias"), "{error}");
-}
-
-#[test]
 fn a_norm_whose_epsilon_was_optimised_away_has_none() {
     let mut d = Decoder::new();
     d.tensor("two", DataType::Float32, &[], Bytes::copy_of(&[2f32]));

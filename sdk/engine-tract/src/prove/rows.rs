@@ -100,7 +100,6 @@ const KEEP_ROWS: &[&str] = &[
     "Relu",
     "Sigmoid",
     "SimplifiedLayerNormalization",
-    "SkipLayerNormalization",
     "SkipSimplifiedLayerNormalization",
     "Softplus",
     "Sqrt",

@@ -8,7 +8,7 @@ use super::operators::{Role, operator};
 use super::{Found, Recogniser, Want};
 use crate::program::{Constant, Foreign, Form, Op};
 use crate::source::unsupported;
-use kinglet_bundle::onnx::{Attribute, AttributeValue, DataType, Node, Tensor};
+use kinglet_bundle::onnx::{DataType, Node, Tensor};
 use kinglet_engine::EngineError;
 
 /// Constants above this size are weights, which must not go to tract: it would copy them.
@@ -55,32 +55,6 @@ impl<'g> Recogniser<'_, 'g> {
             width: None,
             label: node.label(),
         })
-    }
-
-    /// The LayerNormalization of `input` that a fused `node` ends with: its weight is the node's input 2, its addend, which may
-    /// be left out, input 3.
-    ///
-    /// # Errors
-    /// [`EngineError::UnsupportedNode`] if one of these is not a constant row.
-    pub(super) fn layer_norm_in(&self, node: &'g Node, input: Want<'g>, eps: f32) -> Result<Found<'g>, EngineError> {
-        const SUM: &str = "sum";
-        let rows = [2, 3].map(|at| node.input(at)).into_iter().flatten().collect::<Vec<_>>();
-        let constants = rows.iter().enumerate().map(|(i, name)| {
-            let tensor = self.source.constant(name);
-            let tensor = tensor.ok_or_else(|| unsupported(node, format!("its input `{name}` is not a constant")))?;
-            Ok((i + 1, constant(node, tensor, Some(Form::Row))?))
-        });
-        let constants = constants.collect::<Result<_, EngineError>>()?;
-        let norm = Node {
-            name: node.name.clone(),
-            op_type: "LayerNormalization".into(),
-            domain: String::new(),
-            inputs: [SUM].into_iter().chain(rows).map(str::to_owned).collect(),
-            outputs: node.outputs.iter().take(1).cloned().collect(),
-            attributes: vec![Attribute { name: "epsilon".into(), value: AttributeValue::Float(eps) }],
-        };
-        let op = Op::Foreign(Box::new(Foreign { node: norm, constants }));
-        Ok(Found { op, inputs: vec![input], width: None, label: node.label() })
     }
 }
 

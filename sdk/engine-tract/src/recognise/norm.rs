@@ -30,7 +30,7 @@ impl<'g> FoundNorm<'g> {
 impl<'g> Recogniser<'_, 'g> {
     pub(super) fn norm_or_sum(&mut self, value: &'g str, node: &'g Node) -> Result<Option<Found<'g>>, EngineError> {
         let label = node.label();
-        if matches!(node.op_type.as_str(), "SkipSimplifiedLayerNormalization" | "SkipLayerNormalization") {
+        if is_add_norm(node) {
             return self.add_norm(value, node).map(Some);
         }
         if let Some(found) = self.rms_norm(value)? {
@@ -143,8 +143,7 @@ impl<'g> Recogniser<'_, 'g> {
         }
     }
 
-    /// `SkipSimplifiedLayerNormalization(x, skip, weight)` and `SkipLayerNormalization(x, skip, weight, addend)`: output 0 is
-    /// the norm of the sum, output 3 the sum.
+    /// `SkipSimplifiedLayerNormalization(x, skip, weight)`: output 0 is the norm of the sum, output 3 the sum.
     fn add_norm(&self, value: &'g str, node: &'g Node) -> Result<Found<'g>, EngineError> {
         let first = node.outputs.first().map_or("", String::as_str);
         if node.outputs.get(3).is_some_and(|sum| sum == value) {
@@ -153,19 +152,15 @@ impl<'g> Recogniser<'_, 'g> {
         if value != first {
             return Err(unsupported(node, format!("its output `{value}` is used")));
         }
-        // Where the sum has a name, all its readers share that value.
-        let sum = node.outputs.get(3).filter(|s| !s.is_empty()).map_or(Want::SumIn(first), |s| Want::Value(s));
-        let eps = node.float("epsilon").unwrap_or(SKIP_EPSILON);
-        if node.op_type == "SkipLayerNormalization" {
-            return self.layer_norm_in(node, sum, eps);
-        }
         if node.inputs.iter().skip(3).any(|i| !i.is_empty()) {
             return Err(unsupported(node, "a bias"));
         }
         let weight =
             node.input(2).and_then(|w| self.norm_weight(w)).ok_or_else(|| unsupported(node, "its weight is not a constant"))?;
+        // Where the sum has a name, all its readers share that value.
+        let sum = node.outputs.get(3).filter(|s| !s.is_empty()).map_or(Want::SumIn(first), |s| Want::Value(s));
         let width = Some(weight.len());
-        let norm = Norm { weight, eps };
+        let norm = Norm { weight, eps: node.float("epsilon").unwrap_or(SKIP_EPSILON) };
         Ok(Found { op: Op::Norm(norm), inputs: vec![sum], width, label: node.label() })
     }
 
@@ -180,5 +175,9 @@ impl<'g> Recogniser<'_, 'g> {
     }
 }
 
-/// Where a norm with the addition before it names no epsilon, as ONNX Runtime's documentation has it.
+/// Where `SkipSimplifiedLayerNormalization` names no epsilon, as ONNX Runtime's documentation has it.
 const SKIP_EPSILON: f32 = 1e-12;
+
+fn is_add_norm(node: &Node) -> bool {
+    node.op_type == "SkipSimplifiedLayerNormalization"
+}

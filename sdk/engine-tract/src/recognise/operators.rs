@@ -262,14 +262,6 @@ pub(crate) const OPERATORS: &[Operator] = &[
             &[("epsilon", Used(Float))],
         ),
     ),
-    giving(
-        Outputs::At(&[0, 3]),
-        contrib(
-            "SkipLayerNormalization",
-            &[("input", Data), ("skip", Data), ("gamma", Row), ("beta", Row), ("bias", Role::Refused)],
-            &[("epsilon", Used(Float))],
-        ),
-    ),
     until(17, onnx("ReduceMean", 1, DATA, &[("axes", Used(Ints)), ("keepdims", Used(Int))])),
     onnx("ReduceMean", 18, AXES, &[("keepdims", Used(Int)), ("noop_with_empty_axes", Used(Int))]),
     // Attention.
