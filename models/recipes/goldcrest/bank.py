@@ -8,6 +8,7 @@ is not named here, nothing is known.
 import json
 import random
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,6 +87,15 @@ def is_held(talk: list[str]) -> bool:
     return zlib.crc32(talk[-1].encode()) % 12 == 0
 
 
+def window(talk: list[str], swapped: bool, encode: Callable[[str], list[int]]) -> list[int]:
+    """A conversation up to the token of the side that replies."""
+    ids = [tokens.BEGIN]
+    for at, text in enumerate(talk):
+        speaker = "customer" if (len(talk) - at) % 2 else "agent"
+        ids += [tokens.side(speaker, swapped), *encode(text), tokens.END]
+    return [*ids, tokens.side("agent", swapped)]
+
+
 @dataclass
 class Group:
     """Messages, replies of every intent, and which of these answer which messages."""
@@ -115,21 +125,13 @@ class Answers:
         typed = style.typed(text, self.random.randrange(3), self.random)
         return self.tokenizer.encode(typed, add_special_tokens=False).ids[: data.MOST_TOKENS]
 
-    def _window(self, talk: list[str], swapped: bool) -> list[int]:
-        """A conversation up to the token of the side that replies."""
-        window = [tokens.BEGIN]
-        for at, text in enumerate(talk):
-            speaker = "customer" if (len(talk) - at) % 2 else "agent"
-            window += [tokens.side(speaker, swapped), *self._encode(text), tokens.END]
-        return [*window, tokens.side("agent", swapped)]
-
     def group(self, budget: int) -> Group:
         """Messages of about `budget` tokens together."""
         windows: list[list[int]] = []
         labels: list[Tensor] = []
         while sum(map(len, windows)) < budget:
             talk, truth = self.random.choice(self.messages)
-            windows.append(self._window(talk, self.random.random() < 0.5))
+            windows.append(window(talk, self.random.random() < 0.5, self._encode))
             labels.append(truth)
         replies = [
             [tokens.REPLY, *self._encode(reply), tokens.END]

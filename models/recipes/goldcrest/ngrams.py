@@ -109,12 +109,6 @@ class Classifier(nn.Module):
         return self.log_mass(found).squeeze(1).clamp(-6, 6).exp()
 
 
-def known_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Binary cross-entropy a message over the intents of which something is known."""
-    loss = F.binary_cross_entropy_with_logits(logits, labels.clamp(min=0.0), reduction="none")
-    return (loss * (labels != bank.UNKNOWN)).sum(1).mean()
-
-
 def learn(rows: list[bank.Message], intents: int, epochs: int) -> Classifier:
     classifier = Classifier(intents)
     optimiser = torch.optim.Adam(classifier.parameters(), lr=RATE, fused=True)
@@ -127,7 +121,7 @@ def learn(rows: list[bank.Message], intents: int, epochs: int) -> Classifier:
         order = torch.randperm(len(rows))
         for part in order.split(BATCH)[: len(rows) // BATCH]:
             shown = [[b for b in bags[i] if random.random() > LEFT_OUT] or bags[i] for i in part.tolist()]
-            loss = known_loss(classifier(shown), labels[part])
+            loss = objective.known_loss(classifier(shown), labels[part])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -171,13 +165,10 @@ def of_network(run: Path, replies: dict[str, list[str]], rows: list[bank.Message
         hidden = objective.encode(lambda ids: network(ids)[0], padded)
         return network.rank_vector(hidden[torch.tensor([start + len(s) - 1 for start, s in zip(at, sequences)])])
 
-    def window(talk: list[str]) -> list[int]:
-        sides = [tokens.side("customer" if (len(talk) - at) % 2 else "agent", False) for at in range(len(talk) + 1)]
-        return [tokens.BEGIN, *(t for side, text in zip(sides, talk) for t in (side, *encode(text), tokens.END)), sides[-1]]
-
-    with torch.no_grad(), torch.autocast("cpu", objective.half("cpu"), enabled=objective.half("cpu") != torch.float32):
+    windows = [bank.window(talk, False, encode) for talk, _ in rows]
+    with torch.no_grad(), objective.mixed("cpu"):
         means = [vectors([[tokens.REPLY, *encode(line), tokens.END] for line in lines]).mean(0) for lines in replies.values()]
-        contexts = torch.cat([vectors([window(talk) for talk, _ in rows[i : i + 256]]) for i in range(0, len(rows), 256)])
+        contexts = torch.cat([vectors(windows[i : i + 256]) for i in range(0, len(windows), 256)])
     return (content["gain"] * contexts @ F.normalize(torch.stack(means), dim=-1).T + content["offset"]).float()
 
 
@@ -188,7 +179,7 @@ def blend(network: Tensor, words: Tensor, labels: Tensor) -> Tensor:
 
     def closure() -> Tensor:
         optimiser.zero_grad()
-        loss = known_loss(weights[0] * network + weights[1] * words + weights[2], labels)
+        loss = objective.known_loss(weights[0] * network + weights[1] * words + weights[2], labels)
         loss.backward()
         return loss
 
@@ -226,7 +217,7 @@ def main() -> None:
     weights = blend(by_network, by_words, labels)
     both = weights[0] * by_network + weights[1] * by_words + weights[2]
     for name, logits in (("words, not rounded", exact), ("words", by_words), ("network", by_network), ("both", both)):
-        print(json.dumps({"of": name, **shares(logits, labels), "loss": round(known_loss(logits, labels).item(), 3)}))
+        print(json.dumps({"of": name, **shares(logits, labels), "loss": round(objective.known_loss(logits, labels).item(), 3)}))
     told = dict(zip(("network", "words", "offset"), (round(weight, 4) for weight in weights.tolist())))
     (args.run / "blend.json").write_text(json.dumps(told) + "\n")
     print(json.dumps(told))

@@ -21,6 +21,18 @@ def half(device: str) -> torch.dtype:
     return torch.bfloat16 if fast else torch.float32
 
 
+def mixed(device: str) -> torch.autocast:
+    """Products in the narrow type where that is faster."""
+    narrow = half(device)
+    return torch.autocast(device, narrow, enabled=narrow != torch.float32)
+
+
+def known_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Binary cross-entropy a message, summed over the intents of which something is known. Both [P, intents]."""
+    loss = F.binary_cross_entropy_with_logits(logits, labels.clamp(min=0.0), reduction="none")
+    return (loss * (labels != bank.UNKNOWN)).sum(1).mean()
+
+
 class LinearCrossEntropy(torch.autograd.Function):
     """Sum of the cross-entropies of `hidden @ weight.T`, in chunks that stay in the cache; gradients are made in the forward pass."""
 
@@ -105,10 +117,8 @@ def intent_losses(model: Decoder, encoder: Encoder, gain: Tensor, offset: Tensor
     replies = model.rank_vector(encode(encoder, group.replies)[group.reply_at])  # [intents, REPLIES, 128]
     of_intents = gain * contexts @ F.normalize(replies.mean(1), dim=-1).T + offset  # [P, intents]
     of_replies = gain * torch.einsum("pd,ird->pir", contexts, replies) + offset  # [P, intents, REPLIES]
-    known, labels = group.labels != bank.UNKNOWN, group.labels.clamp(min=0.0)
-    cross = (F.binary_cross_entropy_with_logits(of_intents, labels, reduction="none") * known).sum(1).mean()
-    each = labels[:, :, None].expand_as(of_replies)
-    cross_each = (F.binary_cross_entropy_with_logits(of_replies, each, reduction="none").mean(2) * known).sum(1).mean()
+    cross = known_loss(of_intents, group.labels)
+    cross_each = torch.stack([known_loss(of_reply, group.labels) for of_reply in of_replies.unbind(2)]).mean()
     answerable = group.labels.amax(1) > 0.5
     right = group.labels.gather(1, of_intents.argmax(1, keepdim=True)).squeeze(1)[answerable] > 0.5
     return (cross + cross_each) / 2, right.float().mean()

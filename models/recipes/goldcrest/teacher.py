@@ -41,8 +41,7 @@ class Teacher(nn.Module):
         last = [talk[-1] for talk in talks]
         before = [" / ".join(talk[:-1]) for talk in talks]
         ids = self.words(last, before, truncation=True, max_length=96, padding=True, return_tensors="pt")
-        narrow = objective.half("cpu")
-        with torch.autocast("cpu", narrow, enabled=narrow != torch.float32):
+        with objective.mixed("cpu"):
             hidden = self.encoder(**ids).last_hidden_state.float()
         mask = ids["attention_mask"][..., None].float()
         return self.head((hidden * mask).sum(1) / mask.sum(1))
@@ -82,8 +81,7 @@ def learn(teacher: Teacher, rows: list[tuple[list[str], Tensor]], kept: list, ep
         for batch in batches(rows, BATCH):
             talks = [[style.typed(text, random.randrange(3), random) for text in talk] for talk, _ in batch]
             truth = torch.stack([labels for _, labels in batch])
-            loss = F.binary_cross_entropy_with_logits(teacher(talks), truth.clamp(min=0.0), reduction="none")
-            loss = (loss * (truth != bank.UNKNOWN)).sum(1).mean()
+            loss = objective.known_loss(teacher(talks), truth)
             optimiser.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(teacher.parameters(), 1.0)

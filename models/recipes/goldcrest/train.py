@@ -130,17 +130,11 @@ def prepare_tokenizer(data_dir: Path, out: Path, start: Path | None) -> Tokenize
     return tokens.load(folder)
 
 
-def mixed(device: str) -> torch.autocast:
-    """Products in the narrow type where that is faster."""
-    narrow = objective.half(device)
-    return torch.autocast(device, narrow, enabled=narrow != torch.float32)
-
-
 def held_out_losses(state: State, held: dict[str, list[data.Group]]) -> dict[str, list[float]]:
     """Next-token loss, ranking loss and share ranked first of each corpus's held-out groups."""
     state.model.eval()
     result = {}
-    with torch.no_grad(), mixed(state.device):
+    with torch.no_grad(), objective.mixed(state.device):
         encoder = lambda ids: state.model(ids)[0]
         for name, groups in held.items():
             sums = torch.stack([torch.stack(losses(state, encoder, g.to(state.device), 1.0)[1:]) for g in groups])
@@ -162,7 +156,7 @@ def train_step(state: State, encoder: objective.Encoder, groups: list[data.Group
     """One optimiser step over the groups. Returns the mean losses and share ranked first: [3]."""
     totals = torch.zeros(3)
     for group in groups:
-        with mixed(state.device):
+        with objective.mixed(state.device):
             loss, *shown = losses(state, encoder, group.to(state.device), weight)
         (loss / len(groups)).backward()
         totals += torch.stack([value.detach() for value in shown]).cpu() / len(groups)

@@ -39,7 +39,8 @@ pub struct BankSettings {
     pub offset: f32,
     /// Where no reply of the bank answers with this probability, none of it is shown.
     pub threshold: f32,
-    /// Where one does, others of the bank are shown beside it that answer with this probability; `threshold` by default.
+    /// Where one does, or one that the model wrote is sure enough, others of the bank are shown that answer with this probability;
+    /// `threshold` by default.
     #[serde(default)]
     pub further_threshold: Option<f32>,
     /// The same for replies that the model writes itself; it writes none where this is not given.
@@ -140,8 +141,8 @@ impl ModelExtras {
                     ("reply_bank.blend.offset", blend.offset),
                 ]
             });
-            let numbers = of_bank.into_iter().chain(of_blend);
-            if let Some((field, value)) = { numbers }.find(|(_, value)| !value.is_finite()) {
+            let mut numbers = of_bank.into_iter().chain(of_blend);
+            if let Some((field, value)) = numbers.find(|(_, value)| !value.is_finite()) {
                 return range(field, value.to_string(), "a finite number");
             }
             if self.reply_ranking.is_none() {

@@ -128,7 +128,7 @@ impl NgramClassifier {
 
     /// Adds the vector of a bucket times its mass, which it gives.
     fn add(&self, bucket: usize, sum: &mut [f32]) -> f32 {
-        let of_bucket = |range: &Range<usize>| floats(&self.bytes[range.clone()][bucket * 4..bucket * 4 + 4]).sum::<f32>();
+        let of_bucket = |range: &Range<usize>| f32::from_le_bytes(self.bytes[range.clone()].as_chunks().0[bucket]);
         let mass = of_bucket(&self.mass);
         let scale = mass * of_bucket(&self.scales);
         let half = self.columns / 2;

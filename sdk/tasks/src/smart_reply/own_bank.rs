@@ -182,18 +182,15 @@ mod tests {
     use super::*;
     use crate::bank::ReplyBank;
 
+    fn judged(text: &str, intent: usize, score: f32) -> Judged {
+        Judged { text: text.into(), source: ReplySource::Bank, intent, score, fate: Fate::NotNeeded }
+    }
+
     #[test]
     fn what_one_would_rather_not_begin_with_comes_last() {
         let json = r#"{"gain": 10, "offset": -5, "threshold": 0.5, "reluctant": ["decline"]}"#;
         let bank = ReplyBank::parse("# accept casual\nYes\n# decline casual\nNo\n").unwrap();
         let bank = bank.with_vectors(serde_json::from_str(json).unwrap(), 1, vec![1.0, 1.0]);
-        let judged = |text: &str, intent, score| Judged {
-            text: text.into(),
-            source: ReplySource::Bank,
-            intent,
-            score,
-            fate: Fate::NotNeeded,
-        };
         let mut candidates = [judged("No", 1, 0.9), judged("Yes", 0, 0.6)];
         decide(&bank, &mut candidates, false, 3);
         let shown: Vec<&str> = candidates.iter().filter(|c| c.fate == Fate::Shown).map(|c| &*c.text).collect();
@@ -209,14 +206,8 @@ mod tests {
         let bank = ReplyBank::parse("# accept casual\nYes\n# decline casual\nNo\n# ask casual\nWhy?\n").unwrap();
         let bank = bank.with_vectors(serde_json::from_str(json).unwrap(), 1, vec![1.0, 1.0, 1.0]);
         let fates = |scores: [f32; 3]| {
-            let judged = |(intent, score): (usize, f32)| Judged {
-                text: ["Yes", "No", "Why?"][intent].into(),
-                source: ReplySource::Bank,
-                intent,
-                score,
-                fate: Fate::NotNeeded,
-            };
-            let mut candidates: Vec<Judged> = scores.into_iter().enumerate().map(judged).collect();
+            let texts = ["Yes", "No", "Why?"].into_iter().enumerate();
+            let mut candidates: Vec<Judged> = texts.zip(scores).map(|((i, text), score)| judged(text, i, score)).collect();
             decide(&bank, &mut candidates, false, 3);
             candidates.iter().map(|candidate| candidate.fate).collect::<Vec<_>>()
         };
