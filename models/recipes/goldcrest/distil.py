@@ -114,7 +114,7 @@ class Teacher:
         texts: dict[str, None] = {}
         for number in range(count):
             warmth = ["--temp", "0"] if number == 0 else ["--temp", "0.7", "--top-p", "0.9", "--seed", str(number)]
-            verb = ["run", "-n", str(MOST_TOKENS), "--stop", "\n", "--prefix-cache", str(self.cache), *warmth]
+            verb = ["run", "--raw", "-n", str(MOST_TOKENS), "--stop", "\n", "--prefix-cache", str(self.cache), *warmth]
             text = self._call(verb, self.prompt(turns))["text"].strip()
             texts[first_sentence(text)] = None
         return list(texts)

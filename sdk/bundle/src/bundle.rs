@@ -12,6 +12,7 @@ use crate::given::GivenFiles;
 use crate::io_names::IoNames;
 use crate::layout::{Found, Layout, detect};
 use crate::location::inside;
+use crate::mistaken::{OtherFormat, is_hub_name};
 use crate::onnx::{Graph, OnnxError};
 use crate::precision::Precision;
 use crate::text_files::TextFiles;
@@ -195,7 +196,13 @@ impl fmt::Debug for Bundle {
 /// Checks that there is a folder with something in it.
 fn check_folder(folder: &Path) -> Result<(), BundleError> {
     let unreadable = |source| FileError::Unreadable { path: folder.into(), source };
+    if let Some(format) = OtherFormat::of(folder).filter(|_| !folder.is_dir()) {
+        return Err(BundleError::OtherFormat { path: folder.into(), format });
+    }
     match folder.metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && is_hub_name(folder) => {
+            return Err(BundleError::HubName { name: folder.into() });
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(BundleError::NotFound { folder: folder.into() }),
         Err(error) => return Err(unreadable(error).into()),
         Ok(metadata) if !metadata.is_dir() => {

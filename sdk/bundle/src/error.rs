@@ -5,7 +5,11 @@ use std::path::PathBuf;
 
 use kinglet_guard::{ReadError, Shown};
 
+use crate::mistaken::OtherFormat;
 use crate::onnx::OnnxError;
+
+/// Where it is written how to get a model.
+pub(crate) const GUIDE: &str = "docs/models.md of Kinglet";
 
 /// One file of a folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -116,6 +120,24 @@ pub enum BundleError {
     NotFound {
         /// The path that was given.
         folder: PathBuf,
+    },
+    /// There is nothing at that path, which could be the name of a repository.
+    #[error(
+        "there is no folder `{name}`; if it is the name of a repository on a hub: Kinglet downloads nothing, so download the model in ONNX \
+         form and give its folder; {} says how",
+        GUIDE
+    )]
+    HubName {
+        /// The path that was given.
+        name: PathBuf,
+    },
+    /// The path is a file of another format, or can only be meant for one.
+    #[error("`{path}` {format}; {} says how", GUIDE)]
+    OtherFormat {
+        /// The path that was given.
+        path: PathBuf,
+        /// What its ending says.
+        format: OtherFormat,
     },
     /// The path is a file.
     #[error("`{path}` is a file; give the folder that holds the model, such as `{folder}`")]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::config::{CONFIG, ConfigFiles, GENAI_CONFIG};
-use crate::error::{BundleError, FileError};
+use crate::error::{BundleError, FileError, GUIDE};
 use crate::files::{file_name, files_in};
 use crate::given::GivenFiles;
 use crate::location::inside;
@@ -101,10 +101,11 @@ fn hint(folder: &Path) -> String {
     if has(".onnx") {
         "it has graphs under other names: rename the decoder's to model.onnx".into()
     } else if has(".safetensors") || has(".bin") {
-        "it has the weights for PyTorch: export them with `optimum-cli export onnx` or the model builder of onnxruntime-genai"
-            .into()
+        format!(
+            "it has the weights for PyTorch: export them with `optimum-cli export onnx` or the model builder of onnxruntime-genai; {GUIDE} says how"
+        )
     } else if has(".gguf") {
-        "it has a GGUF file, which is another format: download the model in ONNX form".into()
+        format!("it has a GGUF file, which is another format: download the model in ONNX form; {GUIDE} says from where")
     } else {
         "download a model into it".into()
     }

@@ -1,8 +1,8 @@
 //! What may be typed after `kinglet`.
 
-use crate::verbs;
+use crate::{help, verbs};
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 use kinglet::Bytes;
 use std::path::PathBuf;
 
@@ -25,26 +25,24 @@ pub(crate) struct Cli {
 impl Cli {
     /// What was typed. Wrong usage and `--help` end the program here.
     pub(crate) fn of_process() -> Cli {
-        Cli::from_arg_matches(&Cli::every_number().get_matches()).unwrap_or_else(|error| error.exit())
-    }
-
-    /// The command, which takes negative numbers as values, to say what is wrong with them, and not as unknown options.
-    fn every_number() -> Command {
-        Cli::command().mut_subcommands(|verb| verb.allow_negative_numbers(true))
+        let (words, all) = help::asked(std::env::args_os().collect());
+        Cli::from_arg_matches(&help::command(all).get_matches_from(words)).unwrap_or_else(|error| error.exit())
     }
 }
 
 const EXAMPLES: &str = "Examples:
   kinglet reply \"Do you want to grab lunch tomorrow?\"
   kinglet chat
-  kinglet run -p \"The tide comes in\" -n 40
-  kinglet inspect models/goldcrest
+  kinglet run path/to/model \"Where does the tide come from?\"
+  kinglet list
+  kinglet show goldcrest
 
+`kinglet VERB --help` explains a verb, `kinglet VERB --help all` also the options that all verbs share.
 Data goes to stdout, messages and progress to stderr. Exit codes: 0 done, 1 refused or failed, 2 wrong usage.";
 
 /// Options that every verb takes.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Common options")]
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Options of all verbs")]
 pub(crate) struct Common {
     /// The model: a folder, or a name that is looked up in KINGLET_MODELS, the user's data directory, and `models` beside
     /// the binary, beside the working directory and above either [default: goldcrest]
@@ -67,7 +65,7 @@ pub(crate) struct Common {
     #[arg(short, long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub(crate) threads: Option<u16>,
     /// Positions that a conversation may hold [default: 2048, or what the model was made for if that is less]
-    #[arg(short, long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(short, long, visible_aliases = ["ctx", "ctx-size"], global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) context: Option<u32>,
     /// Memory that the model may take, such as 600MB: weights, keys and values, scratch [default: no limit]
     #[arg(long, global = true, value_name = "SIZE")]
@@ -81,7 +79,8 @@ pub(crate) struct Common {
     /// Where quantised weights are read from
     #[arg(long, global = true, value_enum, default_value_t = Weights::Auto)]
     pub(crate) weights: Weights,
-    /// Read rearranged weights from this folder if `kinglet prepare` has put them there: the model is ready at once then
+    /// The folder of rearranged weights: read from there, or saved there once they are made [default: those that `kinglet prepare` has
+    /// put in kinglet/weights of the user's cache are read, and none are saved]
     #[arg(long, global = true, value_name = "FOLDER")]
     pub(crate) prepared_weights: Option<PathBuf>,
     /// Write JSON: one object, or one line an event
@@ -143,7 +142,10 @@ pub(crate) enum Verb {
     Detokenize(verbs::detokenize::Arguments),
     Template(verbs::template::Arguments),
     Logits(verbs::logits::Arguments),
+    List(verbs::list::Arguments),
+    #[command(visible_alias = "show")]
     Inspect(verbs::inspect::Arguments),
+    Rm(verbs::rm::Arguments),
     Prepare(verbs::prepare::Arguments),
     Conformance(verbs::conformance::Arguments),
     Doctor(verbs::doctor::Arguments),
@@ -151,6 +153,8 @@ pub(crate) enum Verb {
     #[command(hide = true)]
     ProbeCandidate(verbs::probe_candidate::Arguments),
     Bench(verbs::bench::Arguments),
+    Completions(verbs::completions::Arguments),
+    Man(verbs::man::Arguments),
 }
 
 /// Token ids in one argument, separated by commas or spaces.
@@ -180,10 +184,12 @@ pub(crate) fn beginning(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::CommandFactory;
 
     #[test]
     fn the_arguments_are_sound() {
-        Cli::every_number().debug_assert();
+        help::command(false).debug_assert();
+        help::command(true).debug_assert();
     }
 
     #[test]

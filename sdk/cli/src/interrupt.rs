@@ -30,11 +30,7 @@ impl Interrupt {
     pub(crate) fn watch() -> Interrupt {
         let interrupt = Interrupt::default();
         let watched = interrupt.clone();
-        let handled = ctrlc::set_handler(move || match watched.press() {
-            Effect::EndAnswer => {}
-            Effect::Warn => log::warn!("press Ctrl-C again to end"),
-            Effect::EndProgram => std::process::exit(INTERRUPTED),
-        });
+        let handled = ctrlc::set_handler(move || watched.pressed());
         if let Err(error) = handled {
             log::debug!("Ctrl-C cannot be watched: {error}");
         }
@@ -49,6 +45,15 @@ impl Interrupt {
     /// The answer is over.
     pub(crate) fn answer_ends(&self) {
         self.state().answering = None;
+    }
+
+    /// Ctrl-C was pressed.
+    pub(crate) fn pressed(&self) {
+        match self.press() {
+            Effect::EndAnswer => {}
+            Effect::Warn => log::warn!("press Ctrl-C again to end"),
+            Effect::EndProgram => std::process::exit(INTERRUPTED),
+        }
     }
 
     /// The user said something else than Ctrl-C.

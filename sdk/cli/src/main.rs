@@ -8,8 +8,10 @@
 mod arguments;
 mod conversation;
 mod failure;
+mod help;
 mod input;
 mod interrupt;
+mod named;
 mod npy;
 mod output;
 mod progress;

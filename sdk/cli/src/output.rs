@@ -1,5 +1,6 @@
 //! Stdout: data for machines, text for people.
 
+use crate::arguments::Common;
 use crate::failure::Failure;
 use anstream::{AutoStream, ColorChoice};
 use anstyle::Style;
@@ -57,6 +58,14 @@ impl Output {
     /// Whether a person reads it.
     pub(crate) fn is_terminal(&self) -> bool {
         self.terminal
+    }
+}
+
+/// Writes a line of our own words for a person to stderr, unless they want errors alone.
+pub(crate) fn tell(common: &Common, words: &str) {
+    if !common.quiet {
+        // Nothing is left to be told if not even stderr takes it.
+        let _ = writeln!(anstream::stderr(), "{words}");
     }
 }
 

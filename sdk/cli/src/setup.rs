@@ -86,9 +86,45 @@ impl Common {
         builder
     }
 
+    /// The same options with the model of a verb that takes it as an argument as well.
+    ///
+    /// # Errors
+    /// Wrong usage, where another one is named by --model.
+    pub(crate) fn naming(&self, argument: Option<&PathBuf>) -> Result<Common, Failure> {
+        match (argument, &self.model) {
+            (Some(argument), Some(option)) if argument != option => Err(Failure::usage(format!(
+                "two models are named, `{}` and `{}`; name one",
+                argument.display(),
+                option.display()
+            ))),
+            (argument, option) => Ok(Common { model: argument.or(option.as_ref()).cloned(), ..self.clone() }),
+        }
+    }
+
+    /// The model's folder or name, for verbs that have more to do with it than to open it: the shipped one is the one in the command
+    /// itself where its folder is nowhere.
+    ///
+    /// # Errors
+    /// A sentence where that cannot be unpacked.
+    pub(crate) fn located(&self) -> Result<PathBuf, Failure> {
+        #[cfg(feature = "shipped-model")]
+        if self.model() == Path::new(DEFAULT_MODEL) && Kinglet::builder().build()?.find(DEFAULT_MODEL).is_err() {
+            return crate::shipped::unpacked();
+        }
+        Ok(self.model().into())
+    }
+
     /// Opens the model and makes it ready for its first answer.
     pub(crate) fn open_ready(&self) -> Result<Model, Failure> {
-        self.ready(self.open()?)
+        self.ready(self.opened(&self.prepared(self.builder()).build()?)?)
+    }
+
+    /// Has weights used that are prepared in the user's cache, where no other folder of them is named.
+    fn prepared(&self, builder: Builder) -> Builder {
+        match kinglet::users_prepared_weights().filter(|folder| self.prepared_weights.is_none() && folder.is_dir()) {
+            Some(folder) => builder.use_prepared_weights(folder),
+            None => builder,
+        }
     }
 
     /// Opens the model.
@@ -98,7 +134,7 @@ impl Common {
 
     /// As [`open_ready`](Self::open_ready), with a prefix cache where one is named.
     pub(crate) fn open_with(&self, prefix: &Prefix) -> Result<Model, Failure> {
-        self.ready(self.opened(&prefix.add_to(self.builder()).build()?)?)
+        self.ready(self.opened(&prefix.add_to(self.prepared(self.builder())).build()?)?)
     }
 
     /// The model that was named.
@@ -149,19 +185,6 @@ impl Common {
         })?;
         Ok(made)
     }
-
-    /// The model of a verb that takes it as an argument as well.
-    pub(crate) fn model_or(&self, argument: Option<&PathBuf>) -> Result<PathBuf, Failure> {
-        match (argument, &self.model) {
-            (Some(argument), Some(option)) if argument != option => Err(Failure::usage(format!(
-                "two models are named, `{}` and `{}`; name one",
-                argument.display(),
-                option.display()
-            ))),
-            (Some(argument), _) => Ok(argument.clone()),
-            (None, _) => Ok(self.model().into()),
-        }
-    }
 }
 
 /// Opens a model; the shipped one is the one in the command itself where its folder is nowhere.
@@ -202,7 +225,7 @@ impl Prefix {
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct Sampling {
     /// Divides the logits: 0 takes the likeliest token, below 1 is careful, above 1 is bold
-    #[arg(long, value_name = "T")]
+    #[arg(long, visible_alias = "temperature", value_name = "T")]
     pub(crate) temp: Option<f32>,
     /// Choose among the K likeliest tokens; 0 is all
     #[arg(long, value_name = "K")]

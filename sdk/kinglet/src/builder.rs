@@ -52,6 +52,8 @@ pub(crate) struct Settings {
     pub(crate) end_tokens: bool,
     pub(crate) prefix_cache: Option<PrefixCache>,
     pub(crate) prepared_weights: Option<PathBuf>,
+    /// Whether weights that are prepared are saved in that folder.
+    pub(crate) save_prepared: bool,
     /// The system's model, where it may be used.
     pub(crate) system: Option<System>,
 }
@@ -102,6 +104,7 @@ impl Default for Builder {
             end_tokens: true,
             prefix_cache: None,
             prepared_weights: None,
+            save_prepared: true,
             system: None,
         };
         Builder { settings }
@@ -207,6 +210,15 @@ impl Builder {
     /// nothing is saved, and weights are rearranged whenever a model is first used. It is for [`WeightStorage::Auto`] alone.
     pub fn prepared_weights(mut self, folder: impl Into<PathBuf>) -> Builder {
         self.settings.prepared_weights = Some(folder.into());
+        self.settings.save_prepared = true;
+        self
+    }
+
+    /// As [`prepared_weights`](Self::prepared_weights), but only weights that are in the folder already are used, and none are saved
+    /// there.
+    pub fn use_prepared_weights(mut self, folder: impl Into<PathBuf>) -> Builder {
+        self.settings.prepared_weights = Some(folder.into());
+        self.settings.save_prepared = false;
         self
     }
 

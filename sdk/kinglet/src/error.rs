@@ -105,8 +105,11 @@ impl From<BundleError> for Error {
             E::NotFound { folder }
             | E::EmptyFolder { folder }
             | E::NoModel { folder, .. }
+            | E::HubName { name: folder }
             | E::NotAFolder { path: folder, .. } => Error::NotFound { looked: vec![folder.clone()], message: error.to_string() },
-            E::UnknownArchitecture { .. } | E::Pipeline { .. } | E::UnsupportedVariant { .. } => Error::Unsupported(error.into()),
+            E::OtherFormat { .. } | E::UnknownArchitecture { .. } | E::Pipeline { .. } | E::UnsupportedVariant { .. } => {
+                Error::Unsupported(error.into())
+            }
             E::UnknownVariant { .. } => Error::InvalidRequest(error.into()),
             _ => Error::BadModel(error.into()),
         }
@@ -207,6 +210,7 @@ impl From<SystemFailure> for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kinglet_bundle::OtherFormat;
     use kinglet_tasks::ExtrasError;
     use std::error::Error as _;
     use std::io;
@@ -231,6 +235,8 @@ mod tests {
         for Case(error, expected) in [
             Case(BundleError::NotFound { folder: "a".into() }.into(), "not found"),
             Case(BundleError::EmptyFolder { folder: "a".into() }.into(), "not found"),
+            Case(BundleError::HubName { name: "a/b".into() }.into(), "not found"),
+            Case(BundleError::OtherFormat { path: "a.gguf".into(), format: OtherFormat::Gguf }.into(), "unsupported"),
             Case(BundleError::ConfigLacks { path: "a".into(), field: "f" }.into(), "bad model"),
             Case(BundleError::Pipeline { path: "a".into(), stages: 2 }.into(), "unsupported"),
             Case(node.into(), "unsupported"),

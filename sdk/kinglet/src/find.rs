@@ -2,6 +2,7 @@
 
 use crate::Error;
 use etcetera::BaseStrategy;
+use kinglet_bundle::OtherFormat;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -17,13 +18,13 @@ const MODELS: &str = "models";
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Places {
     /// `KINGLET_MODELS`: one folder, or several separated as in `PATH`.
-    variable: Option<OsString>,
+    pub(crate) variable: Option<OsString>,
     /// The user's data directory.
-    data: Option<PathBuf>,
+    pub(crate) data: Option<PathBuf>,
     /// The folder of the running binary.
-    binary: Option<PathBuf>,
+    pub(crate) binary: Option<PathBuf>,
     /// The working directory.
-    working: Option<PathBuf>,
+    pub(crate) working: Option<PathBuf>,
 }
 
 impl Places {
@@ -37,22 +38,25 @@ impl Places {
         }
     }
 
-    /// The folders that a model called `name` may be in, in order, each once.
-    fn candidates(&self, name: &Path) -> Vec<PathBuf> {
-        let mut parents: Vec<PathBuf> = self.variable.iter().flat_map(std::env::split_paths).collect();
-        parents.extend(self.data.iter().map(|data| data.join("kinglet").join(MODELS)));
+    /// The folders of models that the user keeps: those of the variable, and that in the data directory.
+    pub(crate) fn of_user(&self) -> Vec<PathBuf> {
+        let mut folders: Vec<PathBuf> = self.variable.iter().flat_map(std::env::split_paths).collect();
+        folders.extend(self.data.iter().map(|data| data.join("kinglet").join(MODELS)));
+        folders
+    }
+
+    /// All folders of models, in the order in which they are looked at, each once.
+    pub(crate) fn all(&self) -> Vec<PathBuf> {
         let above = |start: &Option<PathBuf>| -> Vec<PathBuf> {
             start.iter().flat_map(|start| start.ancestors()).map(|folder| folder.join(MODELS)).collect()
         };
-        parents.extend(above(&self.binary));
-        parents.extend(above(&self.working));
-        let mut found: Vec<PathBuf> = Vec::new();
-        for folder in parents.into_iter().map(|parent| parent.join(name)) {
-            if !found.contains(&folder) {
-                found.push(folder);
+        let mut once: Vec<PathBuf> = Vec::new();
+        for folder in [self.of_user(), above(&self.binary), above(&self.working)].into_iter().flatten() {
+            if !once.contains(&folder) {
+                once.push(folder);
             }
         }
-        found
+        once
     }
 
     /// The folder of a model that is given as a path or by name. What exists as a path, or can only be one, is taken as it
@@ -64,10 +68,10 @@ impl Places {
         if given.as_os_str().is_empty() {
             return Err(Error::invalid("the model has no name; give a folder or the name of a model"));
         }
-        if given.exists() || !is_name(given) {
+        if given.exists() || !is_name(given) || OtherFormat::of(given).is_some() {
             return Ok(given.into());
         }
-        let looked = self.candidates(given);
+        let looked: Vec<PathBuf> = self.all().into_iter().map(|folder| folder.join(given)).collect();
         match looked.iter().find(|folder| folder.is_dir()) {
             Some(folder) => Ok(folder.clone()),
             None => Err(Error::NotFound { message: not_found(given, &looked), looked }),
@@ -76,7 +80,7 @@ impl Places {
 }
 
 /// Whether it could be a model's name: one part, no path.
-fn is_name(given: &Path) -> bool {
+pub(crate) fn is_name(given: &Path) -> bool {
     let separated = given.to_string_lossy().contains(std::path::is_separator);
     !separated && given.file_name() == Some(given.as_os_str())
 }
@@ -84,7 +88,7 @@ fn is_name(given: &Path) -> bool {
 fn not_found(name: &Path, looked: &[PathBuf]) -> String {
     let places: Vec<String> = looked.iter().map(|folder| format!("`{}`", folder.display())).collect();
     format!(
-        "there is no model `{}`: it is no folder here, and none of these exists: {}; give the model's folder, or set {VARIABLE} to the folder that holds it",
+        "there is no model `{}`: it is no folder here, and none of these exists: {}; give the model's folder, or set {VARIABLE} to the folder that holds it; docs/models.md of Kinglet says how to get a model",
         name.display(),
         places.join(", "),
     )
@@ -145,7 +149,9 @@ mod tests {
         let house = House::new();
         house.model("first/wren");
         let absent = house.at("absent/wren");
-        for given in [absent.as_path(), "./wren".as_ref(), "wren/".as_ref(), "..".as_ref(), "a/wren".as_ref()] {
+        for given in
+            [absent.as_path(), "./wren".as_ref(), "wren/".as_ref(), "..".as_ref(), "a/wren".as_ref(), "wren.gguf".as_ref()]
+        {
             assert_eq!(house.places().find(given).unwrap(), given, "{given:?}");
         }
         let here = house.model("here");

@@ -117,7 +117,8 @@ impl Model {
         // Where the system's model comes first but is not there, nothing else may be there to be prepared.
         let Some(own) = &self.0.own else { return Ok(()) };
         own.generator.prepare(&cancel.0, &mut progress)?;
-        own.prepared.as_ref().map_or(Ok(()), |prepared| prepared.save(&*own.engine.model))
+        let prepared = own.prepared.as_ref().filter(|_| own.settings.save_prepared);
+        prepared.map_or(Ok(()), |prepared| prepared.save(&*own.engine.model))
     }
 
     /// The file with this model's [prepared weights](crate::Builder::prepared_weights); `None` where there is none.

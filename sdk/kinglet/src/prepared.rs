@@ -12,6 +12,7 @@ mod verify;
 use crate::Error;
 use crate::engines::Chosen;
 use crate::saved::{ModelKey, UNFINISHED, hex, key, remove};
+use etcetera::BaseStrategy;
 use kinglet_bundle::{Bundle, Bytes, Fingerprint};
 use kinglet_engine::{EngineError, Model, Proof};
 use seal::{Sealed, Sealer};
@@ -28,6 +29,11 @@ const HEAD_BYTES: usize = 4096;
 const ENDING: &str = ".kweights";
 /// Bytes of a hash that are part of a name.
 const NAMED_BYTES: usize = 8;
+
+/// The folder of the user's cache that the command keeps prepared weights in: `kinglet/weights`. `None` where no home folder is known.
+pub fn users_prepared_weights() -> Option<PathBuf> {
+    etcetera::base_strategy::choose_native_strategy().ok().map(|base| base.cache_dir().join("kinglet").join("weights"))
+}
 
 /// The place of one model's prepared weights.
 #[derive(Debug)]

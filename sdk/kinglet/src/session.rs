@@ -119,6 +119,17 @@ impl Session {
         Ok(Response::new(Turn::new(first, voices.next(), asked, &mut self.messages, refused)?))
     }
 
+    /// Saves the prompt of the next answer in the [`PrefixCache`](crate::PrefixCache), where there is one, and not only what all prompts
+    /// of the conversation begin with: for a conversation that is begun again with the same words, as a command does. Not so by
+    /// default.
+    #[must_use]
+    pub fn save_prompts(mut self, save: bool) -> Session {
+        if let Some(own) = &mut self.own {
+            own.save_prompts(save);
+        }
+        self
+    }
+
     /// What was said so far: finished turns only.
     pub fn messages(&self) -> &[Message] {
         &self.messages

@@ -162,6 +162,14 @@ impl Model {
         Ok(tokenizer.decode(tokens, !specials)?)
     }
 
+    /// Whether the model has a chat template, without which it completes prompts and holds no conversation.
+    ///
+    /// # Errors
+    /// [`Error::BadModel`] for text files that cannot be used, [`Error::Unsupported`] for a model without a folder.
+    pub fn has_template(&self) -> Result<bool, Error> {
+        Ok(self.text()?.template().is_ok())
+    }
+
     /// The prompt that the model's chat template makes of a conversation.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! Folders that do not open, each with the error that says what to do.
 
 use kinglet_bundle::onnx::{OnnxError, TensorProblem};
-use kinglet_bundle::{Bundle, BundleError, FileError, OpenOptions};
+use kinglet_bundle::{Bundle, BundleError, FileError, OpenOptions, OtherFormat};
 
 use crate::writer::{
     CONFIG, FLOAT, GENAI, INT64, Message, decoder, external, folder, model, node, raw_floats, value, whole_model,
@@ -38,6 +38,14 @@ fn paths_that_are_no_model_folder() {
     std::fs::remove_file(place.path().join("empty/x")).unwrap();
     assert_refused!(refusal(&place.path().join("absent")), BundleError::NotFound { .. }, "absent", "give the folder");
     assert_refused!(refusal(&place.path().join("a.onnx")), BundleError::NotAFolder { .. }, "is a file", "give the folder");
+    let named = "onnx-community/no-such-model";
+    assert_refused!(refusal(named.as_ref()), BundleError::HubName { .. }, "no-such-model", "downloads nothing", "docs/models.md");
+    let other = place.path().join("wren.gguf");
+    assert_refused!(refusal(&other), BundleError::OtherFormat { .. }, "wren.gguf", "GGUF", "docs/models.md");
+    std::fs::write(&other, "GGUF").unwrap();
+    assert_refused!(refusal(&other), BundleError::OtherFormat { format: OtherFormat::Gguf, .. }, "llama.cpp", "docs/models.md");
+    let other = place.path().join("wren.safetensors");
+    assert_refused!(refusal(&other), BundleError::OtherFormat { format: OtherFormat::Safetensors, .. }, "PyTorch", "export");
     assert_refused!(refusal(&place.path().join("empty")), BundleError::EmptyFolder { .. }, "empty", "download");
 }
 

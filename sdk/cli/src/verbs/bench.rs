@@ -14,6 +14,7 @@ use growth::Growth;
 use kinglet::{Bytes, CancelHandle, Model, ProcessMemory};
 use measure::{Batch, Bench};
 use serde_json::{Map, Value};
+use std::path::PathBuf;
 use std::time::Instant;
 
 /// Time loading, prefill, decoding and several answers at once, and measure memory
@@ -22,11 +23,14 @@ use std::time::Instant;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   kinglet bench
-  kinglet bench --model models/goldcrest --threads 1 --json
+  kinglet bench models/goldcrest --threads 1 --json
   kinglet bench --profile
   kinglet bench --contexts 128,1024,8192 --candidates 1,4,16
   ONLY=decode kinglet bench --json")]
 pub(crate) struct Arguments {
+    /// The model: a folder or a name, as for --model
+    #[arg(value_name = "MODEL")]
+    named: Option<PathBuf>,
     /// Measure only this
     #[arg(long, env = "ONLY", value_enum)]
     only: Option<Only>,
@@ -49,6 +53,8 @@ enum Only {
 type Figures = Map<String, Value>;
 
 pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
+    let named = common.naming(arguments.named.as_ref())?;
+    let common = &Common { model: Some(named.located()?), ..named };
     if arguments.growth.is_asked() {
         return growth::run(common, &arguments.growth, out);
     }

@@ -135,7 +135,7 @@ fn check(common: &Common, arguments: &Check, out: &mut Output) -> Result<(), Fai
 }
 
 fn open(common: &Common, folder: Option<&PathBuf>) -> Result<Model, Failure> {
-    Ok(common.builder().build()?.open(common.model_or(folder)?)?)
+    common.naming(folder)?.open()
 }
 
 /// What a check found that passes, for people.

@@ -65,7 +65,8 @@ const REFERENCE_TEXT: &str = "The tide comes in, and the tide goes out.";
 const TOLERANCE: f32 = 0.05;
 
 pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
-    let folder = common.model_or(arguments.folder.as_ref())?;
+    let common = &common.naming(arguments.folder.as_ref())?;
+    let folder = common.located()?;
     let mut checks = machine(common);
     match common.builder().build() {
         Ok(kinglet) => model(&kinglet, &folder, &mut checks),

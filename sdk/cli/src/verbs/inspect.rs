@@ -14,6 +14,7 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   kinglet inspect models/goldcrest
+  kinglet show goldcrest
   kinglet inspect goldcrest --context 1024 --memory-budget 40MB --json")]
 pub(crate) struct Arguments {
     /// The model: a folder or a name, as for --model
@@ -22,7 +23,8 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
-    let report = common.builder().build()?.inspect(common.model_or(arguments.folder.as_ref())?)?;
+    let common = common.naming(arguments.folder.as_ref())?;
+    let report = common.builder().build()?.inspect(common.located()?)?;
     if common.json {
         return out.json(&report);
     }

@@ -18,8 +18,12 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   kinglet logits --ids 1,2,3 --out last.npy
-  kinglet logits --ids \"$(printf 'Hello' | kinglet tokenize)\" --positions all --out all.npy --json")]
+  kinglet logits path/to/model --ids 1,2,3 --out last.npy
+  kinglet logits --ids \"$(kinglet tokenize Hello)\" --positions all --out all.npy --json")]
 pub(crate) struct Arguments {
+    /// The model: a folder or a name, as for --model
+    #[arg(value_name = "MODEL")]
+    named: Option<PathBuf>,
     /// The tokens, separated by commas or spaces
     #[arg(long, value_name = "IDS")]
     ids: Ids,
@@ -47,7 +51,8 @@ struct Written<'a> {
 }
 
 pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
-    let Arguments { ids: Ids(ids), positions, out: path } = arguments;
+    let Arguments { named, ids: Ids(ids), positions, out: path } = arguments;
+    let common = &common.naming(named.as_ref())?;
     let positions = match positions {
         Positions::Last => kinglet::Positions::Last,
         Positions::All => kinglet::Positions::All,

@@ -2,15 +2,19 @@
 
 pub(crate) mod bench;
 pub(crate) mod chat;
+pub(crate) mod completions;
 pub(crate) mod conformance;
 pub(crate) mod detokenize;
 pub(crate) mod doctor;
 pub(crate) mod inspect;
+pub(crate) mod list;
 pub(crate) mod logits;
+pub(crate) mod man;
 pub(crate) mod prepare;
 pub(crate) mod probe;
 pub(crate) mod probe_candidate;
 pub(crate) mod reply;
+pub(crate) mod rm;
 pub(crate) mod run;
 pub(crate) mod score;
 pub(crate) mod template;
@@ -33,13 +37,17 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Verb::Detokenize(arguments) => detokenize::run(common, arguments, &mut out),
         Verb::Template(arguments) => template::run(common, arguments, &mut out),
         Verb::Logits(arguments) => logits::run(common, arguments, &mut out),
+        Verb::List(arguments) => list::run(common, arguments, &mut out),
         Verb::Inspect(arguments) => inspect::run(common, arguments, &mut out),
+        Verb::Rm(arguments) => rm::run(common, arguments, &mut out),
         Verb::Prepare(arguments) => prepare::run(common, arguments, &mut out),
         Verb::Conformance(arguments) => conformance::run(common, arguments, &mut out),
         Verb::Doctor(arguments) => doctor::run(common, arguments, &mut out),
         Verb::Probe(arguments) => probe::run(common, arguments, &mut out),
         Verb::ProbeCandidate(arguments) => probe_candidate::run(common, arguments),
         Verb::Bench(arguments) => bench::run(common, arguments, &mut out),
+        Verb::Completions(arguments) => completions::run(arguments, &mut out),
+        Verb::Man(arguments) => man::run(common, arguments, &mut out),
     }
 }
 

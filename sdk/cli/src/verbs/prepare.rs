@@ -11,12 +11,14 @@ use std::time::Instant;
 
 /// Rearrange a model's weights now and keep them, so that it is ready at once from then on
 ///
-/// They take as much room on the disk as the model's own. Other commands find them by the same --prepared-weights. What is kept
-/// already is verified, and made anew where it is damaged.
+/// They take as much room on the disk as the model's own: in kinglet/weights of the user's cache, where `run`, `chat`, `reply`, `score`
+/// and `logits` find them, or in another folder that those are given by --prepared-weights as well. What is kept already is verified,
+/// and made anew where it is damaged.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  kinglet prepare models/goldcrest --prepared-weights ~/.cache/kinglet
-  kinglet chat --prepared-weights ~/.cache/kinglet")]
+  kinglet prepare models/goldcrest
+  kinglet prepare models/goldcrest --prepared-weights weights
+  kinglet chat models/goldcrest --prepared-weights weights")]
 pub(crate) struct Arguments {
     /// A model's folder or name, as --model
     #[arg(value_name = "MODEL")]
@@ -36,23 +38,32 @@ struct Prepared {
 }
 
 pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
-    let Some(folder) = &common.prepared_weights else {
-        return Err(Failure::usage("there is no folder to keep the weights in; give one with --prepared-weights FOLDER"));
-    };
-    let path = common.model_or(arguments.named.as_ref())?;
+    let common = &common.naming(arguments.named.as_ref())?;
+    let folder = common.prepared_weights.clone().or_else(kinglet::users_prepared_weights).ok_or_else(|| {
+        Failure::failed("no home folder is known to keep the weights in; set HOME, or give a folder with --prepared-weights")
+    })?;
+    let path = common.located()?;
     let started = Instant::now();
-    let model = common.builder().build()?.open(&path)?;
+    let model = common.builder().prepared_weights(&folder).build()?.open(&path)?;
     let made = common.prepare(&model)?;
     let took_ms = milliseconds(started.elapsed());
-    let (file, folder) = (model.prepared_file(), folder.clone());
+    let file = model.prepared_file();
     let verified = !made && file.is_some();
     let what = match (&file, verified) {
         (Some(file), true) => format!("is prepared: `{}` is verified", file.display()),
-        (Some(_), false) => format!("is prepared: `{}` holds its weights", folder.display()),
+        (Some(_), false) => format!("is prepared: `{}` holds its weights, {}", folder.display(), found_by(common)),
         (None, _) => "needs no preparing: its weights are read as they lie".to_owned(),
     };
     if common.json {
         return out.json(&Prepared { model: path, folder, took_ms, file, verified });
     }
     out.line(&format!("{} {what} ({took_ms:.0} ms)", path.display()))
+}
+
+/// Who finds the weights.
+fn found_by(common: &Common) -> &'static str {
+    match common.prepared_weights {
+        Some(_) => "for verbs that are given it by --prepared-weights",
+        None => "where other verbs find them",
+    }
 }

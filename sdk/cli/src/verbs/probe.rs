@@ -50,7 +50,8 @@ pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> R
     if common.engine != Engine::Auto || common.provider.is_some() {
         return Err(Failure::usage("a probe compares all engines and providers; leave out --engine and --provider"));
     }
-    let probe = common.builder().build()?.probe(common.model_or(arguments.named.as_ref())?)?;
+    let common = &common.naming(arguments.named.as_ref())?;
+    let probe = common.builder().build()?.probe(common.located()?)?;
     let record = try_all(common, arguments, &probe)?;
     if common.json {
         out.json(&Found { folder: probe.model(), file: probe.file(), record: &record })?;

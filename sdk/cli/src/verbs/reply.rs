@@ -8,7 +8,7 @@ use crate::output::{BOLD, DIMMED, Output};
 use crate::progress::Progress;
 use crate::setup::Prefix;
 use clap::Args;
-use kinglet::{Considered, Fate, Reply, ReplyScores, ReplyTiming, SmartReply, SmartReplyOptions, Status};
+use kinglet::{Considered, Conversation, Fate, Model, Reply, ReplyScores, ReplyTiming, SmartReply, SmartReplyOptions, Status};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -19,9 +19,9 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   kinglet reply \"Do you want to grab lunch tomorrow?\"
-  kinglet reply talk.txt
+  kinglet reply examples/cafe.txt
   printf 'customer: Hi\\nagent: Hello!\\ncustomer: Are you open?\\n' | kinglet reply --json
-  kinglet reply talk.txt --bank replies.txt -n 5
+  kinglet reply examples/cafe.txt --bank examples/bank.txt -n 5
   kinglet reply \"mum is in hospital\" --explain
   kinglet reply \"are you coming tonight?\" --model smollm2 --judge none")]
 pub(crate) struct Arguments {
@@ -76,6 +76,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> R
         ..defaults
     };
     let model = common.judged(common.open_with(&arguments.prefix)?, arguments.judge.as_deref())?;
+    warn_of_length(&model, &conversation);
     let answer = {
         let _progress = Progress::spinner(common, "reading the conversation");
         model.smart_reply(&conversation, options)?
@@ -101,6 +102,17 @@ pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> R
         });
     }
     show(&answer, out)
+}
+
+/// Says so where a conversation is longer than the model can read: only its end counts then.
+fn warn_of_length(model: &Model, conversation: &Conversation) {
+    let (counted, context) = (conversation.counted(), model.context());
+    // No token stands for less than a byte.
+    let bytes: usize = counted.turns.iter().map(|turn| turn.text.len()).sum();
+    let tokens = if bytes < context { 0 } else { model.transcript_tokens(&counted).map_or(0, |tokens| tokens.len()) };
+    if tokens > context {
+        log::warn!("the last messages have {tokens} tokens, and {context} fit; what they begin with is left out");
+    }
 }
 
 fn show(answer: &SmartReply, out: &mut Output) -> Result<(), Failure> {

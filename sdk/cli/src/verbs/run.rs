@@ -1,31 +1,39 @@
-//! `kinglet run`: a prompt completed as it stands.
+//! `kinglet run`: one answer to one prompt.
 
 use super::{milliseconds, rounded};
 use crate::arguments::{Common, Ids};
 use crate::failure::Failure;
 use crate::input::argument_or_stdin;
 use crate::interrupt::Interrupt;
+use crate::named::Asked;
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::setup::{Prefix, Sampling};
 use clap::Args;
-use kinglet::{CancelHandle, Event, FinishReason, GenerationOptions, Prompt, Response, SamplingOptions, Usage};
+use kinglet::{
+    CancelHandle, Event, FinishReason, GenerationOptions, Model, Prompt, Response, SamplingOptions, SessionOptions, Usage,
+};
 use serde::Serialize;
 
-/// Complete a prompt as it stands, without the model's chat template
+/// Answer one prompt
 ///
-/// The likeliest token is taken each time, unless --temp says otherwise.
+/// The prompt is what a user says, in the model's chat template; with --raw, and by models without a template, it is completed as it
+/// stands. Without a prompt, stdin is read. The likeliest token is taken each time, so that an answer is the same every time, unless
+/// --temp says otherwise; `kinglet chat` chooses as the model's makers recommend.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  kinglet run -p \"The tide comes in\" -n 40
-  kinglet run -p \"The tide comes in\" --temp 0.8 --top-p 0.95 --seed 7
-  kinglet run --json < prompt.txt
-  kinglet run --prefix-cache ~/.cache/kinglet < prompt.txt")]
+  kinglet run \"Where does the tide come from?\"
+  kinglet run path/to/model \"Where does the tide come from?\" -n 40
+  kinglet run path/to/model --temp 0.8 --top-p 0.95 --seed 7 < prompt.txt
+  kinglet run --raw \"The tide comes in\" --json
+  kinglet run --raw --prefix-cache ~/.cache/kinglet < prompt.txt")]
 pub(crate) struct Arguments {
-    /// The prompt; stdin where none is given
-    #[arg(short, long)]
-    prompt: Option<String>,
-    /// The prompt as token ids, separated by commas
+    #[command(flatten)]
+    asked: Asked,
+    /// Complete the prompt as it stands, without the chat template; special tokens in it count as such
+    #[arg(long)]
+    raw: bool,
+    /// The prompt as token ids, separated by commas: completed as it stands
     #[arg(long, value_name = "IDS", conflicts_with = "prompt")]
     ids: Option<Ids>,
     #[command(flatten)]
@@ -40,7 +48,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Args)]
 pub(crate) struct Length {
     /// Tokens that the answer has at most
-    #[arg(short = 'n', long = "max-tokens", value_name = "TOKENS", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(short = 'n', long = "max-tokens", visible_alias = "max-new-tokens", value_name = "TOKENS", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) tokens: u32,
     /// End before this text appears; may be given several times
     #[arg(long, value_name = "TEXT")]
@@ -77,18 +85,44 @@ struct Times {
 }
 
 pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
+    let (common, given) = arguments.asked.settle(common, arguments.ids.is_some())?;
     let prompt: Prompt = match &arguments.ids {
         Some(Ids(ids)) => ids.clone().into(),
-        None => argument_or_stdin(arguments.prompt.as_deref())?.into(),
+        None => argument_or_stdin(given.as_deref())?.into(),
     };
     let Length { tokens, stop } = &arguments.length;
     let sampling = Some(arguments.sampling.over(&SamplingOptions::default(), common.seed));
     let options = GenerationOptions { max_new_tokens: *tokens as usize, sampling, stop: stop.clone() };
     let model = common.open_with(&arguments.prefix)?;
+    match prompt {
+        Prompt::Text(text) if !arguments.raw && model.has_template()? => reply(&common, &model, &text, options, out),
+        prompt => complete(&common, &model, prompt, &options, out),
+    }
+}
+
+/// Answers what a user says, in the model's chat template.
+fn reply(common: &Common, model: &Model, text: &str, generation: GenerationOptions, out: &mut Output) -> Result<(), Failure> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(Failure::failed("the prompt has no tokens: it is empty; give one as an argument or on stdin"));
+    }
+    let mut session = model.session(SessionOptions { generation, ..SessionOptions::default() })?.save_prompts(true);
+    let (interrupt, cancel) = (Interrupt::watch(), session.cancel_handle());
+    let response = session.respond(text)?;
+    answer(common, response, (&interrupt, cancel), out)
+}
+
+/// Completes a prompt as it stands.
+fn complete(
+    common: &Common,
+    model: &Model,
+    prompt: Prompt,
+    options: &GenerationOptions,
+    out: &mut Output,
+) -> Result<(), Failure> {
     let mut completer = model.completer()?.save_prompts(true);
-    let interrupt = Interrupt::watch();
-    let cancel = completer.cancel_handle();
-    let response = completer.complete(prompt, &options)?;
+    let (interrupt, cancel) = (Interrupt::watch(), completer.cancel_handle());
+    let response = completer.complete(prompt, options)?;
     answer(common, response, (&interrupt, cancel), out)
 }
 

@@ -24,11 +24,15 @@ use std::path::PathBuf;
     group = ArgGroup::new("what").required(true).args(["prompt", "conversation", "batch", "perplexity"]),
     after_help = "Examples:
   kinglet score -p \"The capital of France is\" --candidates cities.txt
+  kinglet score path/to/model -p \"The capital of France is\" --candidates cities.txt
   kinglet score --conversation talk.txt --candidates replies.txt --json
   kinglet score --batch cases.jsonl > scores.jsonl
   kinglet score --perplexity dialogues.jsonl"
 )]
 pub(crate) struct Arguments {
+    /// The model: a folder or a name, as for --model
+    #[arg(value_name = "MODEL")]
+    named: Option<PathBuf>,
     /// The text that candidates follow, as it stands
     #[arg(short, long, value_name = "PROMPT", requires = "candidates")]
     prompt: Option<String>,
@@ -47,6 +51,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
+    let common = &common.naming(arguments.named.as_ref())?;
     if let Some(file) = &arguments.batch {
         return batch::run(common, Source::of(file), out);
     }

@@ -3,6 +3,7 @@
 use crate::arguments::Common;
 use crate::failure::Failure;
 use crate::input::Source;
+use crate::named::is_model;
 use crate::output::Output;
 use clap::Args;
 use kinglet::{Message, PromptRequest};
@@ -18,11 +19,15 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   echo '{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}],\"add_generation_prompt\":true}' | kinglet template
-  kinglet template talk.json --json")]
+  kinglet template talk.json --json
+  kinglet template path/to/model talk.json")]
 pub(crate) struct Arguments {
+    /// The model: a folder or a name, as for --model. A word alone that names no model is the file
+    #[arg(value_name = "MODEL")]
+    first: Option<PathBuf>,
     /// The JSON; stdin where none is given
     #[arg(value_name = "FILE")]
-    file: Option<PathBuf>,
+    second: Option<PathBuf>,
 }
 
 /// The fields of the JSON that have a meaning of their own.
@@ -45,7 +50,12 @@ struct Prompt<'a> {
 }
 
 pub(crate) fn run(common: &Common, arguments: &Arguments, out: &mut Output) -> Result<(), Failure> {
-    let source = arguments.file.as_deref().map_or(Source::Stdin, Source::of);
+    let (model, file) = match (&arguments.first, &arguments.second) {
+        (Some(word), None) if common.model.is_some() || !is_model(word) => (None, Some(word)),
+        (model, file) => (model.as_ref(), file.as_ref()),
+    };
+    let common = common.naming(model)?;
+    let source = file.map_or(Source::Stdin, |file| Source::of(file));
     let request = parse(&source.text()?).map_err(|reason| Failure::failed(format!("{source} {reason}")))?;
     let prompt = common.open()?.render(&request)?;
     if common.json {

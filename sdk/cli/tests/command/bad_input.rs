@@ -38,6 +38,8 @@ fn text_of_another_form() {
         (&["template"], r#"{"messages":[{"content":"no role"}]}"#, &["role"]),
         (&["template"], r#"{"messages":[{"role":"king","content":"a"}]}"#, &["king"]),
         (&["run"], "", &["no tokens"]),
+        (&["run"], " \n", &["no tokens"]),
+        (&["run", "--raw"], "", &["no tokens"]),
         (&["reply"], "[{\"role\":\"user\"}]", &["content"]),
         (&["reply"], "[1", &["JSON"]),
         (&["reply"], "user: a\nagent: b\nthird: c", &["third"]),

@@ -20,7 +20,10 @@ fn paths_and_names_that_lead_nowhere() {
     let empty = tempfile::tempdir().unwrap();
     for (model, words) in [
         ("no/such/folder", &["no folder `no/such/folder`"] as &[&str]),
-        ("no-such-model", &["no-such-model", "KINGLET_MODELS", "models/no-such-model"]),
+        ("no-such-model", &["no-such-model", "KINGLET_MODELS", "models/no-such-model", "docs/models.md"]),
+        ("onnx-community/no-such-model", &["no folder", "downloads nothing", "docs/models.md"]),
+        ("no-such-model.gguf", &["GGUF", "docs/models.md"]),
+        ("no/such/model.safetensors", &["PyTorch", "docs/models.md"]),
         ("Cargo.toml", &["`Cargo.toml` is a file"]),
         ("models/goldcrest/model.onnx", &["is a file", "`models/goldcrest`"]),
         ("models", &["holds no ONNX model", "open `models/"]),

@@ -24,7 +24,11 @@ fn for_onnxruntime_alone() -> tempfile::TempDir {
 fn both_engines_give_the_same_tokens() {
     let Some(library) = library() else { return };
     let run = |model: &str, engine: &str| -> Ran {
-        kinglet_beside(&library, &["run", "-p", "The tide", "-n", "24", "-m", model, "--engine", engine, "--exact", "--json"], "")
+        kinglet_beside(
+            &library,
+            &["run", "--raw", "-p", "The tide", "-n", "24", "-m", model, "--engine", engine, "--exact", "--json"],
+            "",
+        )
     };
     for model in [TINY, "models/goldens/qwen2/optimum"] {
         let [tract, ort] = ["tract", "ort"].map(|engine| run(model, engine).json());
@@ -64,7 +68,7 @@ fn a_model_that_the_embedded_engine_refuses_is_run_by_the_other() {
     assert!(refused["reason"].as_str().unwrap().contains("Hardmax"), "{refused}");
     let text = kinglet_beside(&library, &["inspect", model], "").done().out;
     assert!(text.lines().any(|line| line.starts_with("not by") && line.contains("Hardmax")), "{text}");
-    let ran = kinglet_beside(&library, &["run", "-p", "The tide", "-n", "5", "-m", model, "--json"], "").json();
+    let ran = kinglet_beside(&library, &["run", "--raw", "-p", "The tide", "-n", "5", "-m", model, "--json"], "").json();
     assert!(!ids(&ran, "tokens").is_empty());
 }
 

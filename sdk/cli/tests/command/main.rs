@@ -5,12 +5,14 @@
 
 mod bad_input;
 mod bad_models;
+mod chat;
 mod downloads;
 mod engines;
 mod goldens;
 mod kit;
 #[cfg(target_os = "linux")]
 mod memory;
+mod models;
 mod probe;
 mod records;
 mod reply;
@@ -18,3 +20,4 @@ mod score;
 mod text;
 mod usage;
 mod verbs;
+mod words;

@@ -57,7 +57,9 @@ fn what_a_record_found_runs_the_model_and_is_told() {
     let line = text.lines().find(|line| line.starts_with("record")).unwrap();
     assert!(line.contains(probed.record["taken"].as_str().unwrap()) && line.contains("decided: ort/cpu"), "{line}");
 
-    let run = |more: &[&str]| probed.run(&probed.library, &[&["run", "-p", "a", "-n", "4", "-m", TINY, "--json"], more].concat());
+    let run = |more: &[&str]| {
+        probed.run(&probed.library, &[&["run", "--raw", "-p", "a", "-n", "4", "-m", TINY, "--json"], more].concat())
+    };
     assert!(!ids(&run(&[]).json(), "tokens").is_empty());
     let talk = run(&["-v"]);
     assert!(talk.code == 0, "{talk:?}");

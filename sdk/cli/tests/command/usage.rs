@@ -4,7 +4,7 @@ use crate::kit::{kinglet, kinglet_with};
 
 struct Case<'a>(&'a [&'a str], &'a [&'a str]);
 
-const VERBS: [&str; 14] = [
+const VERBS: [&str; 18] = [
     "reply",
     "chat",
     "run",
@@ -13,13 +13,21 @@ const VERBS: [&str; 14] = [
     "detokenize",
     "template",
     "logits",
+    "list",
     "inspect",
+    "rm",
     "prepare",
     "conformance",
     "doctor",
     "probe",
     "bench",
+    "completions",
+    "man",
 ];
+
+/// Options that all verbs have.
+const SHARED: [&str; 9] =
+    ["--model", "--threads", "--context", "--engine", "--memory-budget", "--seed", "--quiet", "--verbose", "--json"];
 
 #[test]
 fn what_makes_no_sense_is_refused_by_name() {
@@ -28,7 +36,11 @@ fn what_makes_no_sense_is_refused_by_name() {
         Case(&["--fly"], &["--fly"]),
         Case(&["run", "--fly"], &["--fly"]),
         Case(&["run", "-p"], &["--prompt"]),
-        Case(&["run", "-p", "a", "b"], &["'b'"]),
+        Case(&["run", "-p", "a", "b", "c"], &["--prompt", "PROMPT"]),
+        Case(&["run", "b", "c", "--ids", "1"], &["two prompts"]),
+        Case(&["run", "one", "a", "-m", "other"], &["one", "other"]),
+        Case(&["chat", "one", "a", "-m", "other"], &["one", "other"]),
+        Case(&["chat", "a", "b", "c"], &["'c'"]),
         Case(&["run", "-p", "a", "--ids", "1"], &["--prompt", "--ids"]),
         Case(&["run", "-p", "a", "-n", "0"], &["0"]),
         Case(&["run", "-p", "a", "-n", "-1"], &["-1"]),
@@ -54,14 +66,18 @@ fn what_makes_no_sense_is_refused_by_name() {
         Case(&["score", "--batch", "f", "--perplexity", "g"], &["--perplexity"]),
         Case(&["detokenize", "--ids", "1", "2"], &["--ids"]),
         Case(&["detokenize", "word"], &["word"]),
-        Case(&["tokenize", "text"], &["text"]),
+        Case(&["tokenize", "one", "two"], &["'two'"]),
+        Case(&["score", "one", "-m", "other", "--batch", "f"], &["one", "other"]),
         Case(&["logits", "--ids", "1"], &["--out"]),
         Case(&["logits", "--out", "f"], &["--ids"]),
         Case(&["logits", "--ids", "1", "--out", "f", "--positions", "some"], &["some", "last", "all"]),
         Case(&["inspect", "a", "b"], &["b"]),
         Case(&["inspect", "one", "-m", "other"], &["one", "other"]),
         Case(&["doctor", "one", "-m", "other"], &["one", "other"]),
-        Case(&["prepare"], &["--prepared-weights"]),
+        Case(&["bench", "one", "-m", "other"], &["one", "other"]),
+        Case(&["rm"], &["NAME"]),
+        Case(&["completions", "abacus"], &["abacus", "bash"]),
+        Case(&["completions"], &["SHELL"]),
         Case(&["prepare", "one", "-m", "other", "--prepared-weights", "f"], &["one", "other"]),
         Case(&["bench", "--only", "half"], &["half", "decode"]),
         Case(&["run", "-p", "a", "--provider", "steam"], &["steam", "xnnpack"]),
@@ -89,13 +105,60 @@ fn every_verb_has_help_with_examples() {
         assert!(overview.contains(&format!("  {verb} ")), "{verb} is not in:\n{overview}");
         let help = kinglet(&[verb, "--help"]).done().out;
         assert!(help.contains("Examples:") && help.contains(&format!("kinglet {verb}")), "{help}");
-        for option in
-            ["--model", "--threads", "--context", "--engine", "--memory-budget", "--seed", "--quiet", "--verbose", "--json"]
-        {
-            assert!(help.contains(option), "{option} is not in the help of {verb}");
+        assert!(!help.contains("Options of all verbs:") && help.contains(&format!("kinglet {verb} --help all")), "{help}");
+        assert!(help.lines().count() < 90, "{help}");
+        let all = kinglet(&[verb, "--help", "all"]).done().out;
+        for option in SHARED {
+            assert!(all.contains(option), "{option} is not in the help of {verb}");
         }
-        assert!(!help.contains('\x1b'), "colours without a terminal");
+        assert!(!all.contains('\x1b'), "colours without a terminal");
     }
+}
+
+#[test]
+fn the_shared_options_are_shown_where_they_are_asked_for() {
+    let all = kinglet(&["run", "--help", "all"]).done().out;
+    assert_eq!(kinglet(&["help", "run", "all"]).done().out, all);
+    assert!(all.contains("--ctx") && all.contains("--temperature") && all.contains("--max-new-tokens"), "{all}");
+    let own = kinglet(&["run", "-h"]).done().out;
+    assert!(own.contains("--max-tokens") && !own.contains("--memory-budget"), "{own}");
+    let overview = kinglet(&["--help"]).done().out;
+    assert!(overview.lines().count() < 50 && overview.contains("kinglet VERB --help"), "{overview}");
+    assert!(kinglet(&["--help", "all"]).done().out.contains("--memory-budget"));
+}
+
+#[test]
+fn options_go_by_the_names_that_other_programs_have() {
+    let run = |options: &[&str]| {
+        let args = [&["run", "-p", "ab", "--seed", "3", "-m", crate::kit::TINY, "--json"], options].concat();
+        crate::kit::ids(&kinglet(&args).json(), "tokens")
+    };
+    let short = run(&["--temp", "2", "-n", "6", "-c", "64"]);
+    for options in [
+        ["--temperature", "2", "--max-tokens", "6", "--ctx", "64"],
+        ["--temperature", "2", "--max-new-tokens", "6", "--ctx-size", "64"],
+        ["--temp", "2", "--max-tokens", "6", "--context", "64"],
+    ] {
+        assert_eq!(run(&options), short, "{options:?}");
+    }
+}
+
+#[test]
+fn shells_and_the_manual_know_the_verbs() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = kinglet(&["completions", shell]).done().out;
+        assert!(script.contains("tokenize") && script.contains("memory-budget"), "{shell}: {script}");
+    }
+    assert!(kinglet(&["man"]).done().out.contains(".TH kinglet 1"));
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("man1");
+    let written = kinglet(&["man", pages.to_str().unwrap(), "--json"]).json();
+    let names: Vec<_> = std::fs::read_dir(&pages).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(written["pages"], names.len());
+    for verb in VERBS {
+        assert!(names.contains(&format!("kinglet-{verb}.1").into()), "{verb}: {names:?}");
+    }
+    kinglet(&["man", "Cargo.toml"]).refused(&["Cargo.toml", "cannot be written"]);
 }
 
 #[test]

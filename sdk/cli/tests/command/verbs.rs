@@ -47,10 +47,10 @@ fn the_same_seed_gives_the_same_answer_on_any_number_of_threads() {
 #[test]
 fn an_answer_ends_before_its_stop_text() {
     let prompt = "<|begin|><|customer|>Hi, I would like to book a table for two at seven.<|end|><|agent|>";
-    let whole = kinglet(&["run", "-p", prompt, "-n", "24", "--json"]).json();
+    let whole = kinglet(&["run", "--raw", "-p", prompt, "-n", "24", "--json"]).json();
     let text = whole["text"].as_str().unwrap();
     let stop: String = text.chars().skip(3).take(2).collect();
-    let cut = kinglet(&["run", "-p", prompt, "-n", "24", "--json", "--stop", &stop]).json();
+    let cut = kinglet(&["run", "--raw", "-p", prompt, "-n", "24", "--json", "--stop", &stop]).json();
     check_answer(&cut);
     assert_eq!((cut["finish"].as_str(), cut["stop"].as_str()), (Some("stop"), Some(stop.as_str())));
     assert_eq!(cut["text"].as_str().unwrap(), &text[..text.find(&stop).unwrap()]);
@@ -76,7 +76,8 @@ fn a_prefix_cache_spares_what_an_earlier_run_has_read() {
     let cache = ["--prefix-cache", cache.to_str().unwrap(), "--prefix-cache-size", "50MB"];
     let chat = ["chat", "-p", "Hello", "--system", "Be short, and mind the tide tables.", "-n", "4", "--temp", "0", "-m", TINY];
     let run = ["run", "-p", "The tide comes in twice a day, and the ferry goes out with it", "-n", "4", "-m", TINY];
-    for verb in [&chat[..], &run[..]] {
+    let raw = [&run[..], &["--raw"]].concat();
+    for verb in [&chat[..], &run[..], &raw[..]] {
         let plain = kinglet(&[verb, &["--json"]].concat()).json();
         let [first, second] = [(); 2].map(|()| kinglet(&[verb, &cache, &["--json"]].concat()).json());
         let cached = |answer: &Value| answer["usage"]["cached_tokens"].as_u64().unwrap();
@@ -84,7 +85,7 @@ fn a_prefix_cache_spares_what_an_earlier_run_has_read() {
         assert_eq!((&first["tokens"], &second["tokens"]), (&plain["tokens"], &plain["tokens"]));
     }
     let files: Vec<_> = std::fs::read_dir(folder.path().join("cache")).unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert_eq!(files.len(), 2);
+    assert_eq!(files.len(), 3);
     files.iter().for_each(|file| std::fs::write(file, "damaged").unwrap());
     let ran = kinglet(&[&chat[..], &cache].concat());
     assert!(ran.code == 0 && ran.err.contains("removed and computed anew"), "{ran:?}");

@@ -15,6 +15,8 @@ pub(super) struct OwnSession {
     frame: PromptRequest,
     cancel: CancelToken,
     begun: Option<Begun>,
+    /// Whether whole prompts are saved in the prefix cache.
+    save: bool,
 }
 
 /// A conversation that has begun.
@@ -25,7 +27,12 @@ pub(super) struct Begun {
 
 impl OwnSession {
     pub(super) fn new(own: Arc<Own>, frame: PromptRequest, cancel: CancelToken) -> OwnSession {
-        OwnSession { own, frame, cancel, begun: None }
+        OwnSession { own, frame, cancel, begun: None, save: false }
+    }
+
+    /// Whether whole prompts are saved in the prefix cache.
+    pub(super) fn save_prompts(&mut self, save: bool) {
+        self.save = save;
     }
 
     /// The engine's name.
@@ -60,10 +67,14 @@ impl OwnSession {
         options: &GenerationOptions,
     ) -> Result<Box<dyn Iterator<Item = Result<Step, Error>> + '_>, Error> {
         let request = RequestOptions { lower_cancel: false, ..options.to_request(&self.own.sampling) };
-        let own = self.own.clone();
+        let (own, save) = (self.own.clone(), self.save);
         let Begun { session, fixed } = self.begin(messages)?;
         // Turns that another engine answered are read like any others.
         session.conversation_mut().messages = messages.to_vec();
+        if save && own.prefixes.is_some() {
+            let prompt = session.prompt(std::slice::from_ref(asked))?;
+            *fixed = FixedBeginning::new(&own, || prompt);
+        }
         let before = recall(&own, session, fixed.as_ref(), asked)?;
         let events = session.respond_to(vec![asked.clone()], &request)?;
         let session = kinglet_generate::Response::session;
@@ -89,7 +100,7 @@ impl OwnSession {
             Ok(Begun { session: session.fork()?.cancelled_by(cancel.clone()), fixed: fixed.clone() })
         };
         let begun = self.begun.as_ref().map(fork).transpose()?;
-        Ok(OwnSession { own: self.own.clone(), frame: self.frame.clone(), cancel, begun })
+        Ok(OwnSession { own: self.own.clone(), frame: self.frame.clone(), cancel, begun, save: self.save })
     }
 
     /// Empties the cache.
