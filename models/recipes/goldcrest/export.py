@@ -113,6 +113,7 @@ BANK = {
     "bad_news": [
         "sympathise", "sympathise-other", "condole", "condole-pet", "get-well", "get-well-other", "hope-results", "here-for-you",
         "emergency", "are-you-ok", "funeral", "pet-ill", "danger-coming", "service-condole", "how-sad", "safe-with-someone",
+        "hard-day", "glad-safe",
     ],
     # .. and only these answer it
     "comforting": [
@@ -121,13 +122,14 @@ BANK = {
         "space", "cover", "emergency", "see-doctor", "clinic", "keep-secret", "keep-me-posted", "no-rush", "sympathise-other",
         "deserve-better", "funeral", "miss-too", "report-it", "pet-ill", "danger-coming", "pick-up-you", "service-condole",
         "service-urgent", "absence-noted", "how-sad", "safe-with-someone", "stay-safe", "oh-dear-thanks", "relieved",
+        "check-first", "hard-day", "glad-safe", "sleep-soon", "company", "when-sorted", "ring-bank", "nothing-yet", "talk-to-them",
     ],
     "bad_news_threshold": 0.3,
     "reluctant": [
         "decline-invitation", "decline-plan", "decline-offer", "decline-work", "deny", "cannot-do", "do-not-allow", "disagree",
         "not-yet", "never-mind", "unwanted", "boundary", "maybe", "do-not-know", "cannot-come-ok", "reschedule", "feedback-bad",
         "it-was-so-so", "no-longer-available", "price-firm", "cannot-share", "not-home", "in-writing", "need-time",
-        "not-seen-it", "sorry-no-change", "flattered",
+        "not-seen-it", "sorry-no-change", "flattered", "not-eaten", "neither", "forgot",
     ],
 }  # fmt: skip
 

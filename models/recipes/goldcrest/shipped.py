@@ -48,12 +48,15 @@ def weights(folder: Path) -> dict[str, Tensor]:
     return state
 
 
-def load(folder: Path) -> tuple[Decoder, float]:
-    """The network of an int4 folder, and its ranking temperature."""
+def load(folder: Path) -> tuple[Decoder, dict[str, Tensor]]:
+    """The network of an int4 folder, and the numbers that training learns beside it."""
     state = weights(folder)
     model = Decoder(Shape.fitting(state))
     model.load_state_dict(state)
-    return model.eval(), json.loads((folder / "kinglet.json").read_text())["reply_ranking"]["temperature"]
+    extras = json.loads((folder / "kinglet.json").read_text())
+    scale = -math.log(extras["reply_ranking"]["temperature"])
+    beside = {"scale": scale, "gain": extras["reply_bank"]["gain"], "offset": extras["reply_bank"]["offset"]}
+    return model.eval(), {name: torch.tensor(value) for name, value in beside.items()}
 
 
 def main() -> None:
@@ -61,11 +64,11 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="an int4 folder, for example models/goldcrest")
     parser.add_argument("run", type=Path, help="gets the checkpoint and the tokenizer")
     args = parser.parse_args()
-    model, temperature = load(args.folder)
+    model, beside = load(args.folder)
     (args.run / "tokenizer").mkdir(parents=True, exist_ok=True)
     for name in tokens.FILES:
         shutil.copy(args.folder / name, args.run / "tokenizer" / name)
-    torch.save({"model": model.state_dict(), "scale": torch.tensor(-math.log(temperature))}, args.run / "checkpoint.pt")
+    torch.save({"model": model.state_dict(), **beside}, args.run / "checkpoint.pt")
 
 
 if __name__ == "__main__":

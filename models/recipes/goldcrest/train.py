@@ -268,9 +268,10 @@ def train(args: argparse.Namespace) -> None:
     state = start_state(args)
     falls_from = args.steps - args.decay
     if not state.resume(args.out, falls_from) and args.start:
-        smaller, temperature = shipped.load(args.start)
+        smaller, beside = shipped.load(args.start)
         state.model.load_state_dict(smaller.state_dict())
-        state.scale.data.fill_(-math.log(temperature))
+        for name, value in beside.items():
+            getattr(state, name).data.copy_(value)
     for optimiser, rate in zip(state.optimisers, (args.matrix_rate, args.rate), strict=True):
         for parameters in optimiser.param_groups:
             parameters["base_lr"] = rate

@@ -25,8 +25,8 @@ pub enum Kind {
     Bank,
     /// Vectors of a bank's replies, made ahead.
     BankVectors,
-    /// What the words of a message say of a bank's intents.
-    BankNgrams,
+    /// What the words of a message say of a bank's intents, or of a reply.
+    Ngrams,
 }
 
 impl Kind {
@@ -41,7 +41,7 @@ impl Kind {
         Kind::Record,
         Kind::Bank,
         Kind::BankVectors,
-        Kind::BankNgrams,
+        Kind::Ngrams,
     ];
 
     /// The most bytes that a file of this kind may have: at least seven times as many as the largest that is known to be in use,
@@ -53,7 +53,7 @@ impl Kind {
             Kind::TokenizerConfiguration => 32 * MIB,
             Kind::Template => 4 * MIB,
             Kind::Extras | Kind::Record => MIB,
-            Kind::Vectors | Kind::BankVectors | Kind::BankNgrams => 64 * MIB,
+            Kind::Vectors | Kind::BankVectors | Kind::Ngrams => 64 * MIB,
             Kind::Bank => 8 * MIB,
         }
     }
@@ -71,7 +71,7 @@ impl fmt::Display for Kind {
             Kind::Record => "the record of a probe",
             Kind::Bank => "a bank of replies",
             Kind::BankVectors => "the vectors of a bank of replies",
-            Kind::BankNgrams => "the n-grams of a bank of replies",
+            Kind::Ngrams => "a table of n-grams",
         })
     }
 }

@@ -5,7 +5,9 @@ use crate::system::{self, System};
 use crate::{CancelHandle, Error, Model, PromptRequest};
 use kinglet_bundle::Bundle;
 use kinglet_guard::{Kind, room};
-use kinglet_tasks::{ModelExtras, NgramClassifier, ReplyBank, ReplyModel, SmartReplier, SmartReplyRequest};
+use kinglet_tasks::{
+    DualEncoder, ModelExtras, NgramClassifier, NgramError, ReplyBank, ReplyModel, SmartReplier, SmartReplyRequest,
+};
 use kinglet_text::{ChatTemplate, Message};
 use std::path::Path;
 use std::sync::Arc;
@@ -31,6 +33,8 @@ const EXTRAS: &str = "kinglet.json";
 const BANK: &str = "bank.txt";
 const BANK_VECTORS: &str = "bank.vectors";
 const BANK_NGRAMS: &str = "bank.ngrams";
+/// What the words of a conversation say of a reply, for a model whose [`EXTRAS`] say how that counts.
+const RANK_NGRAMS: &str = "rank.ngrams";
 /// What stands for the template of a model that has none where only prompts as they stand are scored.
 const NO_TEMPLATE: &str = "{% for message in messages %}{{ message.content }}{% endfor %}";
 
@@ -52,17 +56,28 @@ fn with_bank(replier: SmartReplier, bundle: &Bundle, extras: &ModelExtras) -> Re
     let text = kinglet_guard::read_text(&path, Kind::Bank).map_err(|error| Error::BadModel(error.into()))?;
     let bank = ReplyBank::parse(&text)
         .map_err(|error| Error::BadModel(format!("`{}` is no bank of replies: {error}", path.display()).into()))?;
-    let bytes = |path: &Path, kind| kinglet_guard::read(path, kind).map_err(|error| Error::BadModel(error.into()));
     let vectors = file(BANK_VECTORS).map(|path| bytes(&path, Kind::BankVectors)).transpose()?.unwrap_or_default();
-    let ngrams = match file(BANK_NGRAMS) {
-        Some(path) => {
-            let unusable = |error| format!("`{}` is no table of n-grams: {error}; download the model again", path.display());
-            let table = NgramClassifier::read(bytes(&path, Kind::BankNgrams)?);
-            Some(table.map_err(|error| Error::BadModel(unusable(error).into()))?)
-        }
-        None => None,
-    };
+    let ngrams = file(BANK_NGRAMS).map(|path| table(&path, NgramClassifier::read)).transpose()?;
     Ok(replier.with_bank(bank, vectors, ngrams))
+}
+
+/// A replier in which the words count where replies are ranked, if the folder says how.
+fn with_words(replier: SmartReplier, bundle: &Bundle, extras: &ModelExtras) -> Result<SmartReplier, Error> {
+    let is_wanted = extras.reply_ranking.as_ref().is_some_and(|ranking| ranking.blend.is_some());
+    match bundle.extra_file(RANK_NGRAMS).filter(|_| is_wanted) {
+        Some(path) => Ok(replier.with_words(table(&path, DualEncoder::read)?)),
+        None => Ok(replier),
+    }
+}
+
+fn bytes(path: &Path, kind: Kind) -> Result<Vec<u8>, Error> {
+    kinglet_guard::read(path, kind).map_err(|error| Error::BadModel(error.into()))
+}
+
+/// A table of n-grams in a file.
+fn table<T>(path: &Path, read: impl FnOnce(Vec<u8>) -> Result<T, NgramError>) -> Result<T, Error> {
+    let unusable = |error| format!("`{}` is no table of n-grams: {error}; download the model again", path.display());
+    read(bytes(path, Kind::Ngrams)?).map_err(|error| Error::BadModel(unusable(error).into()))
 }
 
 impl Model {
@@ -208,6 +223,6 @@ fn replier_of(own: &Own) -> Result<Arc<SmartReplier>, Error> {
         let model = ReplyModel::new(own.generator.clone(), text.tokenizer.clone(), template, own.extras.clone())?;
         room::check("the rules of smart replies", RULES_BYTES)?;
         let replier = SmartReplier::new(Arc::new(model.at(jiff::ZonedDateTime::now().datetime())));
-        with_bank(replier, &own.bundle, &own.extras)
+        with_words(with_bank(replier, &own.bundle, &own.extras)?, &own.bundle, &own.extras)
     })
 }

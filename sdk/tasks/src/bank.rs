@@ -3,11 +3,11 @@
 //! Knows: the text of a bank, the vectors of its replies, and how surely each answers a context's vector and its words. Must not
 //! know: models, conversations, what is shown in the end.
 
-mod ngrams;
+mod classifier;
 mod parse;
 mod vectors;
 
-pub use ngrams::{NgramClassifier, NgramError};
+pub use classifier::NgramClassifier;
 pub use parse::BankError;
 pub(crate) use parse::Tone;
 use parse::{Group, parse};

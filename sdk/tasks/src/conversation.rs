@@ -114,6 +114,12 @@ impl Conversation {
         self.turns.last().map_or(Speaker::Agent, |turn| turn.speaker.other())
     }
 
+    /// What was said, where each side may have sent several messages in a row: one text for each time that it spoke.
+    pub(crate) fn turn_taking(&self) -> Vec<String> {
+        let by_side = self.turns.chunk_by(|a, b| a.speaker == b.speaker);
+        by_side.map(|turns| turns.iter().map(|turn| turn.text.as_str()).collect::<Vec<_>>().join(" ")).collect()
+    }
+
     /// What counts: the last [`COUNTED_TURNS`](Self::COUNTED_TURNS) messages that hold any text, trimmed.
     pub fn counted(&self) -> Self {
         let mut turns: Vec<Turn> = self.turns.iter().rev().map(|t| Turn::new(t.speaker, t.text.trim())).collect();

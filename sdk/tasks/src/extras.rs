@@ -105,6 +105,21 @@ pub struct ReplyRanking {
     pub temperature: f64,
     /// Weight of the likelihood beside the cosine.
     pub lm_weight: f64,
+    /// How the words count beside the cosine, for a model that comes with a [`DualEncoder`](crate::DualEncoder); not at all by default.
+    #[serde(default)]
+    pub blend: Option<RankingBlend>,
+}
+
+/// How the fit of a reply is made of that of the network, `cos / temperature`, and of what the words say:
+/// `network * of_network + words * by_vectors + shared * by_shared_words`.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+pub struct RankingBlend {
+    /// Multiplies the network's.
+    pub network: f64,
+    /// Multiplies that of the n-grams' vectors.
+    pub words: f64,
+    /// Multiplies that of the words in common.
+    pub shared: f64,
 }
 
 impl ReplyRanking {
@@ -134,6 +149,11 @@ impl ModelExtras {
         if let Some(bank) = &self.reply_bank {
             let of_bank =
                 [("reply_bank.gain", bank.gain), ("reply_bank.offset", bank.offset), ("reply_bank.threshold", bank.threshold)];
+            let others = [
+                ("reply_bank.further_threshold", bank.further_threshold),
+                ("reply_bank.written_threshold", bank.written_threshold),
+            ];
+            let given = others.into_iter().filter_map(|(field, value)| Some((field, value?)));
             let of_blend = bank.blend.iter().flat_map(|blend| {
                 [
                     ("reply_bank.blend.network", blend.network),
@@ -141,9 +161,12 @@ impl ModelExtras {
                     ("reply_bank.blend.offset", blend.offset),
                 ]
             });
-            let mut numbers = of_bank.into_iter().chain(of_blend);
+            let mut numbers = of_bank.into_iter().chain(given).chain(of_blend);
             if let Some((field, value)) = numbers.find(|(_, value)| !value.is_finite()) {
                 return range(field, value.to_string(), "a finite number");
+            }
+            if let Some(further) = bank.further_threshold.filter(|further| *further > bank.threshold) {
+                return range("reply_bank.further_threshold", further.to_string(), "at most `threshold`");
             }
             if self.reply_ranking.is_none() {
                 return range("reply_bank", "there".into(), "beside `reply_ranking`, which says what its vectors are");
@@ -163,6 +186,16 @@ impl ModelExtras {
         }
         if !(ranking.lm_weight >= 0.0 && ranking.lm_weight.is_finite()) {
             return range("reply_ranking.lm_weight", ranking.lm_weight.to_string(), "0 or more");
+        }
+        let of_blend = ranking.blend.iter().flat_map(|blend| {
+            [
+                ("reply_ranking.blend.network", blend.network),
+                ("reply_ranking.blend.words", blend.words),
+                ("reply_ranking.blend.shared", blend.shared),
+            ]
+        });
+        if let Some((field, value)) = of_blend.into_iter().find(|(_, value)| !value.is_finite()) {
+            return range(field, value.to_string(), "a finite number");
         }
         Ok(())
     }
@@ -208,10 +241,13 @@ mod tests {
         ];
         let ranking = ranking.map(|c| (format!(r#"{{"reply_ranking": {{"reply_token": "r", {}}}}}"#, c.json), c.says));
         let bank = r#"{"gain": 8, "offset": -6, "threshold": 0.5}"#;
+        let bank_with = |field: &str| format!(r#"{{"reply_bank": {}}}"#, bank.replace('}', &format!(", {field}}}")));
         let others = [
-            (format!(r#"{{"reply_bank": {bank}}}"#), "beside `reply_ranking`"),
+            (bank_with(r#""further_threshold": 0.5"#), "beside `reply_ranking`"),
             (r#"{"reply_bank": {"gain": 1e39, "offset": 0, "threshold": 0}}"#.to_owned(), "`reply_bank.gain` is inf"),
             (r#"{"reply_bank": {"gain": 8, "offset": -6}}"#.to_owned(), "missing field `threshold`"),
+            (bank_with(r#""further_threshold": 0.6"#), "`reply_bank.further_threshold` is 0.6; it must be at most `threshold`"),
+            (bank_with(r#""written_threshold": 1e39"#), "`reply_bank.written_threshold` is inf"),
             (
                 r#"{"reply_bank": {"gain": 8, "offset": -6, "threshold": 0, "blend": {"network": 1, "words": -1e39, "offset": 0}}}"#
                     .to_owned(),

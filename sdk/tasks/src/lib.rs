@@ -18,19 +18,21 @@ mod extras;
 mod fixture;
 mod language;
 mod model;
+mod ngrams;
 mod ranking;
 mod reply;
 mod safety;
 mod smart_reply;
 mod wording;
 
-pub use bank::{BankError, NgramClassifier, NgramError, ReplyBank};
+pub use bank::{BankError, NgramClassifier, ReplyBank};
 pub use conversation::{Conversation, ConversationError, Place, Speaker, Turn};
 pub use error::{ExtrasError, TaskError};
-pub use extras::{BankSettings, Blend, ModelExtras, ReplyFormat, ReplyRanking};
+pub use extras::{BankSettings, Blend, ModelExtras, RankingBlend, ReplyFormat, ReplyRanking};
 pub use kinglet_generate::CancelToken;
 pub use model::ReplyModel;
-pub use ranking::{CandidateScore, ReplyRanker};
+pub use ngrams::NgramError;
+pub use ranking::{CandidateScore, DualEncoder, ReplyRanker};
 pub use reply::Intent;
 pub use safety::CrisisKind;
 pub use smart_reply::{

@@ -1,12 +1,16 @@
 //! Reply ranking: how well given replies fit a conversation.
 
+mod dual_encoder;
 mod memo;
+
+pub use dual_encoder::DualEncoder;
 
 use crate::bank::normalised;
 use crate::conversation::Conversation;
 use crate::error::TaskError;
 use crate::extras::ReplyRanking;
 use crate::model::{Prompt, ReplyModel};
+use dual_encoder::ByWords;
 use kinglet_generate::{CancelToken, Columns, ReadPrompt, TokenId, last_logits, score, score_after};
 use memo::Memo;
 use serde::Serialize;
@@ -36,6 +40,8 @@ pub struct CandidateScore {
 /// cheaper. Threads may share it.
 pub struct ReplyRanker {
     model: Arc<ReplyModel>,
+    /// What the words say, where it comes with the model.
+    words: Option<Arc<DualEncoder>>,
     /// By text: the vector of the reply, of length 1, `[columns]`.
     vectors: Mutex<Memo<String, Arc<[f32]>>>,
     /// By opening and text: the log-probability of the reply without a conversation.
@@ -45,7 +51,16 @@ pub struct ReplyRanker {
 impl ReplyRanker {
     /// A ranker that has seen no reply.
     pub fn new(model: Arc<ReplyModel>) -> Self {
-        Self { model, vectors: Mutex::new(Memo::new(KEPT_REPLIES)), priors: Mutex::new(Memo::new(KEPT_REPLIES)) }
+        let (vectors, priors) = (Mutex::new(Memo::new(KEPT_REPLIES)), Mutex::new(Memo::new(KEPT_REPLIES)));
+        Self { model, words: None, vectors, priors }
+    }
+
+    /// The same, in which the words of conversation and reply have a say as well. A model whose `kinglet.json` has no
+    /// `reply_ranking.blend` does not ask them.
+    #[must_use]
+    pub fn with_words(mut self, words: DualEncoder) -> Self {
+        self.words = Some(Arc::new(words));
+        self
     }
 
     /// The model it ranks with.
@@ -59,13 +74,14 @@ impl ReplyRanker {
     /// A model with `reply_ranking` in its `kinglet.json` scores by
     ///
     /// ```text
-    /// cos(context vector, reply vector) / temperature + lm_weight * gain / tokens
+    /// fit + lm_weight * gain / tokens
+    /// fit = cos(context vector, reply vector) / temperature
     /// gain = logp(reply | conversation) - logp(reply | no conversation)
     /// ```
     ///
     /// where the context vector is the logits of the rank tokens after the prompt, the reply vector those after the reply
-    /// encoded alone between `reply_token` and the token that ends a reply, and `logp` is over text tokens only. Any other
-    /// model scores by `gain / sqrt(tokens)`. Taking the prior out keeps replies that fit everywhere from winning everywhere.
+    /// encoded alone between `reply_token` and the token that ends a reply, and `logp` is over text tokens only. Where it has a `blend`
+    /// and a [`DualEncoder`], `fit` is `network * fit + words * by_vectors + shared * by_shared_words`. Any other model scores by `gain / sqrt(tokens)`. Taking the prior out keeps replies that fit everywhere from winning everywhere.
     ///
     /// # Errors
     /// [`TaskError::CandidateTooLong`], [`TaskError::ContextTooSmall`], [`TaskError::Text`] (for a conversation without any
@@ -89,10 +105,19 @@ impl ReplyRanker {
         cancel: &CancelToken,
     ) -> Result<Vec<CandidateScore>, TaskError> {
         let prompt = self.model.prompt(conversation, self.longest(candidates)? + 1)?;
+        let by_words = self.by_words(conversation, candidates);
         match read.filter(|read| read.tokens() == prompt.tokens) {
-            Some(read) => self.score_read(read, &prompt, candidates, cancel),
-            None => self.score_unread(&prompt, candidates, cancel),
+            Some(read) => self.score_read(read, &prompt, &by_words, candidates, cancel),
+            None => self.score_unread(&prompt, &by_words, candidates, cancel),
         }
+    }
+
+    /// What the words say of each candidate, for the model that has a use for it: `[candidates]`, or nothing.
+    fn by_words<S: AsRef<str>>(&self, conversation: &Conversation, candidates: &[S]) -> Vec<ByWords> {
+        let is_wanted = self.model.extras().reply_ranking.as_ref().is_some_and(|ranking| ranking.blend.is_some());
+        let texts: Vec<&str> = candidates.iter().map(AsRef::as_ref).collect();
+        let words = self.words.as_ref().filter(|_| is_wanted);
+        words.map(|words| words.scores(&conversation.turn_taking(), &texts)).unwrap_or_default()
     }
 
     /// The score of each candidate after a prompt as it stands. A prompt that ends with what opens a reply in the model's
@@ -107,7 +132,7 @@ impl ReplyRanker {
         cancel: &CancelToken,
     ) -> Result<Vec<CandidateScore>, TaskError> {
         let prompt = self.model.raw_prompt(prompt)?;
-        self.score_unread(&prompt, candidates, cancel)
+        self.score_unread(&prompt, &[], candidates, cancel)
     }
 
     /// Tokens of the longest candidate, if it leaves at least half of the context to the conversation.
@@ -127,6 +152,7 @@ impl ReplyRanker {
     fn score_unread<S: AsRef<str>>(
         &self,
         prompt: &Prompt,
+        by_words: &[ByWords],
         candidates: &[S],
         cancel: &CancelToken,
     ) -> Result<Vec<CandidateScore>, TaskError> {
@@ -134,14 +160,16 @@ impl ReplyRanker {
             return Ok(vec![]);
         }
         let read = ReadPrompt::new(self.model.generator(), &prompt.tokens, cancel)?;
-        self.score_read(read, prompt, candidates, cancel)
+        self.score_read(read, prompt, by_words, candidates, cancel)
     }
 
-    /// `read` has read the tokens of `prompt`. Its cache is released before anything else is computed.
+    /// `read` has read the tokens of `prompt`. Its cache is released before anything else is computed. `by_words`: `[candidates]`, or
+    /// empty.
     fn score_read<S: AsRef<str>>(
         &self,
         mut read: ReadPrompt,
         prompt: &Prompt,
+        by_words: &[ByWords],
         candidates: &[S],
         cancel: &CancelToken,
     ) -> Result<Vec<CandidateScore>, TaskError> {
@@ -159,7 +187,9 @@ impl ReplyRanker {
             let (logprob, tokens) = (scores[index].logprob, continuation.len());
             let gain = logprob - priors[index];
             let score = match (ranking, &cosines) {
-                (Some(ranking), Some(cosines)) => trained_score(ranking, cosines[index], gain, tokens),
+                (Some(ranking), Some(cosines)) => {
+                    fit(ranking, cosines[index], by_words.get(index)) + ranking.lm_weight * gain / tokens.max(1) as f64
+                }
                 _ => likelihood_score(gain, tokens),
             };
             CandidateScore { index, logprob, tokens, score: score as f32 }
@@ -258,9 +288,12 @@ impl std::fmt::Debug for ReplyRanker {
     }
 }
 
-/// The score of a model that was trained to rank; `models/recipes/README.md` has the formula.
-fn trained_score(ranking: &ReplyRanking, cosine: f64, gain: f64, tokens: usize) -> f64 {
-    cosine / ranking.temperature + ranking.lm_weight * gain / tokens.max(1) as f64
+/// How well a reply fits by the vectors of a model that was trained to rank, and by its words; `models/recipes/README.md` has the formula.
+fn fit(ranking: &ReplyRanking, cosine: f64, by_words: Option<&ByWords>) -> f64 {
+    let of_network = cosine / ranking.temperature;
+    ranking.blend.zip(by_words).map_or(of_network, |(blend, by_words)| {
+        blend.network * of_network + blend.words * f64::from(by_words.vectors) + blend.shared * f64::from(by_words.shared)
+    })
 }
 
 /// The score of any other model.

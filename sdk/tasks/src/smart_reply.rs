@@ -26,7 +26,7 @@ use crate::error::TaskError;
 use crate::extras::{BankSettings, ReplyRanking};
 use crate::language::LanguageGate;
 use crate::model::{Prompt, ReplyModel};
-use crate::ranking::ReplyRanker;
+use crate::ranking::{DualEncoder, ReplyRanker};
 use crate::reply::{select, tidy};
 use crate::safety::is_bad_news;
 use admission::Admission;
@@ -94,6 +94,13 @@ impl SmartReplier {
         let ngrams = ngrams.map(Arc::new);
         self.own =
             settings.map(|(settings, ranking)| OwnBank { bank, settings, ranking, stored, ngrams, ready: Mutex::default() });
+        self
+    }
+
+    /// The same with what the words say of replies that are ranked.
+    #[must_use]
+    pub fn with_words(mut self, words: DualEncoder) -> Self {
+        self.ranker = self.ranker.with_words(words);
         self
     }
 
@@ -214,7 +221,7 @@ impl SmartReplier {
         let read = ReadPrompt::new(judge.model().generator(), &prompt.tokens, cancel)?;
         let bank = judge.ready(own, prompt.end, cancel)?;
         let context = normalised(&read.logits()[own.ranking.columns()]);
-        let mut judgement = bank.judge(&context, &turn_taking(conversation));
+        let mut judgement = bank.judge(&context, &conversation.turn_taking());
         judgement.is_bad_news |= tells_bad_news(conversation);
         let mut usage = ReplyUsage { prompt_tokens: prompt.tokens.len(), ..ReplyUsage::default() };
         let mut written = None;
@@ -410,12 +417,6 @@ impl SmartReplier {
         let replies = chosen.into_iter().map(|(text, score)| Reply { text, score, source }).collect();
         Ok(Outcome { scores: ReplyScores::Likelihoods, replies, usage, proposed, considered })
     }
-}
-
-/// What was said, where each side may have sent several messages in a row: one text for each time that it spoke.
-fn turn_taking(conversation: &Conversation) -> Vec<String> {
-    let by_side = conversation.turns.chunk_by(|a, b| a.speaker == b.speaker);
-    by_side.map(|turns| turns.iter().map(|turn| turn.text.as_str()).collect::<Vec<_>>().join(" ")).collect()
 }
 
 /// Whether the side that spoke last tells bad news, in what it has said since the other did.

@@ -85,7 +85,8 @@ fn probabilities_of_logits() {
 
 #[test]
 fn words_are_blended_with_what_the_network_says() {
-    let table = || Some(Arc::new(NgramClassifier::read(ngrams::tests::file(0.5, [1.0, 0.0, 2.0, 4.0], [0.25, -1.0])).unwrap()));
+    let table =
+        || Some(Arc::new(NgramClassifier::read(classifier::tests::file(0.5, [1.0, 0.0, 2.0, 4.0], [0.25, -1.0])).unwrap()));
     let talk = ["see you there".to_owned()];
     let unblended = ready().with_words(table()).judge(&[1.0, 0.0], &talk);
     assert_eq!(unblended.intents, ready().judge(&[1.0, 0.0], &talk).intents, "the settings do not say how");

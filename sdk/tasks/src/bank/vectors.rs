@@ -8,6 +8,7 @@
 //! Rows are found by their texts, so a bank may be changed: what has no vector is computed when it is asked for first.
 
 use super::normalised;
+use crate::ngrams::key;
 use std::collections::HashMap;
 
 const MAGIC: &[u8; 4] = b"KBV1";
@@ -42,9 +43,4 @@ pub(crate) fn write<'v>(columns: usize, rows: impl ExactSizeIterator<Item = (&'v
         bytes.extend(vector.iter().map(|x| (x * SCALE).round() as i8 as u8));
     }
     bytes
-}
-
-/// FNV-1a of 64 bits.
-pub(super) fn key(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

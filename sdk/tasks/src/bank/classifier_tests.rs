@@ -27,7 +27,7 @@ fn messages_are_taken_apart_as_by_the_recipe() {
         Case(&["are you in", "yes \u{1f44d}", "Gr\u{fc}\u{df}e, see you at 7:30 then"], 75, 0x2f25_d636_7eed_902d),
         Case(&[""], 2, 0x2beb_bb13_b4ff_9acd),
     ] {
-        let keys: Vec<u64> = all(talk).iter().map(|ngram| crate::bank::vectors::key(ngram)).collect();
+        let keys: Vec<u64> = all(talk).iter().map(|ngram| key(ngram)).collect();
         let found = keys.iter().fold(0u64, |sum, key| sum.wrapping_mul(31).wrapping_add(*key));
         assert_eq!((keys.len(), found), (count, sum), "{talk:?}");
     }
@@ -68,9 +68,7 @@ fn an_ngram_counts_by_its_mass() {
     let table = NgramClassifier::read(bytes).unwrap();
     let talk = texts(&["no"]);
     let (mut of_first, mut of_second) = (0.0, 0.0);
-    ngrams(&talk, |ngram| {
-        *if crate::bank::vectors::key(ngram).is_multiple_of(2) { &mut of_first } else { &mut of_second } += 1.0
-    });
+    ngrams(&talk, |ngram| *if key(ngram).is_multiple_of(2) { &mut of_first } else { &mut of_second } += 1.0);
     assert!(of_first > 0.0 && of_second > 0.0);
     // The first bucket's vector is [7, -8], the second's [0, 0].
     let share = of_first / (of_first + 3.0 * of_second);

@@ -1,0 +1,118 @@
+//! Texts as n-grams, and tables in files with a row of 4-bit values for each n-gram.
+//!
+//! `models/recipes/goldcrest/ngrams.py` takes texts apart in the same way.
+
+use std::ops::Range;
+
+/// Why bytes are no table of n-grams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NgramError {
+    /// It does not begin as one.
+    #[error("it does not begin with its name and its sizes")]
+    Head,
+    /// The sizes that it names do not add up to its own.
+    #[error("it has {found} bytes where its sizes ask for others")]
+    Size {
+        /// Bytes that are there.
+        found: usize,
+    },
+    /// Names that are no UTF-8, or not as many as it says.
+    #[error("its names are not one line of text for each intent")]
+    Names,
+    /// A number that is not finite, an n-gram without mass, or keys that do not rise.
+    #[error("one of its numbers is not finite, counts for nothing, or stands in the wrong place")]
+    Number,
+}
+
+/// FNV-1a of 64 bits.
+pub(crate) fn key(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// Runs of letters, digits and apostrophes, in small letters and every digit a 0; each other sign alone.
+pub(crate) fn words(text: &str) -> Vec<String> {
+    let mut found: Vec<String> = vec![];
+    let mut is_open = false;
+    for sign in text.replace('\u{2019}', "'").to_lowercase().chars() {
+        let belongs = sign.is_alphanumeric() || sign == '\'';
+        let sign = if sign.is_ascii_digit() { '0' } else { sign };
+        match found.last_mut().filter(|_| belongs && is_open) {
+            Some(word) => word.push(sign),
+            None if sign.is_whitespace() => {}
+            None => found.push(sign.into()),
+        }
+        is_open = belongs;
+    }
+    found
+}
+
+/// The words of a message and its runs of two to `most` words, its beginning and its end among them, each behind a mark.
+pub(crate) fn runs(said: &[String], mark: &str, most: usize, mut take: impl FnMut(&str)) {
+    let framed: Vec<&str> = std::iter::once("^").chain(said.iter().map(String::as_str)).chain(["$"]).collect();
+    said.iter().for_each(|word| take(&format!("{mark}{word}")));
+    (2..=most).for_each(|length| framed.windows(length).for_each(|run| take(&format!("{mark}{}", run.join(" ")))));
+}
+
+/// The parts of a file, one behind the other.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    end: usize,
+}
+
+impl Parts {
+    /// Those behind a head of so many bytes.
+    pub(crate) fn behind(head: usize) -> Self {
+        Self { end: head }
+    }
+
+    /// The next part, of `rows` times `bytes`; `None` where that is more than can be.
+    pub(crate) fn next(&mut self, rows: usize, bytes: usize) -> Option<Range<usize>> {
+        let from = self.end;
+        self.end = rows.checked_mul(bytes)?.checked_add(from)?;
+        Some(from..self.end)
+    }
+}
+
+/// The number at a place of a head, little endian.
+pub(crate) fn number(bytes: &[u8], at: usize) -> Option<usize> {
+    Some(u32::from_le_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?) as usize)
+}
+
+/// Numbers of 4 bytes, little endian.
+pub(crate) fn floats(bytes: &[u8]) -> impl Iterator<Item = f32> {
+    bytes.as_chunks::<4>().0.iter().map(|four| f32::from_le_bytes(*four))
+}
+
+/// Where a table lies in a file: rows of values of 4 bits, less 8 and times the scale of the row.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    columns: usize,
+    /// `[rows]` f32
+    scales: Range<usize>,
+    /// `[rows, columns / 2]` u8: two values, the first in the low half.
+    levels: Range<usize>,
+}
+
+impl Rows {
+    /// The next two parts of a file.
+    pub(crate) fn next(parts: &mut Parts, rows: usize, columns: usize) -> Option<Self> {
+        let (scales, levels) = (parts.next(rows, size_of::<f32>())?, parts.next(rows, columns / 2)?);
+        Some(Self { columns, scales, levels })
+    }
+
+    /// Whether all scales are finite.
+    pub(crate) fn are_finite(&self, bytes: &[u8]) -> bool {
+        floats(&bytes[self.scales.clone()]).all(f32::is_finite)
+    }
+
+    /// Adds a row, `weight` times, to `sum` `[columns]`.
+    pub(crate) fn add(&self, bytes: &[u8], row: usize, weight: f32, sum: &mut [f32]) {
+        let scale = weight * f32::from_le_bytes(bytes[self.scales.clone()].as_chunks().0[row]);
+        let half = self.columns / 2;
+        let levels = &bytes[self.levels.clone()][row * half..(row + 1) * half];
+        for (pair, byte) in sum.chunks_exact_mut(2).zip(levels) {
+            pair[0] += scale * (f32::from(byte & 15) - 8.0);
+            pair[1] += scale * (f32::from(byte >> 4) - 8.0);
+        }
+    }
+}
