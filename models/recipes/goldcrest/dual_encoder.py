@@ -35,28 +35,29 @@ from measure import freeze
 from model import load_checkpoint
 from ranking import Ranker, place, summary
 
-NGRAMS = 7000
+NGRAMS = 6600
 COLUMNS = 96
 MESSAGES = 4  # the last ones of a conversation count
 BUCKETS = 1 << 16  # of shared words
 STEM = 5  # letters
-STEPS = 1400
+STEPS = 1500
 BATCH = 512
 RATE = 8e-3
-LEFT_OUT = 0.25  # of the n-grams, each time they are shown
-SHARES = {"sgd": 0.5, "everyday": 0.25, "smalltalk": 0.15, "coffee": 0.1}  # of the batches
+LEFT_OUT = 0.4  # of the n-grams, each time they are shown
+SHARES = {"sgd": 0.42, "everyday": 0.35, "smalltalk": 0.13, "coffee": 0.1}  # of the batches
 HELD = 300  # cases a corpus
 
 Case = tuple[list[str], str]  # the last messages, and the reply
 
 
 def typing(text: str) -> list[str]:
-    """How many words, and how it is typed: whether it begins with a capital, how it ends, and how its writer says I."""
+    """How many words, and how it is typed: whether it begins with a capital and has one, how it ends, how it says I, signs within."""
     count = len(ngrams.words(text))
     found = [f"*{count if count < 10 else count // 4 * 4}"]
     if text:
-        found += ["=A" if text[0].isupper() else "=a", "=x" if text[-1].isalnum() else f"={text[-1]}"]
-    return found + [f"={word}" for word in ("I", "i") if word in text.split()]
+        found += ["=A" if text[0].isupper() else "=a", "=lower" if text == text.lower() else "=mixed"]
+        found += ["=x" if text[-1].isalnum() else f"={text[-1]}"]
+    return found + [f"={word}" for word in ("I", "i") if word in text.split()] + [f"+{sign}" for sign in ",.!?'" if sign in text[:-1]]
 
 
 @functools.cache
@@ -101,50 +102,47 @@ class DualEncoder(ngrams.Bag):
         self.near = nn.Parameter(torch.tensor([1.0, 0.7, 0.5, 0.5]))
         self.gates = nn.Linear(COLUMNS, 2)
         nn.init.zeros_(self.gates.weight)
-        self.gates.bias.data = torch.tensor([15.0, 1.3]).log()
+        self.gates.bias.data = torch.tensor([15.0, 4.0]).log()
 
-    def rows(self, text: str, place: int) -> list[int]:
-        """The rows of a message: `place` messages before the last one, or of a reply."""
-        return [self.row[key] + place * len(self.keys) for key in of_message(text) if key in self.row]
+    def rows(self, text: str, back: int) -> list[int]:
+        """The rows of a message, `back` messages before the last one; of a reply if that is `MESSAGES`."""
+        return [self.row[key] + back * len(self.keys) for key in of_message(text) if key in self.row]
 
-    def bags(self, talks: list[list[str]], left_out: float) -> list[list[int]]:
-        """The rows of conversations; one that begins within the last messages begins with an empty one."""
-        found = [[row for back, text in enumerate(reversed(["", *talk][-MESSAGES:])) for row in self.rows(text, back)] for talk in talks]
-        return thinned(found, left_out)
+    def of_talk(self, talk: list[str]) -> list[int]:
+        """The rows of a conversation; one that begins within the last messages begins with an empty one."""
+        return [row for back, text in enumerate(reversed(["", *talk][-MESSAGES:])) for row in self.rows(text, back)]
 
     def weights(self) -> Tensor:
         """Of shared words: above 0. [BUCKETS]"""
         return self.log_weight.clamp(-4, 4).exp()
 
     def shared(self, talks: list[list[str]], replies: list[str]) -> Tensor:  # [talks, replies]
-        """The weights of the words that each reply has in common with each conversation, by the length of the reply."""
+        """The weights of the words that each reply has in common with each conversation, by the length of the reply: below 1."""
         found = sorted({bucket for text in replies for bucket in shareable(text)})
         column = {bucket: at for at, bucket in enumerate(found)}
-        here = torch.zeros(len(replies), len(found))
-        here[tuple(places([[column[b] for b in shareable(text)] for text in replies]))] = 1
-        there = torch.zeros(len(talks), len(found))
-        for back in range(MESSAGES):
-            said = [shareable(talk[-1 - back]) if len(talk) > back else [] for talk in talks]
-            at = places([[column[b] for b in bag if b in column] for bag in said])
-            there = there.index_put(tuple(at), self.near[back].expand(at.shape[1]), accumulate=True)
+        holds = torch.zeros(len(found), len(replies))
+        for at, text in enumerate(replies):
+            holds[[column[bucket] for bucket in shareable(text)], at] = 1
+        said = [[(back, b) for back, text in enumerate(talk[: -MESSAGES - 1 : -1]) for b in shareable(text)] for talk in talks]
+        near = [[(back, column[b]) for back, b in bag if b in column] for bag in said]
+        sizes = torch.tensor([len(bag) for bag in near])
+        back, common = torch.tensor([pair for bag in near for pair in bag], dtype=torch.long).reshape(-1, 2).T
         weights = self.weights()[found]
-        return (there * weights) @ here.T / (1 + here @ weights).sqrt()
+        values = self.near[back] * weights[common]
+        sums = F.embedding_bag(common, holds, sizes.cumsum(0) - sizes, mode="sum", per_sample_weights=values)
+        return (sums / (1 + weights @ holds).sqrt()).tanh()
 
-    def forward(self, talks: list[list[str]], replies: list[str], left_out: float = 0.0) -> Tensor:  # [talks, replies]
-        context = F.normalize(self.mean(self.bags(talks, left_out)), dim=-1)
-        reply = F.normalize(self.mean(thinned([self.rows(text, MESSAGES) for text in replies], left_out)), dim=-1)
+    def forward(self, talks: list[list[str]], replies: list[str], left_out: float = 0.0) -> Tensor:
+        """By the vectors and by what is shared: [2, talks, replies]."""
+        vectors = lambda bags: F.normalize(self.mean(thinned(bags, left_out)), dim=-1)
+        context, reply = vectors([self.of_talk(talk) for talk in talks]), vectors([self.rows(text, MESSAGES) for text in replies])
         gates = self.gates(context).clamp(-5, 5).exp()
-        return gates[:, :1] * (context @ reply.T) + gates[:, 1:] * self.shared(talks, replies)
+        return gates.T[:, :, None] * torch.stack((context @ reply.T, self.shared(talks, replies)))
 
 
 def thinned(bags: list[list[int]], left_out: float) -> list[list[int]]:
     """Without the given share of the rows."""
     return [[row for row in bag if random.random() > left_out] for bag in bags] if left_out else bags
-
-
-def places(bags: list[list[int]]) -> Tensor:
-    """Which bag and which number in it: [2, all]."""
-    return torch.tensor([[i, number] for i, bag in enumerate(bags) for number in bag], dtype=torch.long).reshape(-1, 2).T
 
 
 def rarity(corpora: dict[str, list[Case]]) -> Tensor:
@@ -176,7 +174,7 @@ def learn(corpora: dict[str, list[Case]], steps: int) -> DualEncoder:
             pending[corpus] = random.sample(corpora[corpus], len(corpora[corpus]))
         batch, pending[corpus] = pending[corpus][:BATCH], pending[corpus][BATCH:]
         replies = [reply for _, reply in batch]
-        value = loss(encoder([talk for talk, _ in batch], replies, LEFT_OUT), replies)
+        value = loss(encoder([talk for talk, _ in batch], replies, LEFT_OUT).sum(0), replies)
         optimiser.zero_grad()
         value.backward()
         optimiser.step()
@@ -223,8 +221,8 @@ def read(path: Path) -> DualEncoder:
 
 @torch.no_grad()
 def of_words(encoder: DualEncoder, asked: list[cases.Case]) -> Tensor:
-    """[cases, candidates]"""
-    return torch.cat([encoder([[turn.text for turn in case.turns]], case.candidates) for case in asked])
+    """Both parts of the score. [2, cases, candidates]"""
+    return torch.cat([encoder([[turn.text for turn in case.turns]], case.candidates) for case in asked], dim=1)
 
 
 def of_network(run: Path, asked: list[cases.Case]) -> Tensor:
@@ -236,15 +234,15 @@ def of_network(run: Path, asked: list[cases.Case]) -> Tensor:
     return torch.stack([ranker.terms(case, False).cosine for case in asked]) / temperature
 
 
-def blend(network: Tensor, words: Tensor, corpora: list[str], answers: Tensor) -> Tensor:
-    """Weights of both scores, by the likelihood of the answers, each corpus counting the same: [2]."""
-    weights = torch.tensor([0.5, 0.5], requires_grad=True)
-    optimiser = torch.optim.LBFGS([weights], max_iter=60)
+def blend(parts: Tensor, corpora: list[str], answers: Tensor) -> Tensor:
+    """Weights of parts of a score [parts, cases, candidates], by the likelihood of the answers, each corpus counting the same: [parts]."""
+    weights = torch.full((len(parts),), 0.5, requires_grad=True)
+    optimiser = torch.optim.LBFGS([weights], max_iter=100, line_search_fn="strong_wolfe")
     share = torch.tensor([1 / corpora.count(corpus) for corpus in corpora])
 
     def closure() -> Tensor:
         optimiser.zero_grad()
-        value = share @ F.cross_entropy(weights[0] * network + weights[1] * words, answers, reduction="none")
+        value = share @ F.cross_entropy(torch.einsum("p,pnc->nc", weights, parts), answers, reduction="none")
         value.backward()
         return value
 
@@ -274,10 +272,11 @@ def main() -> None:
     held = {corpus: cases.make(kept, 5, HELD) for corpus, (_, kept) in split.items()}
     corpora, asked = [corpus for corpus, made in held.items() for _ in made], [case for made in held.values() for case in made]
     answers = torch.tensor([case.answer for case in asked])
-    by_words, by_network = of_words(encoder, asked), of_network(args.run, asked)
-    weights = blend(by_network, by_words, corpora, answers)
-    report({"words": by_words, "network": by_network, "both": weights[0] * by_network + weights[1] * by_words}, corpora, answers)
-    told = dict(zip(("network", "words"), (round(weight, 4) for weight in weights.tolist())))
+    network, words = of_network(args.run, asked), of_words(encoder, asked)
+    parts = torch.stack((network, *words))
+    weights = blend(parts, corpora, answers)
+    report({"network": network, "words": words.sum(0), "both": torch.einsum("p,pnc->nc", weights, parts)}, corpora, answers)
+    told = dict(zip(("network", "words", "shared"), (round(weight, 4) for weight in weights.tolist())))
     (args.run / "rank_blend.json").write_text(json.dumps(told) + "\n")
     print(json.dumps(told))
 
