@@ -39,13 +39,13 @@ LEFT_OUT = 0.25  # of a message's n-grams, each time it is shown
 _known: dict[str, int] = {}
 
 
-def bucket(ngram: str) -> int:
-    """FNV-1a of 64 bits, modulo the number of buckets."""
+def key(ngram: str) -> int:
+    """FNV-1a of 64 bits."""
     if ngram not in _known:
         number = 0xCBF29CE484222325
         for byte in ngram.encode():
             number = (number ^ byte) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
-        _known[ngram] = number % BUCKETS
+        _known[ngram] = number
     return _known[ngram]
 
 
@@ -64,49 +64,63 @@ def words(text: str) -> list[str]:
     return found
 
 
+def runs(said: list[str], mark: str, most: int = 2) -> list[str]:
+    """The words of a message and its runs of two to `most` words, each behind a mark."""
+    framed = ["^", *said, "$"]
+    found = [mark + word for word in said]
+    for length in range(2, most + 1):
+        found += [mark + " ".join(run) for run in zip(*(framed[i:] for i in range(length)))]
+    return found
+
+
 def ngrams(talk: list[str]) -> list[str]:
     """Of each of the last messages the words and the pairs of words; of the last one threes of words, and letters, too."""
     found: list[str] = ["alone"] if len(talk) == 1 else []
     for back, text in enumerate(reversed(talk[-MESSAGES:])):
         said = words(text)
-        framed = ["^", *said, "$"]
-        mark = f"{back}|"
-        found += [mark + word for word in said]
-        found += [mark + " ".join(pair) for pair in zip(framed, framed[1:])]
-        if back == 0:
-            found += [mark + " ".join(three) for three in zip(framed, framed[1:], framed[2:])]
-            for word in said:
-                letters = f"<{word}>"
-                found += [f"#{letters[i : i + n]}" for n in LETTERS for i in range(len(letters) - n + 1)]
+        found += runs(said, f"{back}|", 2 if back else 3)
+        for word in said if back == 0 else []:
+            letters = f"<{word}>"
+            found += [f"#{letters[i : i + n]}" for n in LETTERS for i in range(len(letters) - n + 1)]
     return found
 
 
 def buckets(talk: list[str]) -> list[int]:
-    return [bucket(ngram) for ngram in ngrams(talk)]
+    return [key(ngram) % BUCKETS for ngram in ngrams(talk)]
 
 
-class Classifier(nn.Module):
-    """The mean of the n-grams' vectors, weighted by their mass, and a logit for each intent."""
+class Bag(nn.Module):
+    """The mean of n-grams' vectors, weighted by their mass."""
 
-    def __init__(self, intents: int) -> None:
+    def __init__(self, rows: int, columns: int) -> None:
         super().__init__()
-        self.table = nn.EmbeddingBag(BUCKETS, COLUMNS, mode="sum")
+        self.table = nn.EmbeddingBag(rows, columns, mode="sum")
         nn.init.normal_(self.table.weight, std=0.1)
-        self.log_mass = nn.Embedding(BUCKETS, 1)
+        self.log_mass = nn.Embedding(rows, 1)
         nn.init.zeros_(self.log_mass.weight)
-        self.out = nn.Linear(COLUMNS, intents)
-        nn.init.constant_(self.out.bias, -4.0)
 
-    def forward(self, bags: list[list[int]]) -> Tensor:  # [B, intents]
+    def mean(self, bags: list[list[int]]) -> Tensor:  # [B, columns]
         sizes = torch.tensor([len(bag) for bag in bags])
-        found = torch.tensor([b for bag in bags for b in bag])
+        found = torch.tensor([b for bag in bags for b in bag], dtype=torch.long)
         mass = self.mass(found)
         of_bag = torch.zeros(len(bags)).index_add(0, torch.arange(len(bags)).repeat_interleave(sizes), mass)
-        return self.out(self.table(found, sizes.cumsum(0) - sizes, per_sample_weights=mass) / of_bag[:, None])
+        return self.table(found, sizes.cumsum(0) - sizes, per_sample_weights=mass) / of_bag[:, None].clamp(min=1e-9)
 
     def mass(self, found: Tensor) -> Tensor:
         """How much n-grams count: above 0."""
         return self.log_mass(found).squeeze(1).clamp(-6, 6).exp()
+
+
+class Classifier(Bag):
+    """A logit for each intent from the mean of the n-grams."""
+
+    def __init__(self, intents: int) -> None:
+        super().__init__(BUCKETS, COLUMNS)
+        self.out = nn.Linear(COLUMNS, intents)
+        nn.init.constant_(self.out.bias, -4.0)
+
+    def forward(self, bags: list[list[int]]) -> Tensor:  # [B, intents]
+        return self.out(self.mean(bags))
 
 
 def learn(rows: list[bank.Message], intents: int, epochs: int) -> Classifier:
@@ -130,25 +144,26 @@ def learn(rows: list[bank.Message], intents: int, epochs: int) -> Classifier:
     return classifier
 
 
-def rounded(classifier: Classifier) -> tuple[Tensor, Tensor]:
-    """Levels from -8 to 7 [buckets, columns] and scales [buckets]; the table becomes what they say."""
-    table = classifier.table.weight.data
+def floats(tensor: Tensor) -> bytes:
+    return tensor.detach().float().numpy().astype("<f4").tobytes()
+
+
+def rounded(bag: Bag) -> bytes:
+    """Mass, scales and levels of a table as they stand in a file; the table becomes what they say."""
+    table = bag.table.weight.data
     scales = table.abs().amax(1).clamp(min=1e-8) / 7
     levels = (table / scales[:, None]).round().clamp(-8, 7)
-    classifier.table.weight.data = levels * scales[:, None]
-    return levels, scales
+    bag.table.weight.data = levels * scales[:, None]
+    halves = (levels + 8).to(torch.uint8).view(len(table), -1, 2)
+    packed = halves[:, :, 0] | halves[:, :, 1] << 4
+    return floats(bag.mass(torch.arange(len(table)))) + floats(scales) + packed.numpy().tobytes()
 
 
 def write(classifier: Classifier, intents: list[str], path: Path) -> None:
     """Round the table and write the file."""
-    levels, scales = rounded(classifier)
-    halves = (levels + 8).to(torch.uint8).view(BUCKETS, -1, 2)
-    packed = halves[:, :, 0] | halves[:, :, 1] << 4
     names = "".join(f"{intent}\n" for intent in intents).encode()
     head = b"KBN1" + numpy.array([BUCKETS, COLUMNS, len(intents), len(names)], dtype="<u4").tobytes() + names
-    floats = lambda tensor: tensor.detach().float().numpy().astype("<f4").tobytes()
-    mass = classifier.mass(torch.arange(BUCKETS))
-    path.write_bytes(head + floats(mass) + floats(scales) + packed.numpy().tobytes() + floats(classifier.out.weight) + floats(classifier.out.bias))
+    path.write_bytes(head + rounded(classifier) + floats(classifier.out.weight) + floats(classifier.out.bias))
 
 
 def of_network(run: Path, replies: dict[str, list[str]], rows: list[bank.Message]) -> Tensor:
