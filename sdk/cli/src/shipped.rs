@@ -25,6 +25,7 @@ static FILES: &[(&str, &[u8])] = shipped![
     "kinglet.json",
     "model.onnx",
     "model.onnx.data",
+    "rank.ngrams",
     "special_tokens_map.json",
     "tokenizer.json",
     "tokenizer_config.json",

@@ -83,7 +83,7 @@ impl DualEncoder {
         let keys: Vec<u32> = bytes[keys].as_chunks().0.iter().map(|four| u32::from_le_bytes(*four)).collect();
         let of = |part: Range<usize>| floats(&bytes[part]).collect::<Vec<f32>>();
         let (scale, near, gates, addends) = (of(scale)[0], of(near), of(gates), of(addends));
-        let mut numbers = [scale].iter().chain(&near).chain(&gates).chain(&addends);
+        let mut numbers = std::iter::once(&scale).chain(&near).chain(&gates).chain(&addends);
         let rising = keys.windows(2).all(|two| two[0] < two[1]);
         if !rising || scale < 0.0 || !numbers.all(|x| x.is_finite()) || !rows.are_finite(&bytes) {
             return Err(NgramError::Number);
