@@ -109,8 +109,8 @@ class DualEncoder(ngrams.Bag):
         return [self.row[key] + back * len(self.keys) for key in of_message(text) if key in self.row]
 
     def of_talk(self, talk: list[str]) -> list[int]:
-        """The rows of a conversation; one that begins within the last messages begins with an empty one."""
-        return [row for back, text in enumerate(reversed(["", *talk][-MESSAGES:])) for row in self.rows(text, back)]
+        """The rows of a conversation."""
+        return [row for back, text in enumerate(reversed(talk[-MESSAGES:])) for row in self.rows(text, back)]
 
     def weights(self) -> Tensor:
         """Of shared words: above 0. [BUCKETS]"""
