@@ -136,7 +136,7 @@ BANK = {
 
 def write_ranking(run: Path, folder: Path, temperature: float, lm_weight: float) -> None:
     """kinglet.json: the language, how a conversation is shown to this model, how it ranks replies and judges those of the bank. And the
-    table of n-grams that judges with it."""
+    tables of n-grams that rank and judge with it."""
     content = torch.load(run / "checkpoint.pt", weights_only=True)
     sure = {name: round(content[name].item(), 5) for name in ("gain", "offset")}
     ranking = {
@@ -146,7 +146,9 @@ def write_ranking(run: Path, folder: Path, temperature: float, lm_weight: float)
         "lm_weight": lm_weight,
     }
     blend = {"blend": json.loads((run / "blend.json").read_text())}
-    shutil.copy(run / "bank.ngrams", folder / "bank.ngrams")
+    ranking["blend"] = json.loads((run / "rank_blend.json").read_text())
+    for name in ("bank.ngrams", "rank.ngrams"):
+        shutil.copy(run / name, folder / name)
     extras = {"languages": ["en"], "reply_format": "speakers", "reply_ranking": ranking, "reply_bank": {**sure, **blend, **BANK}}
     (folder / "kinglet.json").write_text(json.dumps(extras, indent=1) + "\n")
 
@@ -162,7 +164,7 @@ def publish(built: Path, target: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", type=Path, help="folder that train.py and ngrams.py wrote")
+    parser.add_argument("run", type=Path, help="folder that train.py, ngrams.py and dual_encoder.py wrote")
     parser.add_argument("out", type=Path, help="gets the folders hf, int4 and fp32")
     parser.add_argument("--kinds", nargs="+", choices=["int4", "fp32"], default=["int4", "fp32"])
     parser.add_argument("--lm-weight", type=float, default=0.5, help="weight of the likelihood term in the ranking score")

@@ -10,6 +10,7 @@ python=${PYTHON:-python3}
 export MALLOC_MMAP_THRESHOLD_=8000000000 MALLOC_TRIM_THRESHOLD_=16000000000
 "$python" "$here/train.py" "$data" "$out/run" "$@"
 "$python" "$here/ngrams.py" "$out/run"
+"$python" "$here/dual_encoder.py" "$out/run" "$data"
 "$python" "$here/export.py" "$out/run" "$out/models"
 "$python" "$here/cases.py" "$data" "$out/cases"
 "$python" "$here/measure.py" "$out/run" "$out/cases" --tfidf "$data"

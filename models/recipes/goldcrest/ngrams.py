@@ -7,7 +7,7 @@ logits of both are blended (wide and deep learning, Cheng et al. 2016).
 
 The file, little endian: "KBN1", buckets u32, columns u32, intents u32, bytes of names u32; the names, each with a line feed behind it;
 [buckets] f32, how much an n-gram counts; [buckets] f32, the scale of a row; [buckets, columns / 2] bytes, two values of 4 bits in each, the first in the low half, less 8 and times the
-scale of the row; [intents, columns] f32; [intents] f32, which is added. `sdk/tasks/src/bank/ngrams.rs` reads it.
+scale of the row; [intents, columns] f32; [intents] f32, which is added. `sdk/tasks/src/bank/classifier.rs` reads it.
 """
 
 import argparse

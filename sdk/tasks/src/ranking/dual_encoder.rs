@@ -109,11 +109,11 @@ impl DualEncoder {
         replies.iter().map(score).collect()
     }
 
-    /// The vector of a conversation, of length 1: `[columns]`. One that begins within the messages that count begins with an empty one.
+    /// The vector of a conversation, of length 1: `[columns]`.
     fn of_talk(&self, talk: &[String]) -> Vec<f32> {
         let mut sum = vec![0f32; self.columns];
-        let latest = talk.iter().rev().map(String::as_str).chain([""]).take(self.near.len());
-        latest.enumerate().for_each(|(back, text)| self.add(text, back, &mut sum));
+        let latest = talk.iter().rev().take(self.near.len()).enumerate();
+        latest.for_each(|(back, text)| self.add(text, back, &mut sum));
         normalised(&sum)
     }
 
