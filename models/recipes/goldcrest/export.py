@@ -106,7 +106,7 @@ def build(source: Path, folder: Path, precision: str, scratch: Path) -> None:
 
 
 BANK = {
-    "threshold": 0.72,
+    "threshold": 0.75,
     "further_threshold": 0.6,
     "written_threshold": 0.9,
     # a message that one of these answers is bad news ..

@@ -12,7 +12,8 @@ const ABBREVIATIONS: &[&str] = &[
 
 /// A reply as it can be shown: its first line that says anything, white space single, quotes and a speaker's name around it
 /// removed, sentences that repeat themselves said once. `finished` tells whether the model ended it; otherwise, and beyond
-/// `max_chars` characters, the reply ends with its last whole sentence. `None` if nothing is left to show.
+/// `max_chars` characters, the reply ends with its last whole sentence. `None` if nothing is left to show, and where it goes round in
+/// circles.
 pub(crate) fn tidy(text: &str, finished: bool, max_chars: usize) -> Option<String> {
     let lines = text.lines().map(|line| line.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()));
     let mut lines = lines.map(|words| words.collect::<Vec<_>>().join(" ")).filter(|line| !wording::is_mute(line));
@@ -22,12 +23,20 @@ pub(crate) fn tidy(text: &str, finished: bool, max_chars: usize) -> Option<Strin
     let whole = without_repeats(bare);
     let fits = |text: &str| text.chars().count() <= max_chars;
     let shown = if finished && fits(&whole) { whole.into_owned() } else { whole_sentences(&whole, max_chars)? };
-    (!wording::is_mute(&shown) && !shown.contains('\u{fffd}')).then_some(shown)
+    (!wording::is_mute(&shown) && !shown.contains('\u{fffd}') && !goes_round(&shown)).then_some(shown)
 }
 
-/// Without a bullet, a speaker's name or quotes that enclose the whole.
+/// Whether three words, not all the same, stand there twice: "I don't know, but I don't know that".
+fn goes_round(text: &str) -> bool {
+    let words = wording::words(text);
+    let runs: Vec<&[String]> = words.windows(3).collect();
+    let is_again = |(at, run): (usize, &&[String])| run.iter().any(|word| *word != run[0]) && runs[at + 1..].contains(run);
+    runs.iter().enumerate().any(is_again)
+}
+
+/// Without a bullet, a mark that ends what was never begun, a speaker's name or quotes that enclose the whole.
 fn without_frame(line: &str) -> &str {
-    let mut bare = line.trim().trim_start_matches(['-', '*', '\u{2022}', '>']).trim_start();
+    let mut bare = line.trim().trim_start_matches(['-', '*', '\u{2022}', '>', '.', ',', ';', ' ']);
     for name in ["agent:", "customer:", "assistant:", "user:", "reply:", "me:", "bot:"] {
         if bare.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)) {
             bare = bare[name.len()..].trim_start();
@@ -118,6 +127,9 @@ mod tests {
             whole("Thanks. Thanks. Thanks.", Some("Thanks.")),
             whole("It is open. Come in. It is open.", Some("It is open. Come in.")),
             whole("\u{1f44d}", Some("\u{1f44d}")),
+            whole(". Fine, thanks.", Some("Fine, thanks.")),
+            whole("I'm sorry, I don't know, but I don't know that.", None),
+            whole("ha ha ha ha ha ha, I know, I know", Some("ha ha ha ha ha ha, I know, I know")),
             whole("", None),
             whole(" ?! ", None),
             whole("caf\u{fffd}", None),
