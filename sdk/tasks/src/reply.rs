@@ -9,5 +9,5 @@ mod similarity;
 
 pub use intent::Intent;
 pub(crate) use select::select;
-pub(crate) use shape::tidy;
+pub(crate) use shape::{sentences, tidy};
 pub(crate) use similarity::{is_duplicate, overlap, same_words};

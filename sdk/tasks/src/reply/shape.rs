@@ -82,7 +82,7 @@ fn whole_sentences(text: &str, max_chars: usize) -> Option<String> {
 }
 
 /// The sentences of a text, together the whole text; an abbreviation ends none.
-fn sentences(text: &str) -> Vec<&str> {
+pub(crate) fn sentences(text: &str) -> Vec<&str> {
     let mut found = vec![];
     let mut start = 0;
     let mut end = 0;

@@ -3,7 +3,7 @@
 use super::candidate::{Fate, ReplySource};
 use crate::conversation::Conversation;
 use crate::model::EXAMPLES;
-use crate::reply::{overlap, same_words};
+use crate::reply::{overlap, same_words, sentences};
 use crate::safety::{Origin, Secrets, invented, is_about_the_task, is_unfit};
 use std::collections::HashSet;
 
@@ -40,7 +40,8 @@ impl<'a> Admission<'a> {
             ReplySource::Bank => Origin::Bank,
             ReplySource::Model => Origin::Generated,
         };
-        if !self.seen.insert(text.to_owned()) || self.last.iter().any(|said| same_words(said, text)) {
+        let is_echo = |said: &&str| same_words(said, text) || asks_again(said, text);
+        if !self.seen.insert(text.to_owned()) || self.last.iter().any(is_echo) {
             return Some(Fate::Echo);
         }
         if source == ReplySource::Model && self.repeats(text) {
@@ -64,5 +65,31 @@ impl<'a> Admission<'a> {
         let long = text.split_whitespace().count() > 3;
         let shown = self.task.map_or(&[][..], |_| EXAMPLES.as_slice()).iter().map(|[said, _]| *said);
         long && self.last.iter().copied().chain(shown).any(|said| overlap(said, text) >= ECHO)
+    }
+}
+
+/// Whether a text is a question that a message asks, among other things.
+fn asks_again(message: &str, text: &str) -> bool {
+    text.ends_with('?') && sentences(message).iter().any(|sentence| same_words(sentence, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_said_or_asked_is_not_said_again() {
+        let fate = |said: &str, text: &str| {
+            let conversation = Conversation::single(said);
+            Admission::new(&conversation, None).refuses(text, ReplySource::Bank)
+        };
+        for (said, text, expected) in [
+            ("Good luck!", "good luck", Some(Fate::Echo)),
+            ("Long time no speak! How have you been?", "How have you been?", Some(Fate::Echo)),
+            ("Long time no speak! How have you been?", "How are you?", None),
+            ("Night night. Love you!", "Love you!", None),
+        ] {
+            assert_eq!(fate(said, text), expected, "{said:?} {text:?}");
+        }
     }
 }
