@@ -3,7 +3,7 @@
 use super::contract::{Length, Random};
 use super::formula::{activated, rms_norm};
 use super::rows::Form;
-use super::{NormClaim, Proven, Prover, differs};
+use super::{NormClaim, Proven, Prover, differs, shape_key};
 use crate::recognise::Recogniser;
 use crate::source::unsupported;
 use kinglet_bundle::onnx::Node;
@@ -161,7 +161,8 @@ impl<'s, 'g> Prover<'s, 'g> {
         let roles: Vec<&'g str> = rows.iter().map(|r| r.value).chain(given.keys().copied()).collect();
         let piece = self.piece(recogniser, &[value], &roles, node)?;
         let forms = rows.iter().map(|r| r.form.code());
-        let key: Vec<u32> = key.iter().copied().chain(forms).chain(piece.signature.iter().copied()).collect();
+        let shapes = given.values().flat_map(|given| shape_key(&given.dims));
+        let key: Vec<u32> = key.iter().copied().chain(forms).chain(shapes).chain(piece.signature.iter().copied()).collect();
         let width = expected.len() / LENGTH.rows;
         if let Some(proven) = self.proven.get(&key) {
             return Ok(proven.form);

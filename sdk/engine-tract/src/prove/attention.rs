@@ -5,7 +5,7 @@ use super::contract::{Extent, Length, Random};
 use super::formula::{Attended, Operands, Turn, attend};
 use super::graph_piece::Piece;
 use super::rows::Form;
-use super::{AttentionClaim, NormClaim, Projections, Proven, Prover, differs};
+use super::{AttentionClaim, NormClaim, Projections, Proven, Prover, differs, shape_key};
 use crate::program::Attention;
 use crate::recognise::{Recogniser, Turned, window_of};
 use crate::rotary::{Angles, RotaryBuffer};
@@ -77,7 +77,10 @@ impl<'s, 'g> Prover<'s, 'g> {
         let roles: Vec<&'g str> = cut.roles();
         let outputs: Vec<&'g str> = cut.wanted.iter().map(|(name, _)| *name).collect();
         let piece = self.piece(recogniser, &outputs, &roles, claim.node)?;
-        let key = key_of(&piece, &cut, attention);
+        let mut key = key_of(&piece, &cut, attention);
+        for norm in claim.norms.into_iter().flatten() {
+            key.extend(shape_key(&self.weight(recogniser, norm, claim.node)?.dims));
+        }
         if let Some(proven) = self.proven.get(&key) {
             attention.window = attention.window.or(proven.window);
             return Ok(proven.form);
@@ -395,6 +398,7 @@ fn key_of(piece: &Piece<'_>, cut: &Cut<'_, '_>, a: &Attention) -> Vec<u32> {
     key.extend([a.rotary.map_or(0, |r| r as u32 + 1), cut.wanted.len() as u32, cut.claim.masks.len() as u32]);
     cut.claim.norms.iter().for_each(|norm| key.extend(option(norm.map(|n| n.eps))));
     key.extend(cut.projections.iter().map(|(_, form)| form.code()));
+    key.extend(cut.tables.iter().flat_map(|table| shape_key(&table.dims).chain([table.half as u32, u32::from(table.is_cos)])));
     key.extend_from_slice(&piece.signature);
     key
 }

@@ -57,6 +57,11 @@ struct Proven {
     window: Option<usize>,
 }
 
+/// A shape as a part of what tells proofs apart.
+fn shape_key(dims: &[usize]) -> impl Iterator<Item = u32> {
+    std::iter::once(dims.len()).chain(dims.iter().copied()).map(|size| size as u32)
+}
+
 /// Proves the claims of one graph, and keeps what it has proved.
 pub(crate) struct Prover<'s, 'g> {
     source: &'s Source<'g>,

@@ -6,7 +6,7 @@ use crate::program::{Norm, Op};
 use crate::prove::{Claim, NormClaim};
 use crate::source::unsupported;
 use crate::weight::Vector;
-use kinglet_bundle::onnx::Node;
+use kinglet_bundle::onnx::{Node, Tensor};
 use kinglet_engine::EngineError;
 
 /// An RMS norm that was found, and the values of the graph that it rests on.
@@ -80,21 +80,28 @@ impl<'g> Recogniser<'_, 'g> {
             return Err(unsupported(node, "a bias"));
         }
         let vector = self.norm_weight(weight).ok_or_else(|| unsupported(node, "its weight is not a constant"))?;
-        if self.source.constant(weight).is_some_and(|t| t.dims.last() != Some(&t.elements())) {
+        let constant = self.source.constant(weight);
+        if constant.is_some_and(|weight| !is_row(weight)) {
             return Err(unsupported(node, format!("`{weight}`, its weight, is no row")));
         }
         let norm = Norm { weight: vector, eps: node.float("epsilon").unwrap_or(1e-5) };
-        // An axis counted from the front is the last one or not: for the proof to find.
-        let whole = matches!(node.int("axis"), None | Some(-1));
+        // An axis counted from the front is the last one or not, and so is a computed weight a row or not: for the proof to find.
+        let whole = matches!(node.int("axis"), None | Some(-1)) && constant.is_some();
         Ok(FoundNorm { norm, input, weight, whole })
     }
 
     /// A norm that an operator has of itself, over each head of what it reads.
     pub(super) fn operator_norm(&self, node: &'g Node, weight: &'g str, eps: f32) -> Option<FoundNorm<'g>> {
-        let norm = Norm { weight: self.norm_weight(weight)?, eps };
+        let norm = Norm { weight: self.weight_row(weight)?, eps };
         Some(FoundNorm { norm, input: node.input(0)?, weight, whole: true })
     }
 
+    /// A weight that is a constant row.
+    fn weight_row(&self, value: &str) -> Option<Vector> {
+        self.source.constant(value).filter(|weight| is_row(weight)).and_then(|weight| Vector::copied(weight).ok())
+    }
+
+    /// A weight in any shape, which is for the proof to find.
     fn norm_weight(&self, value: &str) -> Option<Vector> {
         match self.source.constant(value) {
             Some(tensor) => Vector::copied(tensor).ok(),
@@ -155,8 +162,10 @@ impl<'g> Recogniser<'_, 'g> {
         if node.inputs.iter().skip(3).any(|i| !i.is_empty()) {
             return Err(unsupported(node, "a bias"));
         }
-        let weight =
-            node.input(2).and_then(|w| self.norm_weight(w)).ok_or_else(|| unsupported(node, "its weight is not a constant"))?;
+        let weight = node
+            .input(2)
+            .and_then(|w| self.weight_row(w))
+            .ok_or_else(|| unsupported(node, "its weight is not a constant row"))?;
         // Where the sum has a name, all its readers share that value.
         let sum = node.outputs.get(3).filter(|s| !s.is_empty()).map_or(Want::SumIn(first), |s| Want::Value(s));
         let width = Some(weight.len());
@@ -177,6 +186,11 @@ impl<'g> Recogniser<'_, 'g> {
 
 /// Where `SkipSimplifiedLayerNormalization` names no epsilon, as ONNX Runtime's documentation has it.
 const SKIP_EPSILON: f32 = 1e-12;
+
+/// Whether all elements lie along the last axis.
+fn is_row(tensor: &Tensor) -> bool {
+    tensor.dims.last() == Some(&tensor.elements())
+}
 
 fn is_add_norm(node: &Node) -> bool {
     node.op_type == "SkipSimplifiedLayerNormalization"

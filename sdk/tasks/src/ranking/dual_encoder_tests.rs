@@ -23,7 +23,7 @@ fn vectors_gates_and_shared_words_make_the_scores() {
     let (of_talk, of_reply) = ([[0.6, 0.8], [0.0, 1.0]], [[0.8, 0.6], [1.0, 0.0]]);
     let dot = |a: [f32; 2], b: [f32; 2]| a[0] * b[0] + a[1] * b[1];
     let found = encoder.scores(&["Tea".to_owned()], &["tea", "?", ""]);
-    let shared = |word: &str| [1.0, 2.0][(key(word) % 2) as usize];
+    let shared = |word: &str| [1.0_f32, 2.0][(key(word) % 2) as usize];
     let by_tea = shared("tea") / (1.0 + shared("tea")).sqrt();
     let expected = [
         ByWords { vectors: 3.0 * dot(of_talk[first], of_reply[first]), shared: by_tea.tanh() },

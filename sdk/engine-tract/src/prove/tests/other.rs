@@ -1,7 +1,7 @@
 //! The nearest neighbours of what opens, which are refused.
 
 use super::bends::*;
-use super::decoder::{Decoder, int, ints, node};
+use super::decoder::{Decoder, HIDDEN, int, ints, node};
 use super::{Other, refuses};
 
 #[test]
@@ -230,6 +230,17 @@ fn the_nearest_neighbours_are_refused() {
                 d.maker("n1/mean").inputs[1] = "n1/rows".into();
             },
             says: &["/n1"],
+        },
+        Other {
+            name: "a weight that stands upright, behind a norm of the same nodes with one that lies",
+            from: Decoder::written_out,
+            bend: |d| {
+                take_apart(d, "n1", "x0", "norm1");
+                take_apart(d, "n2", "x1", "norm2");
+                d.weight("upright", &[HIDDEN, 1, 1]);
+                d.maker("n2").inputs[1] = "upright".into();
+            },
+            says: &["/n2", "shape"],
         },
         Other {
             name: "the standard's norm over more than the last axis",
