@@ -153,7 +153,7 @@ check "the AAR holds its classes, rules and a library for each ABI" "see its lis
 sample=$root/android/sample
 rm -rf "$work/assets" "$work/gen" "$work/dex"
 mkdir -p "$work/assets/models/goldcrest" "$work/gen" "$work/dex"
-cp "$root"/models/goldcrest/*.json "$root"/models/goldcrest/model.onnx* "$work/assets/models/goldcrest/"
+cp "$root"/models/goldcrest/* "$work/assets/models/goldcrest/"
 sed -e 's|<manifest |<manifest package="dev.kinglet.sample" android:versionCode="1" android:versionName="0.1.0" |' \
     -e 's|<application |<uses-sdk android:minSdkVersion="24" android:targetSdkVersion="34"/><application |' \
     "$sample/src/main/AndroidManifest.xml" >"$work/AndroidManifest.xml"

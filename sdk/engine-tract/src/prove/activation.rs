@@ -15,8 +15,12 @@ use std::collections::HashMap;
 /// Lengths for which what depends on no position is evaluated.
 const LENGTH: Length = Length { rows: 3, past: 2 };
 
-/// The part of a value by which both sides may differ, for their rounding.
+/// The part of the largest value by which both sides may differ, for their rounding.
 pub(super) const TOLERANCE: f32 = 2e-3;
+
+/// The part of each element, and of 1, by which both sides may differ where an element depends on few others: constants that were
+/// rounded to 16 bits are within it, a term too many in a polynomial is not.
+const TOLERANCE_EACH: f32 = 3e-4;
 
 /// Rows of another operator that a piece reads.
 struct Rows<'g> {
@@ -176,7 +180,7 @@ impl<'s, 'g> Prover<'s, 'g> {
             return Err(differs(node, format!("it gives the shape {:?} for {} rows of {width}", made.dims, LENGTH.rows)));
         };
         let Data::Float(values) = &made.data else { return Err(differs(node, "it gives no numbers")) };
-        if let Some(at) = close(values, expected) {
+        if let Some(at) = close_each(values, expected) {
             let (got, want) = (values.get(at).copied().unwrap_or(f32::NAN), expected.get(at).copied().unwrap_or(f32::NAN));
             return Err(differs(node, format!("it gives {got} where {want} is expected")));
         }
@@ -192,4 +196,12 @@ pub(super) fn close(got: &[f32], expected: &[f32]) -> Option<usize> {
         return Some(got.len().min(expected.len()));
     }
     got.iter().zip(expected).position(|(a, b)| (a - b).abs() > TOLERANCE * largest.max(1e-3) || a.is_nan() != b.is_nan())
+}
+
+/// The first place where two lists of numbers are not the same, each by itself, but for rounding.
+fn close_each(got: &[f32], expected: &[f32]) -> Option<usize> {
+    if got.len() != expected.len() {
+        return Some(got.len().min(expected.len()));
+    }
+    got.iter().zip(expected).position(|(a, b)| (a - b).abs() > TOLERANCE_EACH * (1.0 + b.abs()) || a.is_nan() != b.is_nan())
 }

@@ -281,6 +281,30 @@ fn the_nearest_neighbours_are_refused() {
             says: &["/act"],
         },
         Other {
+            name: "a Gelu by tanh whose cubes are a little more",
+            from: Decoder::written_out,
+            bend: |d| {
+                let scalars = [("more", 0.5), ("cubic", 0.044715), ("root_", 0.797_884_56), ("one_", 1.0), ("half_", 0.5)];
+                scalars.iter().for_each(|(name, value)| d.scalar(name, *value));
+                d.before(
+                    "silu",
+                    vec![
+                        node("Add", &["gate", "more"], "shifted", &[]),
+                        node("Mul", &["shifted", "gate"], "squares", &[]),
+                        node("Mul", &["gate", "squares"], "cubes", &[]),
+                        node("Mul", &["cubic", "cubes"], "term", &[]),
+                        node("Add", &["gate", "term"], "polynomial", &[]),
+                        node("Mul", &["polynomial", "root_"], "inside", &[]),
+                        node("Tanh", &["inside"], "bent", &[]),
+                        node("Add", &["bent", "one_"], "bracket", &[]),
+                        node("Mul", &["gate", "bracket"], "twice_gelu", &[]),
+                    ],
+                );
+                *d.maker("silu") = node("Mul", &["twice_gelu", "half_"], "silu", &[]);
+            },
+            says: &["/act", "is expected"],
+        },
+        Other {
             name: "lengths that are one too long",
             from: Decoder::grouped,
             bend: |d| d.maker("seqlens").inputs[0] = "sum".into(),
