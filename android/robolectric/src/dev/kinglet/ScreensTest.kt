@@ -12,6 +12,7 @@ import dev.kinglet.sample.ModelState
 import dev.kinglet.sample.SampleTheme
 import dev.kinglet.sample.Screens
 import java.io.File
+import kotlin.system.measureTimeMillis
 import kotlinx.coroutines.runBlocking
 import org.junit.Assert.assertTrue
 import org.junit.Test
@@ -27,16 +28,26 @@ import org.robolectric.annotation.GraphicsMode
 @Config(sdk = [34], qualifiers = "w400dp-h720dp-xhdpi")
 @GraphicsMode(GraphicsMode.Mode.NATIVE)
 class ScreensTest {
-    private val chat =
-        ChatState(
-            listOf(
-                Turn(Speaker.CUSTOMER, "Hi, I would like to book a table for tonight."),
-                Turn(Speaker.AGENT, "With pleasure. For how many people?"),
-                Turn(Speaker.CUSTOMER, "Four, please."),
-            ),
-            Speaker.AGENT,
-            listOf(Reply("What time would you like?", 1f), Reply("Is that for four people?", 0.9f), Reply("And the name?", 0.8f)),
+    private val goldcrest = File(System.getProperty("kinglet.models"), "goldcrest")
+    private val turns =
+        listOf(
+            Turn(Speaker.CUSTOMER, "Hi, I would like to book a table for tonight."),
+            Turn(Speaker.AGENT, "With pleasure. For how many people?"),
+            Turn(Speaker.CUSTOMER, "Four, please."),
         )
+
+    /** The conversation with what the shipped model suggests, and how long that took. */
+    private val suggested by lazy {
+        runBlocking {
+            val model: KingletModel
+            val opened = measureTimeMillis { model = KingletModel.open(goldcrest) }
+            model.use {
+                val replies: List<Reply>
+                val answered = measureTimeMillis { replies = (it.smartReply(turns) as SmartReplies.Suggested).replies }
+                Triple(ChatState(turns, Speaker.AGENT, replies), opened, answered)
+            }
+        }
+    }
 
     private fun draw(name: String, content: @Composable () -> Unit): Bitmap {
         val activity = Robolectric.buildActivity(ComponentActivity::class.java).setup().get()
@@ -62,16 +73,16 @@ class ScreensTest {
     }
 
     @Test
-    fun theMessagesAreDrawnByDay() = assertTrue(colours(draw("messages") { Screens(chat, {}, ModelState()) }) > 20)
+    fun theMessagesAreDrawnByDay() = assertTrue(colours(draw("messages") { Screens(suggested.first, {}, ModelState()) }) > 20)
 
     @Test
     @Config(qualifiers = "w400dp-h720dp-night-xhdpi")
-    fun theMessagesAreDrawnByNight() = assertTrue(colours(draw("messages-night") { Screens(chat, {}, ModelState()) }) > 20)
+    fun theMessagesAreDrawnByNight() = assertTrue(colours(draw("messages-night") { Screens(suggested.first, {}, ModelState()) }) > 20)
 
     @Test
     fun theModelIsDrawn() {
-        val info = runBlocking { KingletModel.inspect(File(System.getProperty("kinglet.models"), "goldcrest")) }
-        val state = ModelState(info, openMillis = 12, replyMillis = 95)
+        val info = runBlocking { KingletModel.inspect(goldcrest) }
+        val state = ModelState(info, suggested.second, suggested.third)
         assertTrue(colours(draw("model") { ModelScreen(state) }) > 20)
     }
 }

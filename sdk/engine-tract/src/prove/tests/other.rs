@@ -284,7 +284,7 @@ fn the_nearest_neighbours_are_refused() {
             name: "a Gelu by tanh whose cubes are a little more",
             from: Decoder::written_out,
             bend: |d| {
-                let scalars = [("more", 0.5), ("cubic", 0.044715), ("root_", 0.797_884_56), ("one_", 1.0), ("half_", 0.5)];
+                let scalars = [("more", 0.5), ("cubic", 0.044715), ("root_", 0.797_884_6), ("one_", 1.0), ("half_", 0.5)];
                 scalars.iter().for_each(|(name, value)| d.scalar(name, *value));
                 d.before(
                     "silu",
