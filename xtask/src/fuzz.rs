@@ -26,11 +26,11 @@ pub(crate) struct Arguments {
 }
 
 /// What libFuzzer says of one target.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug)]
 struct Found {
     executions: u64,
     /// Inputs that ended the process, by the files they are kept in.
-    finds: Vec<String>,
+    finds: Vec<PathBuf>,
 }
 
 pub(crate) fn run(arguments: &Arguments, report: &mut Report) {
@@ -55,7 +55,7 @@ pub(crate) fn run(arguments: &Arguments, report: &mut Report) {
                 println!("| {target} | {} min | {} | {} |", arguments.minutes, found.executions, found.finds.len());
                 match found.finds.as_slice() {
                     [] => report.pass(),
-                    finds => report.fail(target, &format!("{} inputs: {}", finds.len(), finds.join(", "))),
+                    finds => report.fail(target, &format!("{} inputs, listed above", finds.len())),
                 }
             }
             Err(why) => report.fail(target, &why),
@@ -94,23 +94,27 @@ fn fuzz(fuzzer: &Path, cache: &Path, target: &str, arguments: &Arguments) -> Res
     run.args(["-ignore_crashes=1", "-ignore_timeouts=1", "-ignore_ooms=1", "-timeout=10", "-rss_limit_mb=2048", "-max_len=4096"]);
     run.arg(format!("-artifact_prefix={}/", finds.display())).arg(&learnt);
     run.args([cache.join("seeds").join(target), committed].into_iter().filter(|folder| folder.is_dir()));
-    let mut found = Found::default();
-    let outcome = listen_to_errors(&mut run, |line| found.take(line));
+    let before = files(&finds)?;
+    let mut executions = 0;
+    let outcome = listen_to_errors(&mut run, |line| executions = executions.max(executed(line)));
+    // Of what its processes write, the one that watches over them says nothing.
+    let found = Found { executions, finds: files(&finds)?.into_iter().filter(|file| !before.contains(file)).collect() };
+    found.finds.iter().for_each(|file| println!("  {}", file.display()));
     // Of a process that was told to go on behind a crash, the status says nothing.
     if found.executions == 0 { outcome.and(Err("it executed nothing".into())) } else { Ok(found) }
 }
 
-impl Found {
-    /// Takes a line of the output in: `#1234: cov: ..` counts, `artifact_prefix=..; Test unit written to FILE` is a find.
-    fn take(&mut self, line: &str) {
-        if let Some(count) = line.strip_prefix('#').and_then(|rest| rest.split([':', '\t', ' ']).next()?.parse().ok()) {
-            self.executions = self.executions.max(count);
-        }
-        if let Some((_, file)) = line.split_once("Test unit written to ") {
-            println!("  {file}");
-            self.finds.push(file.trim().to_owned());
-        }
-    }
+/// The files of a folder.
+fn files(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let entries = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    files.sort();
+    Ok(files)
+}
+
+/// What a line of the output counts: `#1234: cov: ..`.
+fn executed(line: &str) -> u64 {
+    line.strip_prefix('#').and_then(|rest| rest.split([':', '\t', ' ']).next()?.parse().ok()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -118,16 +122,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn executions_and_finds_are_counted() {
-        let mut found = Found::default();
-        for line in [
-            "INFO: Running with entropic power schedule (0xFF, 100).",
-            "#12: cov: 1030 ft: 1030 corp: 4 exec/s 0 oom/timeout/crash: 0/0/0 time: 2s",
-            "#512: cov: 1031 ft: 1040 corp: 9 exec/s 88 oom/timeout/crash: 0/0/1 time: 6s",
-            "artifact_prefix='finds/'; Test unit written to finds/crash-12ab",
+    fn executions_are_counted() {
+        for (line, count) in [
+            ("INFO: Running with entropic power schedule (0xFF, 100).", 0),
+            ("#12: cov: 1030 ft: 1030 corp: 4 exec/s 0 oom/timeout/crash: 0/0/0 time: 2s", 12),
+            ("#512: cov: 1031 ft: 1040 corp: 9 exec/s 88 oom/timeout/crash: 0/0/1 time: 6s", 512),
+            ("artifact_prefix='finds/'; Test unit written to finds/crash-12ab", 0),
         ] {
-            found.take(line);
+            assert_eq!(executed(line), count, "{line}");
         }
-        assert_eq!(found, Found { executions: 512, finds: vec!["finds/crash-12ab".into()] });
+    }
+
+    #[test]
+    fn finds_are_the_files_that_were_not_there() {
+        let folder = std::env::temp_dir().join(format!("kinglet-finds-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        assert_eq!(files(&folder).unwrap(), Vec::<PathBuf>::new());
+        fs::write(folder.join("crash-12ab"), "x").unwrap();
+        assert_eq!(files(&folder).unwrap(), [folder.join("crash-12ab")]);
+        fs::remove_dir_all(&folder).unwrap();
+        assert!(files(&folder).is_err(), "a folder that is not there");
     }
 }
