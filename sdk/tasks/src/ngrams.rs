@@ -60,11 +60,6 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// Those behind a head of so many bytes.
-    pub(crate) fn behind(head: usize) -> Self {
-        Self { end: head }
-    }
-
     /// The next part, of `rows` times `bytes`; `None` where that is more than can be.
     pub(crate) fn next(&mut self, rows: usize, bytes: usize) -> Option<Range<usize>> {
         let from = self.end;
@@ -73,9 +68,18 @@ impl Parts {
     }
 }
 
-/// The number at a place of a head, little endian.
-pub(crate) fn number(bytes: &[u8], at: usize) -> Option<usize> {
-    Some(u32::from_le_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?) as usize)
+/// Bytes of a head: a name and four sizes.
+const HEAD: usize = 20;
+
+/// The sizes behind the name that a file must have, and the parts behind that head.
+///
+/// # Errors
+/// [`NgramError::Head`]
+pub(crate) fn head(bytes: &[u8], name: &[u8; 4]) -> Result<([usize; 4], Parts), NgramError> {
+    let head = bytes.get(name.len()..HEAD).filter(|_| bytes.starts_with(name)).ok_or(NgramError::Head)?;
+    let numbers = head.as_chunks::<4>().0;
+    let sizes = std::array::from_fn(|at| u32::from_le_bytes(numbers[at]) as usize);
+    Ok((sizes, Parts { end: HEAD }))
 }
 
 /// Numbers of 4 bytes, little endian.

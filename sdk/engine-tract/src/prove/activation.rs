@@ -126,29 +126,38 @@ impl<'s, 'g> Prover<'s, 'g> {
         Ok(Rows { value, form, width, numbers: Random::new(seed).numbers(LENGTH.rows * width) })
     }
 
-    /// A norm's weight as a value of its own: random numbers in its shape, which is that of the graph's constant, or of what
-    /// the graph computes from constants.
+    /// A norm's weight as a value of its own: random numbers in its shape.
     pub(super) fn weight(
         &mut self,
         recogniser: &Recogniser<'s, 'g>,
         claim: NormClaim<'g>,
         node: &Node,
     ) -> Result<Tensor, EngineError> {
-        let dims = match self.source.constant(claim.weight) {
-            Some(constant) => constant.dims.clone(),
+        let dims = self.weight_dims(recogniser, claim, node)?;
+        let count = dims.iter().product();
+        Ok(Tensor::floats(dims, Random::new(5).numbers(count)))
+    }
+
+    /// The shape of a norm's weight: that of the graph's constant, or of what the graph computes from constants.
+    pub(super) fn weight_dims(
+        &mut self,
+        recogniser: &Recogniser<'s, 'g>,
+        claim: NormClaim<'g>,
+        node: &Node,
+    ) -> Result<Vec<usize>, EngineError> {
+        match self.source.constant(claim.weight) {
+            Some(constant) => Ok(constant.dims.clone()),
             None => {
                 let piece = self.piece(recogniser, &[claim.weight], &[], node)?;
                 let made = self.evaluate(&piece, LENGTH, &HashMap::new(), &[claim.weight]);
                 let made = made.map_err(|e| differs(node, format!("its weight cannot be evaluated: {e}")))?;
                 let folded = self.source.floats(claim.weight).unwrap_or_default();
                 match &made[0].data {
-                    Data::Float(values) if close(values, &folded).is_none() => made[0].dims.clone(),
-                    _ => return Err(differs(node, "its weight is computed from constants in a way that is not known")),
+                    Data::Float(values) if close(values, &folded).is_none() => Ok(made[0].dims.clone()),
+                    _ => Err(differs(node, "its weight is computed from constants in a way that is not known")),
                 }
             }
-        };
-        let count = dims.iter().product();
-        Ok(Tensor::floats(dims, Random::new(5).numbers(count)))
+        }
     }
 
     /// Evaluates the piece behind `value` over some rows, and compares it with what is expected, `[rows, width]`.

@@ -79,7 +79,7 @@ impl<'s, 'g> Prover<'s, 'g> {
         let piece = self.piece(recogniser, &outputs, &roles, claim.node)?;
         let mut key = key_of(&piece, &cut, attention);
         for norm in claim.norms.into_iter().flatten() {
-            key.extend(shape_key(&self.weight(recogniser, norm, claim.node)?.dims));
+            key.extend(shape_key(&self.weight_dims(recogniser, norm, claim.node)?));
         }
         if let Some(proven) = self.proven.get(&key) {
             attention.window = attention.window.or(proven.window);

@@ -13,11 +13,10 @@
 //!
 //! `models/recipes/goldcrest/ngrams.py` writes it.
 
-use crate::ngrams::{NgramError, Parts, Rows, floats, key, number, runs, words};
+use crate::ngrams::{NgramError, Rows, floats, head, key, runs, words};
 use std::ops::Range;
 
 const MAGIC: &[u8; 4] = b"KBN1";
-const HEAD: usize = 20;
 
 /// Messages that count, the last ones.
 const MESSAGES: usize = 3;
@@ -50,14 +49,13 @@ impl NgramClassifier {
     /// # Errors
     /// [`NgramError`]
     pub fn read(bytes: Vec<u8>) -> Result<Self, NgramError> {
-        let head = || Some([number(&bytes, 4)?, number(&bytes, 8)?, number(&bytes, 12)?, number(&bytes, 16)?]);
-        let [buckets, columns, intents, names] = head().filter(|_| bytes.starts_with(MAGIC)).ok_or(NgramError::Head)?;
+        let ([buckets, columns, intents, names], mut parts) = head(&bytes, MAGIC)?;
         let wrong = NgramError::Size { found: bytes.len() };
         if buckets == 0 || columns == 0 || columns % 2 != 0 {
             return Err(wrong);
         }
-        let parts = || {
-            let (mut parts, float) = (Parts::behind(HEAD), size_of::<f32>());
+        let mut parts = || {
+            let float = size_of::<f32>();
             let (names, mass) = (parts.next(names, 1)?, parts.next(buckets, float)?);
             let rows = Rows::next(&mut parts, buckets, columns)?;
             Some((names, mass, rows, parts.next(intents, columns.checked_mul(float)?)?, parts.next(intents, float)?))

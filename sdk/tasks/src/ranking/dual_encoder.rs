@@ -17,11 +17,10 @@
 //! `models/recipes/goldcrest/dual_encoder.py` writes it.
 
 use crate::bank::normalised;
-use crate::ngrams::{NgramError, Parts, Rows, floats, key, number, runs, words};
+use crate::ngrams::{NgramError, Rows, floats, head, key, runs, words};
 use std::ops::Range;
 
 const MAGIC: &[u8; 4] = b"KRN1";
-const HEAD: usize = 20;
 
 /// Messages that such a table may tell apart.
 const MOST_MESSAGES: usize = 16;
@@ -66,14 +65,13 @@ impl DualEncoder {
     /// # Errors
     /// [`NgramError`]
     pub fn read(bytes: Vec<u8>) -> Result<Self, NgramError> {
-        let head = || Some([number(&bytes, 4)?, number(&bytes, 8)?, number(&bytes, 12)?, number(&bytes, 16)?]);
-        let [ngrams, columns, messages, buckets] = head().filter(|_| bytes.starts_with(MAGIC)).ok_or(NgramError::Head)?;
+        let ([ngrams, columns, messages, buckets], mut parts) = head(&bytes, MAGIC)?;
         let wrong = NgramError::Size { found: bytes.len() };
         if columns == 0 || columns % 2 != 0 || buckets == 0 || !(1..=MOST_MESSAGES).contains(&messages) {
             return Err(wrong);
         }
-        let parts = || {
-            let (mut parts, float) = (Parts::behind(HEAD), size_of::<f32>());
+        let mut parts = || {
+            let float = size_of::<f32>();
             let keys = parts.next(ngrams, size_of::<u32>())?;
             let rows = Rows::next(&mut parts, ngrams.checked_mul(messages + 1)?, columns)?;
             let (scale, weights, near) = (parts.next(1, float)?, parts.next(buckets, 1)?, parts.next(messages, float)?);
