@@ -61,15 +61,6 @@ fn with_bank(replier: SmartReplier, bundle: &Bundle, extras: &ModelExtras) -> Re
     Ok(replier.with_bank(bank, vectors, ngrams))
 }
 
-/// A replier in which the words count where replies are ranked, if the folder says how.
-fn with_words(replier: SmartReplier, bundle: &Bundle, extras: &ModelExtras) -> Result<SmartReplier, Error> {
-    let is_wanted = extras.reply_ranking.as_ref().is_some_and(|ranking| ranking.blend.is_some());
-    match bundle.extra_file(RANK_NGRAMS).filter(|_| is_wanted) {
-        Some(path) => Ok(replier.with_words(table(&path, DualEncoder::read)?)),
-        None => Ok(replier),
-    }
-}
-
 fn bytes(path: &Path, kind: Kind) -> Result<Vec<u8>, Error> {
     kinglet_guard::read(path, kind).map_err(|error| Error::BadModel(error.into()))
 }
@@ -136,7 +127,7 @@ impl Model {
     /// Replies of the folder's model.
     fn own_reply(&self, request: SmartReplyRequest, cancel: &CancelHandle) -> Result<SmartReply, Error> {
         self.text()?.template()?;
-        let replier = self.replier()?;
+        let replier = if request.options.bank.is_some() { self.ranking_replier()? } else { self.replier()? };
         self.keep_fixed(|| replier.ranker().model().fixed_tokens(&request.conversation), cancel)?;
         // A caller's bank is ranked by the model alone.
         Ok(match self.judge().filter(|_| request.options.bank.is_none()) {
@@ -171,7 +162,7 @@ impl Model {
         cancel: &CancelHandle,
     ) -> Result<Vec<CandidateScore>, Error> {
         self.text()?.template()?;
-        let replier = self.replier()?;
+        let replier = self.ranking_replier()?;
         self.keep_fixed(|| replier.ranker().model().fixed_tokens(conversation), cancel)?;
         Ok(replier.ranker().score(conversation, candidates, &cancel.0)?)
     }
@@ -210,6 +201,15 @@ impl Model {
     fn replier(&self) -> Result<Arc<SmartReplier>, Error> {
         replier_of(self.own()?)
     }
+
+    /// The same, with the table of n-grams that counts where replies are ranked, if the folder has one.
+    fn ranking_replier(&self) -> Result<Arc<SmartReplier>, Error> {
+        let (own, replier) = (self.own()?, self.replier()?);
+        if let Some(path) = own.bundle.extra_file(RANK_NGRAMS).filter(|_| replier.ranker().wants_words()) {
+            replier.ranker().set_words(table(&path, DualEncoder::read)?);
+        }
+        Ok(replier)
+    }
 }
 
 /// What suggests and ranks replies with a folder's model, made at the first call.
@@ -223,6 +223,6 @@ fn replier_of(own: &Own) -> Result<Arc<SmartReplier>, Error> {
         let model = ReplyModel::new(own.generator.clone(), text.tokenizer.clone(), template, own.extras.clone())?;
         room::check("the rules of smart replies", RULES_BYTES)?;
         let replier = SmartReplier::new(Arc::new(model.at(jiff::ZonedDateTime::now().datetime())));
-        with_words(with_bank(replier, &own.bundle, &own.extras)?, &own.bundle, &own.extras)
+        with_bank(replier, &own.bundle, &own.extras)
     })
 }

@@ -19,8 +19,8 @@ pub enum NgramError {
     /// Names that are no UTF-8, or not as many as it says.
     #[error("its names are not one line of text for each intent")]
     Names,
-    /// A number that is not finite, an n-gram without mass, or keys that do not rise.
-    #[error("one of its numbers is not finite, counts for nothing, or stands in the wrong place")]
+    /// A number that is none or too large, an n-gram without mass, or keys that do not rise.
+    #[error("one of its numbers is not finite, too large, counts for nothing, or stands in the wrong place")]
     Number,
 }
 
@@ -87,6 +87,14 @@ pub(crate) fn floats(bytes: &[u8]) -> impl Iterator<Item = f32> {
     bytes.as_chunks::<4>().0.iter().map(|four| f32::from_le_bytes(*four))
 }
 
+/// No number of a table is larger, so that sums of their products stay finite.
+const LARGEST: f32 = 1e6;
+
+/// Whether a number of a table may be there; NaN may not.
+pub(crate) fn is_in_range(number: f32) -> bool {
+    number.abs() <= LARGEST
+}
+
 /// Where a table lies in a file: rows of values of 4 bits, less 8 and times the scale of the row.
 #[derive(Debug)]
 pub(crate) struct Rows {
@@ -104,9 +112,9 @@ impl Rows {
         Some(Self { columns, scales, levels })
     }
 
-    /// Whether all scales are finite.
-    pub(crate) fn are_finite(&self, bytes: &[u8]) -> bool {
-        floats(&bytes[self.scales.clone()]).all(f32::is_finite)
+    /// Whether all scales are [in range](is_in_range).
+    pub(crate) fn are_in_range(&self, bytes: &[u8]) -> bool {
+        floats(&bytes[self.scales.clone()]).all(is_in_range)
     }
 
     /// Adds a row, `weight` times, to `sum` `[columns]`.

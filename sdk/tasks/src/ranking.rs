@@ -14,7 +14,7 @@ use dual_encoder::ByWords;
 use kinglet_generate::{CancelToken, Columns, ReadPrompt, TokenId, last_logits, score, score_after};
 use memo::Memo;
 use serde::Serialize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// Replies whose vectors and priors are kept: 128 columns take half a kilobyte.
 const KEPT_REPLIES: usize = 16_384;
@@ -40,8 +40,8 @@ pub struct CandidateScore {
 /// cheaper. Threads may share it.
 pub struct ReplyRanker {
     model: Arc<ReplyModel>,
-    /// What the words say, where it comes with the model.
-    words: Option<Arc<DualEncoder>>,
+    /// The table of n-grams that ranks beside the model, once it has been given.
+    words: OnceLock<DualEncoder>,
     /// By text: the vector of the reply, of length 1, `[columns]`.
     vectors: Mutex<Memo<String, Arc<[f32]>>>,
     /// By opening and text: the log-probability of the reply without a conversation.
@@ -52,15 +52,19 @@ impl ReplyRanker {
     /// A ranker that has seen no reply.
     pub fn new(model: Arc<ReplyModel>) -> Self {
         let (vectors, priors) = (Mutex::new(Memo::new(KEPT_REPLIES)), Mutex::new(Memo::new(KEPT_REPLIES)));
-        Self { model, words: None, vectors, priors }
+        Self { model, words: OnceLock::new(), vectors, priors }
     }
 
-    /// The same, in which the words of conversation and reply have a say as well. A model whose `kinglet.json` has no
-    /// `reply_ranking.blend` does not ask them.
-    #[must_use]
-    pub fn with_words(mut self, words: DualEncoder) -> Self {
-        self.words = Some(Arc::new(words));
-        self
+    /// Whether a table of n-grams would change its scores and has not been given: the model's `kinglet.json` has a
+    /// `reply_ranking.blend`.
+    pub fn wants_words(&self) -> bool {
+        let ranking = self.model.extras().reply_ranking.as_ref();
+        ranking.is_some_and(|ranking| ranking.blend.is_some()) && self.words.get().is_none()
+    }
+
+    /// Gives it the table of n-grams that counts in its scores from then on, if it has none.
+    pub fn set_words(&self, words: DualEncoder) {
+        self.words.get_or_init(|| words);
     }
 
     /// The model it ranks with.
@@ -80,8 +84,9 @@ impl ReplyRanker {
     /// ```
     ///
     /// where the context vector is the logits of the rank tokens after the prompt, the reply vector those after the reply
-    /// encoded alone between `reply_token` and the token that ends a reply, and `logp` is over text tokens only. Where it has a `blend`
-    /// and a [`DualEncoder`], `fit` is `network * fit + words * by_vectors + shared * by_shared_words`. Any other model scores by `gain / sqrt(tokens)`. Taking the prior out keeps replies that fit everywhere from winning everywhere.
+    /// encoded alone between `reply_token` and the token that ends a reply, and `logp` is over text tokens only. Where it has a
+    /// `blend` and a [`DualEncoder`], `fit` is `network * fit + words * by_vectors + shared * by_shared_words`. Any other model
+    /// scores by `gain / sqrt(tokens)`. Taking the prior out keeps replies that fit everywhere from winning everywhere.
     ///
     /// # Errors
     /// [`TaskError::CandidateTooLong`], [`TaskError::ContextTooSmall`], [`TaskError::Text`] (for a conversation without any
@@ -112,12 +117,10 @@ impl ReplyRanker {
         }
     }
 
-    /// What the words say of each candidate, for the model that has a use for it: `[candidates]`, or nothing.
+    /// What the words say of each candidate: `[candidates]`, or nothing without a table of n-grams.
     fn by_words<S: AsRef<str>>(&self, conversation: &Conversation, candidates: &[S]) -> Vec<ByWords> {
-        let is_wanted = self.model.extras().reply_ranking.as_ref().is_some_and(|ranking| ranking.blend.is_some());
         let texts: Vec<&str> = candidates.iter().map(AsRef::as_ref).collect();
-        let words = self.words.as_ref().filter(|_| is_wanted);
-        words.map(|words| words.scores(&conversation.turn_taking(), &texts)).unwrap_or_default()
+        self.words.get().map(|words| words.scores(&conversation.turn_taking(), &texts)).unwrap_or_default()
     }
 
     /// The score of each candidate after a prompt as it stands. A prompt that ends with what opens a reply in the model's

@@ -48,6 +48,33 @@ fn the_trained_score_is_the_recipes_formula() {
 }
 
 #[test]
+fn a_table_of_ngrams_counts_as_the_model_says() {
+    let blended = RANKING.replace(r#""lm_weight""#, r#""blend": {"network": 0.5, "words": 2, "shared": 3}, "lm_weight""#);
+    let table = || DualEncoder::read(dual_encoder::tests::file()).unwrap();
+    let candidates = ["tea", "please"];
+    let (asked, none) = (talk("Tea"), CancelToken::default());
+    let by_words = table().scores(&asked.turn_taking(), &candidates);
+    assert!(by_words.iter().any(|said| said.vectors != 0.0) && by_words.iter().any(|said| said.shared != 0.0), "{by_words:?}");
+    let blended = ReplyRanker::new(bench(replying(REPLIES), SPEAKERS, &blended, 256).model);
+    assert!(blended.wants_words());
+    let without = blended.score(&asked, &candidates, &none).unwrap();
+    blended.set_words(table());
+    assert!(!blended.wants_words());
+    let with = blended.score(&asked, &candidates, &none).unwrap();
+    let plain = ReplyRanker::new(bench(replying(REPLIES), SPEAKERS, RANKING, 256).model);
+    assert!(!plain.wants_words());
+    let prompt = tokens("<|begin|><|customer|>Tea<|end|><|agent|>");
+    for (index, text) in candidates.iter().enumerate() {
+        let alone: Vec<TokenId> = [REPLY].into_iter().chain(tokens(text)).chain([END]).collect();
+        let of_network = cosine(rank_logits(&prompt), rank_logits(&alone)) / 0.5;
+        let said = by_words[index];
+        let gained = -0.5 * of_network + 2.0 * f64::from(said.vectors) + 3.0 * f64::from(said.shared);
+        let found = f64::from(with[index].score - without[index].score);
+        assert!((found - gained).abs() < 1e-4, "{text}: {found} {gained}");
+    }
+}
+
+#[test]
 fn rank_tokens_take_no_probability_from_text() {
     let ranked = bench(replying(REPLIES), SPEAKERS, RANKING, 256);
     let whole = bench(replying(REPLIES), SPEAKERS, PLAIN, 256);

@@ -26,7 +26,7 @@ use crate::error::TaskError;
 use crate::extras::{BankSettings, ReplyRanking};
 use crate::language::LanguageGate;
 use crate::model::{Prompt, ReplyModel};
-use crate::ranking::{DualEncoder, ReplyRanker};
+use crate::ranking::ReplyRanker;
 use crate::reply::{select, tidy};
 use crate::safety::is_bad_news;
 use admission::Admission;
@@ -62,6 +62,13 @@ struct OwnBank {
     ready: Mutex<Option<Arc<ReadyBank>>>,
 }
 
+/// A candidate that a model wrote.
+struct Written {
+    text: String,
+    /// The mean log-probability of its tokens, the end token among them.
+    token_logprob: f64,
+}
+
 /// What came of the candidates.
 struct Outcome {
     scores: ReplyScores,
@@ -94,13 +101,6 @@ impl SmartReplier {
         let ngrams = ngrams.map(Arc::new);
         self.own =
             settings.map(|(settings, ranking)| OwnBank { bank, settings, ranking, stored, ngrams, ready: Mutex::default() });
-        self
-    }
-
-    /// The same with what the words say of replies that are ranked.
-    #[must_use]
-    pub fn with_words(mut self, words: DualEncoder) -> Self {
-        self.ranker = self.ranker.with_words(words);
         self
     }
 
@@ -204,7 +204,8 @@ impl SmartReplier {
 
     /// What the model writes, ranked by itself.
     fn of_model(&self, request: &ValidSmartReply, cancel: &CancelToken) -> Result<Outcome, TaskError> {
-        let (texts, read, usage) = self.written(request, None, cancel)?;
+        let (written, read, usage) = self.written(request, None, cancel)?;
+        let texts = written.into_iter().map(|written| written.text).collect();
         self.ranked(request, texts, ReplySource::Model, Some(read), usage, cancel)
     }
 
@@ -224,11 +225,10 @@ impl SmartReplier {
         let mut judgement = bank.judge(&context, &conversation.turn_taking());
         judgement.is_bad_news |= tells_bad_news(conversation);
         let mut usage = ReplyUsage { prompt_tokens: prompt.tokens.len(), ..ReplyUsage::default() };
-        let mut written = None;
+        let mut written = vec![];
         if !judgement.is_bad_news && own.settings.written_threshold.is_some() {
             let same = std::ptr::eq(self, judge).then_some((prompt.clone(), read));
-            let (texts, read, of_writer) = self.written(request, same, cancel)?;
-            (written, usage) = (Some((texts, read)), of_writer);
+            (written, _, usage) = self.written(request, same, cancel)?;
         }
         let proposed = (self.clock)();
         let mut admission = Admission::new(conversation, self.model().task());
@@ -237,20 +237,20 @@ impl SmartReplier {
         let mut candidates = own_bank::of_each_intent(&bank, &judgement, tone, INTENTS, admits);
         usage.candidates += candidates.len();
         let mut considered = vec![];
-        if let Some((texts, read)) = written {
-            let (fit, dropped) = self.admitted(&mut admission, texts, ReplySource::Model);
+        if !written.is_empty() {
+            let (fit, dropped) = admitted(&mut admission, written, ReplySource::Model, |written| &written.text);
             considered = dropped;
-            let likely = self.likely(request, read, &fit, cancel)?;
-            let texts: Vec<&str> = fit.iter().map(String::as_str).collect();
+            let texts: Vec<&str> = fit.iter().map(|written| written.text.as_str()).collect();
             let vectors = judge.ranker.reply_vectors(&own.ranking, &texts, prompt.end, cancel)?;
-            candidates.extend(texts.iter().zip(vectors).zip(likely).map(|((text, vector), likely)| {
+            candidates.extend(fit.iter().zip(vectors).map(|(written, vector)| {
                 let intent = bank.nearest(&vector);
+                let is_likely = written.token_logprob >= f64::from(options.min_token_logprob);
                 Judged {
-                    text: (*text).to_owned(),
+                    text: written.text.clone(),
                     source: ReplySource::Model,
                     intent,
                     score: probability(bank.logit(&context, &vector) + judgement.by_words(intent)),
-                    fate: if likely { Fate::NotNeeded } else { Fate::Unlikely },
+                    fate: if is_likely { Fate::NotNeeded } else { Fate::Unlikely },
                 }
             }));
         }
@@ -269,7 +269,7 @@ impl SmartReplier {
         request: &ValidSmartReply,
         read: Option<(Prompt, ReadPrompt)>,
         cancel: &CancelToken,
-    ) -> Result<(Vec<String>, ReadPrompt, ReplyUsage), TaskError> {
+    ) -> Result<(Vec<Written>, ReadPrompt, ReplyUsage), TaskError> {
         let (prompt, mut read) = match read {
             Some(read) => read,
             None => {
@@ -278,24 +278,8 @@ impl SmartReplier {
                 (prompt, read)
             }
         };
-        let (texts, usage) = self.write(request, &prompt, &mut read, cancel)?;
-        Ok((texts, read, usage))
-    }
-
-    /// Whether the model finds each text likely enough.
-    fn likely(
-        &self,
-        request: &ValidSmartReply,
-        read: ReadPrompt,
-        texts: &[String],
-        cancel: &CancelToken,
-    ) -> Result<Vec<bool>, TaskError> {
-        let least = f64::from(request.options().min_token_logprob);
-        let scores = match texts {
-            [] => vec![],
-            _ => self.ranker.score_with(Some(read), request.conversation(), texts, cancel)?,
-        };
-        Ok(scores.iter().map(|score| score.logprob / score.tokens.max(1) as f64 >= least).collect())
+        let (written, usage) = self.write(request, &prompt, &mut read, cancel)?;
+        Ok((written, read, usage))
     }
 
     /// The bank with its vectors, which are read or computed at the first call.
@@ -326,7 +310,7 @@ impl SmartReplier {
         prompt: &Prompt,
         read: &mut ReadPrompt,
         cancel: &CancelToken,
-    ) -> Result<(Vec<String>, ReplyUsage), TaskError> {
+    ) -> Result<(Vec<Written>, ReplyUsage), TaskError> {
         let options = request.options();
         let asked = CandidateOptions {
             count: options.candidates,
@@ -341,10 +325,12 @@ impl SmartReplier {
             end_tokens: prompt.end.into_iter().collect(),
         };
         let found = candidates_after(read, &asked, cancel)?;
-        let mut texts = vec![];
+        let mut written = vec![];
         for candidate in &found.candidates {
             let finished = matches!(candidate.finish, FinishReason::EndOfTurn(_));
-            texts.extend(tidy(&self.model().decode(&candidate.tokens)?, finished, options.max_chars));
+            let text = tidy(&self.model().decode(&candidate.tokens)?, finished, options.max_chars);
+            let token_logprob = candidate.logprob / candidate.token_logprobs.len().max(1) as f64;
+            written.extend(text.map(|text| Written { text, token_logprob }));
         }
         let usage = ReplyUsage {
             prompt_tokens: found.usage.prompt_tokens,
@@ -352,19 +338,7 @@ impl SmartReplier {
             candidates: found.candidates.len(),
             ranked: 0,
         };
-        Ok((texts, usage))
-    }
-
-    /// The texts that may be shown, and what became of the others.
-    fn admitted(&self, admission: &mut Admission<'_>, texts: Vec<String>, source: ReplySource) -> (Vec<String>, Vec<Considered>) {
-        let (mut fit, mut dropped) = (vec![], vec![]);
-        for text in texts {
-            match admission.refuses(&text, source) {
-                None => fit.push(text),
-                Some(fate) => dropped.push(Considered { text, source, intent: None, score: None, fate }),
-            }
-        }
-        (fit, dropped)
+        Ok((written, usage))
     }
 
     /// The best of some texts, in the ranker's order.
@@ -380,7 +354,7 @@ impl SmartReplier {
         let proposed = (self.clock)();
         let (conversation, options) = (request.conversation(), request.options());
         let mut admission = Admission::new(conversation, self.model().task());
-        let (fit, dropped) = self.admitted(&mut admission, texts, source);
+        let (fit, dropped) = admitted(&mut admission, texts, source, |text| text);
         let scores = self.ranker.score_with(read, conversation, &fit, cancel)?;
         let likely = |logprob: f64, tokens: usize| {
             source == ReplySource::Bank || logprob / tokens.max(1) as f64 >= f64::from(options.min_token_logprob)
@@ -417,6 +391,25 @@ impl SmartReplier {
         let replies = chosen.into_iter().map(|(text, score)| Reply { text, score, source }).collect();
         Ok(Outcome { scores: ReplyScores::Likelihoods, replies, usage, proposed, considered })
     }
+}
+
+/// The candidates that may be shown, and what became of the others.
+fn admitted<T>(
+    admission: &mut Admission<'_>,
+    candidates: Vec<T>,
+    source: ReplySource,
+    text: impl Fn(&T) -> &String,
+) -> (Vec<T>, Vec<Considered>) {
+    let (mut fit, mut dropped) = (vec![], vec![]);
+    for candidate in candidates {
+        match admission.refuses(text(&candidate), source) {
+            None => fit.push(candidate),
+            Some(fate) => {
+                dropped.push(Considered { text: text(&candidate).clone(), source, intent: None, score: None, fate });
+            }
+        }
+    }
+    (fit, dropped)
 }
 
 /// Whether the side that spoke last tells bad news, in what it has said since the other did.

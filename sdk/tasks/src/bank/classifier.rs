@@ -13,7 +13,7 @@
 //!
 //! `models/recipes/goldcrest/ngrams.py` writes it.
 
-use crate::ngrams::{NgramError, Rows, floats, head, key, runs, words};
+use crate::ngrams::{NgramError, Rows, floats, head, is_in_range, key, runs, words};
 use std::ops::Range;
 
 const MAGIC: &[u8; 4] = b"KBN1";
@@ -68,8 +68,8 @@ impl NgramClassifier {
         }
         let (weights, addends) = (floats(&bytes[weights]).collect::<Vec<_>>(), floats(&bytes[addends]).collect::<Vec<_>>());
         let is_positive = |mass: f32| mass > 0.0 && mass <= MOST_MASS;
-        let are_finite = rows.are_finite(&bytes) && weights.iter().chain(&addends).all(|x| x.is_finite());
-        if !are_finite || !floats(&bytes[mass.clone()]).all(is_positive) {
+        let are_in_range = rows.are_in_range(&bytes) && weights.iter().chain(&addends).all(|x| is_in_range(*x));
+        if !are_in_range || !floats(&bytes[mass.clone()]).all(is_positive) {
             return Err(NgramError::Number);
         }
         Ok(Self { names, buckets, columns, mass, rows, weights, addends, bytes })

@@ -17,7 +17,7 @@
 //! `models/recipes/goldcrest/dual_encoder.py` writes it.
 
 use crate::bank::normalised;
-use crate::ngrams::{NgramError, Rows, floats, head, key, runs, words};
+use crate::ngrams::{NgramError, Rows, floats, head, is_in_range, key, runs, words};
 use std::ops::Range;
 
 const MAGIC: &[u8; 4] = b"KRN1";
@@ -83,7 +83,7 @@ impl DualEncoder {
         let (scale, near, gates, addends) = (of(scale)[0], of(near), of(gates), of(addends));
         let mut numbers = std::iter::once(&scale).chain(&near).chain(&gates).chain(&addends);
         let rising = keys.windows(2).all(|two| two[0] < two[1]);
-        if !rising || scale < 0.0 || !numbers.all(|x| x.is_finite()) || !rows.are_finite(&bytes) {
+        if !rising || scale < 0.0 || !numbers.all(|x| is_in_range(*x)) || !rows.are_in_range(&bytes) {
             return Err(NgramError::Number);
         }
         Ok(Self { keys, columns, rows, scale, weights, near, gates, addends, bytes })
@@ -178,4 +178,4 @@ fn typing(text: &str, words: usize, mut take: impl FnMut(&str)) {
 
 #[cfg(test)]
 #[path = "dual_encoder_tests.rs"]
-mod tests;
+pub(super) mod tests;

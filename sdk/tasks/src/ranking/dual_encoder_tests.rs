@@ -2,7 +2,7 @@ use super::*;
 use serde::Deserialize;
 
 /// Two n-grams of two columns for one message and for a reply, and two buckets of shared words.
-fn file() -> Vec<u8> {
+pub(crate) fn file() -> Vec<u8> {
     let mut keys = [key("tea") as u32, key("please") as u32];
     keys.sort_unstable();
     let mut bytes = b"KRN1".to_vec();
@@ -106,6 +106,7 @@ fn what_is_no_table_is_refused() {
     assert_eq!(with(20, &keys), NgramError::Number, "keys fall");
     for at in [28, 48, good.len() - 4] {
         assert_eq!(with(at, &f32::NAN.to_le_bytes()), NgramError::Number, "{at}");
+        assert_eq!(with(at, &1e30f32.to_le_bytes()), NgramError::Number, "{at}: sums would overflow");
     }
     assert!(DualEncoder::read([&good[..], &[0]].concat()).is_err());
 }
