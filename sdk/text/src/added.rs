@@ -14,6 +14,7 @@ use regex::Regex;
 use tokenizers::normalizer::Range;
 use tokenizers::{AddedToken, Model, NormalizedString, OffsetReferential, OffsetType, PreTokenizedString, Token};
 
+use crate::length::check_together;
 use crate::pipeline::{Normalizers, Pipeline};
 use crate::work::Work;
 
@@ -165,6 +166,8 @@ impl AddedTokens {
                 false => plain.push((token.content.clone(), id)),
             }
         }
+        // A search takes a hundred times the bytes of its patterns, and a normalizer may have made them longer.
+        check_together(plain.iter().chain(&normalized).map(|(pattern, _)| pattern.len()).sum())?;
         (self.plain, self.normalized) = (Search::new(plain)?, Search::new(normalized)?);
         Ok(self)
     }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use tokenizers::AddedToken;
 
 use crate::files::{field_error, kind_of, read_object, read_text};
+use crate::length::check_token;
 use crate::{TextError, TextFiles};
 
 /// Name of the template that is used when none is asked for.
@@ -99,6 +100,7 @@ impl TokenizerConfig {
             None if value.is_null() || !STANDARD_NAMES.contains(&name) => return Ok(()),
             None => return Err(field_error(path, name, &format!("a token is needed, {} was found", kind_of(value)))),
         };
+        check_token(&content).map_err(|reason| field_error(path, name, &reason))?;
         self.special_tokens.retain(|(known, _)| known != name);
         self.special_tokens.push((name.to_owned(), content));
         Ok(())
@@ -164,6 +166,7 @@ fn listed_tokens(path: &Path, object: &Map<String, Value>) -> Result<Vec<ListedT
         let place = format!("{field}.{id}");
         let id = id.parse().map_err(|_| field_error(path, &place, "the name is not a token id"))?;
         let token = added_token(value).ok_or_else(|| field_error(path, &place, "an object with `content` is needed"))?;
+        check_token(&token.content).map_err(|reason| field_error(path, &place, &reason))?;
         listed.push(ListedToken { id, token });
     }
     listed.sort_by_key(|listed| listed.id);
@@ -187,7 +190,12 @@ fn added_token(value: &Value) -> Option<AddedToken> {
 /// A list of tokens, each a string or an object with `content`.
 fn token_list(path: &Path, field: &str, value: &Value) -> Result<Vec<String>, TextError> {
     let wrong = || field_error(path, field, "a list of tokens is needed");
-    value.as_array().ok_or_else(wrong)?.iter().map(|token| token_content(token).map(str::to_owned).ok_or_else(wrong)).collect()
+    let content = |token: &Value| -> Result<String, TextError> {
+        let content = token_content(token).ok_or_else(wrong)?;
+        check_token(content).map_err(|reason| field_error(path, field, &reason))?;
+        Ok(content.to_owned())
+    };
+    value.as_array().ok_or_else(wrong)?.iter().map(content).collect()
 }
 
 /// The text of a token given as a string or as an object with `content`.

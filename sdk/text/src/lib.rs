@@ -12,6 +12,7 @@ mod detokenizer;
 mod encode;
 mod error;
 mod files;
+mod length;
 mod message;
 mod pipeline;
 mod stop;

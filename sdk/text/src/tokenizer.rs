@@ -9,6 +9,7 @@ use crate::added::{AddedTokens, Admission};
 use crate::config::TokenizerConfig;
 use crate::encode::encode;
 use crate::files::{json_error, read_text};
+use crate::length::check_added;
 use crate::pipeline::{DecoderStage, Pipeline};
 use crate::work::{Refusal, Work};
 use crate::{Bounds, TextError, TextFiles};
@@ -206,7 +207,9 @@ impl fmt::Debug for Tokenizer {
 /// The added tokens of the file, then those that the configuration lists, then those that it names. An error is in words.
 fn added_tokens(pipeline: &Pipeline, tokens: Vec<AddedToken>, config: &TokenizerConfig) -> Result<AddedTokens, String> {
     let listed = config.listed.iter().map(|listed| &listed.token);
-    let bytes = tokens.iter().chain(listed).map(|token| token.content.len()).fold(0, usize::saturating_add);
+    let contents = || tokens.iter().chain(listed.clone()).map(|token| token.content.as_str());
+    check_added(contents())?;
+    let bytes = contents().map(str::len).fold(0, usize::saturating_add);
     let work = Work::on(bytes, Bounds::default());
     let mut added = AddedTokens::default();
     added.add(pipeline, tokens, &work)?;

@@ -9,6 +9,7 @@ use tokenizers::models::wordlevel::WordLevel;
 use tokenizers::models::wordpiece::WordPiece;
 
 use super::{guarded, kind_of};
+use crate::length::check_token;
 
 /// Characters of a word that a WordPiece model may look at: its work grows with the cube of them. Models in use say 100.
 const MAX_WORD_CHARS: u64 = 1_000;
@@ -16,6 +17,9 @@ const MAX_WORD_CHARS: u64 = 1_000;
 /// The model that the file describes, and the bytes of its longest token. An error is in words.
 pub(super) fn of(part: Value) -> Result<(ModelWrapper, usize), String> {
     let longest = longest_token(&part["vocab"]);
+    // The library makes a tree of some vocabularies, as deep as their longest token, and drops it level by level.
+    check_token(longest)?;
+    let longest = longest.len();
     check_merges(&part, longest)?;
     if part["max_input_chars_per_word"].as_u64().is_some_and(|chars| chars > MAX_WORD_CHARS) {
         return Err(format!("its model looks at words of more than {MAX_WORD_CHARS} characters"));
@@ -37,12 +41,14 @@ fn made<T: for<'de> Deserialize<'de>>(mut part: Value) -> tokenizers::Result<T> 
     guarded(|| serde_json::from_value(part).map_err(Into::into))
 }
 
-fn longest_token(vocabulary: &Value) -> usize {
-    match vocabulary {
-        Value::Object(tokens) => tokens.keys().map(String::len).max().unwrap_or(0),
-        Value::Array(tokens) => tokens.iter().filter_map(|token| token[0].as_str()).map(str::len).max().unwrap_or(0),
-        _ => 0,
-    }
+/// The token that has the most bytes; empty where there is none.
+fn longest_token(vocabulary: &Value) -> &str {
+    let longest = match vocabulary {
+        Value::Object(tokens) => tokens.keys().map(String::as_str).max_by_key(|token| token.len()),
+        Value::Array(tokens) => tokens.iter().filter_map(|token| token[0].as_str()).max_by_key(|token| token.len()),
+        _ => None,
+    };
+    longest.unwrap_or_default()
 }
 
 /// Merges whose second part can do without its prefix, and whose result is no longer than the longest token: the library

@@ -6,7 +6,7 @@ use kinglet_text::{Bounds, ChatTemplate, Message, Specials, TemplateInput, TextE
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::fixtures::{Parts, added, byte_fallback, byte_level, unigram, word_piece};
+use crate::fixtures::{Folder, Parts, added, byte_fallback, byte_level, unigram, word_piece};
 
 fn opened(parts: &Parts) -> Result<Tokenizer, TextError> {
     Tokenizer::from_files(&parts.folder(json!({})).files())
@@ -111,6 +111,93 @@ fn files_that_the_library_would_panic_on_are_refused() {
         assert!(matches!(error, TextError::Tokenizer { .. }), "{}: {error}", case.name);
         assert!(error.to_string().contains(case.says), "{}: {error}", case.name);
     }
+}
+
+/// A tokenizer of each kind of model, with a token of so many bytes in its vocabulary.
+fn with_long_token(bytes: usize) -> Vec<Parts> {
+    let token = "x".repeat(bytes);
+    let listed = |mut parts: Parts| {
+        parts.model["vocab"].as_array_mut().unwrap().push(json!([token, -1.0]));
+        parts
+    };
+    let named = |mut parts: Parts, kind: &str| {
+        parts.model["vocab"][&token] = json!(9_999);
+        parts.model["type"] = json!(kind);
+        parts
+    };
+    let mut words = word_piece();
+    words.model = json!({ "vocab": words.model["vocab"], "unk_token": "[UNK]" });
+    vec![listed(unigram()), named(byte_level(), "BPE"), named(word_piece(), "WordPiece"), named(words, "WordLevel")]
+}
+
+#[test]
+fn a_vocabulary_with_a_token_that_is_too_long_is_refused() {
+    for parts in with_long_token(4096) {
+        let opened = opened(&parts);
+        assert!(opened.is_ok(), "{}: {opened:?}", parts.model["type"]);
+    }
+    for parts in with_long_token(200_000) {
+        let kind = parts.model["type"].clone();
+        let error = opened(&parts).err().unwrap_or_else(|| panic!("{kind} was opened"));
+        assert!(matches!(error, TextError::Tokenizer { .. }), "{kind}: {error}");
+        let message = error.to_string();
+        assert!(
+            ["`xxx", "200000 bytes", "4096 at most", "Export"].iter().all(|word| message.contains(word)),
+            "{kind}: {message}"
+        );
+        assert!(message.len() < 1_000, "{kind}: {message}");
+    }
+}
+
+#[test]
+fn added_tokens_that_are_too_long_are_refused_wherever_they_stand() {
+    let long = "x".repeat(4097);
+    let refusal = |parts: &Parts, config: Value| Tokenizer::from_files(&parts.folder(config).files()).unwrap_err();
+    let mut parts = byte_level();
+    parts.added_tokens.push(added(999, &long, &[]));
+    let error = refusal(&parts, json!({}));
+    assert!(matches!(&error, TextError::Tokenizer { reason, .. } if reason.contains("4097 bytes")), "{error}");
+    let places = [
+        ("added_tokens_decoder.7", json!({ "added_tokens_decoder": { "7": { "content": long } } })),
+        ("eos_token", json!({ "eos_token": long })),
+        ("pad_token", json!({ "pad_token": { "content": long } })),
+        ("extra_special_tokens", json!({ "additional_special_tokens": ["a", long] })),
+        ("image_token", json!({ "extra_special_tokens": { "image_token": long } })),
+        ("chat_control_tokens", json!({ "chat_control_tokens": [long] })),
+    ];
+    for (place, config) in places {
+        let error = refusal(&byte_level(), config);
+        assert!(matches!(&error, TextError::Field { field, .. } if field == place), "{place}: {error}");
+        assert!(error.to_string().contains("4097 bytes"), "{place}: {error}");
+    }
+    let older = parts_with_map(&byte_level(), &json!({ "eos_token": long }));
+    let error = Tokenizer::from_files(&older.files()).unwrap_err();
+    assert!(matches!(&error, TextError::Field { path, .. } if path.ends_with("special_tokens_map.json")), "{error}");
+}
+
+/// A folder as older ones are, with the names of special tokens in a file of their own.
+fn parts_with_map(parts: &Parts, map: &Value) -> Folder {
+    Folder::new(&[("tokenizer.json", parts.json().to_string()), ("special_tokens_map.json", map.to_string())])
+}
+
+#[test]
+fn added_tokens_are_bounded_together_with_what_normalizers_make_of_them() {
+    let tokens = |count: usize, bytes: usize, flags: &[&str]| {
+        let mut parts = byte_level();
+        parts.added_tokens = (0..count).map(|i| added(300 + i, &format!("{i:0bytes$}"), flags)).collect();
+        parts
+    };
+    assert!(opened(&tokens(20, 4_000, &["normalized"])).is_ok());
+    let error = opened(&tokens(1_100, 4_000, &[])).unwrap_err();
+    assert!(error.to_string().contains("4400000 bytes together"), "{error}");
+    let listed: serde_json::Map<_, _> =
+        (0..600).map(|i| ((300 + i).to_string(), json!({ "content": format!("{i:04000}") }))).collect();
+    let error = Tokenizer::from_files(&tokens(500, 4_000, &[]).folder(json!({ "added_tokens_decoder": listed })).files());
+    assert!(error.as_ref().unwrap_err().to_string().contains("4400000 bytes together"), "{error:?}");
+    let mut grown = tokens(100, 1_000, &["normalized"]);
+    grown.normalizer = replace("0", &"0".repeat(60));
+    let error = opened(&grown).unwrap_err();
+    assert!(error.to_string().contains("together"), "{error}");
 }
 
 #[test]
