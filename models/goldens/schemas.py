@@ -18,7 +18,7 @@ ONNX = """
 Abs Add Attention Cast Ceil Clip Concat Constant Cos DequantizeLinear Div Dropout DynamicQuantizeLinear Einsum Elu Erf Exp Expand
 Flatten Floor Gather GatherND Gelu Gemm HardSigmoid HardSwish Identity IsNaN LayerNormalization LeakyRelu Log MatMul MatMulInteger Max Min Mul
 Neg Pow RMSNormalization Reciprocal ReduceMean Relu Reshape RotaryEmbedding Sigmoid SimplifiedLayerNormalization Sin Slice
-Softmax Softplus Split Sqrt Squeeze Sub Swish Tanh Tile Transpose Unsqueeze Where
+Softmax Split Sqrt Squeeze Sub Swish Tanh Tile Transpose Unsqueeze Where
 """.split()
 CONTRIB = """
 DynamicQuantizeMatMul FastGelu FusedMatMul GatherBlockQuantized Gelu GroupQueryAttention MatMulIntegerToFloat MatMulNBits QuickGelu

@@ -24,6 +24,7 @@
 mod build;
 mod cache;
 mod failure;
+mod fold;
 mod fuse;
 mod memory;
 mod model;
@@ -45,3 +46,9 @@ mod walk;
 mod weight;
 
 pub use model::{OpenOptions, TractModel};
+
+/// Whether an error names an operator of ONNX that this engine neither recognises nor leaves to tract, in any domain and version. A
+/// node of one that it does is refused for its form alone; the engine's own operators, which errors name too, are in lower case.
+pub fn lacks_operator(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_uppercase()) && !recognise::operators::is_known(name)
+}

@@ -1,5 +1,6 @@
 //! The graph as it was read, indexed by value: who makes it, who it is if it is constant.
 
+use crate::fold::{MOST_FOLDED, folded};
 use crate::order::check_acyclic;
 use kinglet_bundle::onnx::{AttributeValue, DataType, Dim, Graph, Node, Tensor};
 use kinglet_engine::EngineError;
@@ -46,6 +47,15 @@ impl<'g> Source<'g> {
         let constants = graph.initializers.iter().map(|t| (t.name.as_str(), t)).chain(from_nodes).collect();
         let mut known: HashSet<&str> =
             graph.initializers.iter().map(|t| t.name.as_str()).chain(graph.inputs.iter().map(|i| i.name.as_str())).collect();
+        let by_name = |names: Vec<&'g str>| {
+            let mut seen = HashSet::new();
+            names.into_iter().find(|name| !seen.insert(*name))
+        };
+        let weights = graph.initializers.iter().map(|t| t.name.as_str()).filter(|name| !name.is_empty()).collect();
+        let inputs = graph.inputs.iter().map(|i| i.name.as_str()).collect();
+        if let Some(twice) = by_name(weights).or_else(|| by_name(inputs)) {
+            return Err(EngineError::BadModel(format!("`{twice}` is there twice; export the model again")));
+        }
         let mut makers = HashMap::new();
         for (i, node) in graph.nodes.iter().enumerate() {
             for output in node.outputs.iter().map(String::as_str).filter(|o| !o.is_empty()) {
@@ -231,37 +241,24 @@ impl<'g> Source<'g> {
     }
 
     /// A constant's elements as float32, for norm weights, biases and scalars. Sums, products and quotients of constants
-    /// are folded.
+    /// of up to [`MOST_FOLDED`] elements are folded.
     pub(crate) fn floats(&self, value: &str) -> Option<Vec<f32>> {
-        self.floats_to_depth(value, 8)
-    }
-
-    fn floats_to_depth(&self, value: &str, depth: usize) -> Option<Vec<f32>> {
-        let value = self.plain(value);
-        if let Some(t) = self.constants.get(value) {
-            return t.to_f32().ok().or_else(|| t.to_i64().ok().map(|v| v.iter().map(|&x| x as f32).collect()));
-        }
-        let node = self.maker(value).filter(|_| depth > 0)?;
-        let arg = |i: usize| self.floats_to_depth(node.input(i)?, depth - 1);
-        let each = |f: fn(f32) -> f32| Some(arg(0)?.into_iter().map(f).collect());
-        match node.op_type.as_str() {
-            "Constant" => constant_attribute(node),
-            "Add" => broadcast(arg(0)?, arg(1)?, |a, b| a + b),
-            "Sub" => broadcast(arg(0)?, arg(1)?, |a, b| a - b),
-            "Mul" => broadcast(arg(0)?, arg(1)?, |a, b| a * b),
-            "Div" => broadcast(arg(0)?, arg(1)?, |a, b| a / b),
-            "Pow" => broadcast(arg(0)?, arg(1)?, f32::powf),
-            "Sqrt" => each(f32::sqrt),
-            "Neg" => each(|x| -x),
-            "Reciprocal" => each(f32::recip),
-            "Cast" | "Reshape" | "Unsqueeze" | "Squeeze" => arg(0),
-            _ => None,
-        }
+        self.numbers(value, usize::MAX).or_else(|| folded(self, value, MOST_FOLDED))
     }
 
     /// A constant with one element.
     pub(crate) fn scalar(&self, value: &str) -> Option<f32> {
-        self.floats(value).filter(|v| v.len() == 1).map(|v| v[0])
+        folded(self, value, 1).filter(|v| v.len() == 1).map(|v| v[0])
+    }
+
+    /// The elements of a value that is an initializer or a `Constant`, through identities; none where it has more than `most`.
+    pub(crate) fn numbers(&self, value: &str, most: usize) -> Option<Vec<f32>> {
+        let value = self.plain(value);
+        match self.constants.get(value) {
+            Some(t) if t.elements() > most => None,
+            Some(t) => t.to_f32().ok().or_else(|| t.to_i64().ok().map(|v| v.iter().map(|&x| x as f32).collect())),
+            None => constant_attribute(self.maker_of(value, &["Constant"])?, most),
+        }
     }
 
     /// A constant's elements as integers.
@@ -329,27 +326,31 @@ fn is_float(t: DataType) -> bool {
     matches!(t, DataType::Float32 | DataType::Float16 | DataType::BFloat16 | DataType::Float64)
 }
 
-fn constant_attribute(node: &Node) -> Option<Vec<f32>> {
+/// The elements of a `Constant` that has them in an attribute; none where they are more than `most`.
+fn constant_attribute(node: &Node, most: usize) -> Option<Vec<f32>> {
     node.attributes.iter().find_map(|a| match &a.value {
         AttributeValue::Float(f) => Some(vec![*f]),
-        AttributeValue::Floats(f) => Some(f.clone()),
+        AttributeValue::Floats(f) if f.len() <= most => Some(f.clone()),
         AttributeValue::Int(i) if a.name == "value_int" => Some(vec![*i as f32]),
-        AttributeValue::Ints(v) => Some(v.iter().map(|&i| i as f32).collect()),
+        AttributeValue::Ints(v) if v.len() <= most => Some(v.iter().map(|&i| i as f32).collect()),
         _ => None,
     })
-}
-
-/// Elementwise with one side repeated if it has a single element.
-fn broadcast(a: Vec<f32>, b: Vec<f32>, f: fn(f32, f32) -> f32) -> Option<Vec<f32>> {
-    match (a.len(), b.len()) {
-        (n, m) if n == m => Some(a.iter().zip(&b).map(|(&a, &b)| f(a, b)).collect()),
-        (_, 1) => Some(a.iter().map(|&a| f(a, b[0])).collect()),
-        (1, _) => Some(b.iter().map(|&b| f(a[0], b)).collect()),
-        _ => None,
-    }
 }
 
 /// The error for a node that is not what it would have to be.
 pub(crate) fn unsupported(node: &Node, reason: impl Into<String>) -> EngineError {
     EngineError::UnsupportedNode { node: node.label().to_owned(), op_type: node.op_type.clone(), reason: reason.into() }
 }
+
+/// A size that a node names in an attribute, at least 1.
+///
+/// # Errors
+/// [`EngineError::UnsupportedNode`] where it is not there, or is no such number.
+pub(crate) fn size_of(node: &Node, name: &str) -> Result<usize, EngineError> {
+    let size = node.int(name).ok_or_else(|| unsupported(node, format!("no attribute {name}")))?;
+    let positive = usize::try_from(size).ok().filter(|size| *size > 0);
+    positive.ok_or_else(|| unsupported(node, format!("the attribute {name} is {size}")))
+}
+
+/// What to do about a graph whose form is not known, for the end of a message.
+pub(crate) const ELSEWHERE: &str = "export the model with another exporter, or run it on ONNX Runtime (`--engine ort`)";

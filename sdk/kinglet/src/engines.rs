@@ -79,7 +79,7 @@ pub(crate) fn open(bundle: &Bundle, settings: &Settings, all: bool) -> Result<Ch
     let free = settings.engine == Engine::Auto && settings.provider.is_none();
     let decision = if free { decide(bundle, settings, all) } else { None };
     let candidates = asked(settings, decision.as_ref().and_then(Decision::candidate));
-    let mut refused = vec![];
+    let (mut refused, mut is_unknown) = (vec![], false);
     for &candidate in &candidates {
         match open_with(candidate, bundle, settings) {
             Ok((model, arithmetic)) => {
@@ -89,6 +89,7 @@ pub(crate) fn open(bundle: &Bundle, settings: &Settings, all: bool) -> Result<Ch
                 return Ok(Chosen { model, arithmetic, provider: candidate.provider(), decision, refused });
             }
             Err(error) if candidates.len() > 1 && may_run_elsewhere(&error) => {
+                is_unknown |= is_unknown_operator(&error);
                 refused
                     .push(EngineRefusal { engine: candidate.engine().name().to_owned(), reason: one_line(&error.to_string()) });
             }
@@ -96,17 +97,22 @@ pub(crate) fn open(bundle: &Bundle, settings: &Settings, all: bool) -> Result<Ch
         }
     }
     let reasons: Vec<String> = refused.iter().map(|refusal| format!("{}: {}", refusal.engine, refusal.reason)).collect();
-    Err(Error::unsupported(format!("{}{}", reasons.join("; "), hindrance(bundle))))
+    let known = if is_unknown { hindrance(bundle) } else { String::new() };
+    Err(Error::unsupported(format!("{}{known}", reasons.join("; "))))
 }
 
 /// The error of a graph that is not run, with what is known of models of its type.
 fn explained(error: EngineError, bundle: &Bundle) -> Error {
-    match (&error, hindrance(bundle)) {
-        (EngineError::UnsupportedNode { .. } | EngineError::UnsupportedGraph(_), known) if !known.is_empty() => {
-            Error::unsupported(format!("{error}{known}"))
-        }
+    match hindrance(bundle) {
+        known if !known.is_empty() && is_unknown_operator(&error) => Error::unsupported(format!("{error}{known}")),
         _ => error.into(),
     }
+}
+
+/// Whether an error is about an operator that no decoder of the embedded engine has: what is known of a model's type is about such,
+/// and not about an input or an attribute of an operator that is known.
+fn is_unknown_operator(error: &EngineError) -> bool {
+    matches!(error, EngineError::UnsupportedNode { op_type, .. } if kinglet_tract::lacks_operator(op_type))
 }
 
 /// What mostly stands in the way of running models of this type, in words to go on with; empty where nothing is known to.
@@ -221,4 +227,23 @@ fn ort_state(library: Option<PathBuf>) -> EngineState {
 #[cfg(not(feature = "ort"))]
 fn ort_state(_: Option<PathBuf>) -> EngineState {
     EngineState::NotBuilt
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_of_a_type_is_told_of_operators_that_nobody_knows() {
+        let node = |op_type: &str| EngineError::UnsupportedNode {
+            node: "/layers.0/node".into(),
+            op_type: op_type.into(),
+            reason: "the attribute num_heads is 0".into(),
+        };
+        assert!(["QMoE", "CausalConvWithState", "Loop"].into_iter().all(|op_type| is_unknown_operator(&node(op_type))));
+        for op_type in ["GroupQueryAttention", "MatMulNBits", "Max", "attention", "add+norm", "input"] {
+            assert!(!is_unknown_operator(&node(op_type)), "{op_type}");
+        }
+        assert!(!is_unknown_operator(&EngineError::UnsupportedGraph("nothing attends to layer 0".into())));
+    }
 }

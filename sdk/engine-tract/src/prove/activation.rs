@@ -22,6 +22,9 @@ pub(super) const TOLERANCE: f32 = 2e-3;
 /// rounded to 16 bits are within it, a term too many in a polynomial is not.
 const TOLERANCE_EACH: f32 = 3e-4;
 
+/// What one row of a norm is multiplied with.
+const LARGE: f32 = 300.0;
+
 /// Rows of another operator that a piece reads.
 struct Rows<'g> {
     value: &'g str,
@@ -32,7 +35,16 @@ struct Rows<'g> {
 }
 
 /// Columns of rows that are taken element by element.
-const NARROW: usize = 16;
+const NARROW: usize = 256;
+
+/// Numbers on both sides of 0, near together where curves bend, and a few far out where only their ends show.
+fn bends() -> Vec<f32> {
+    let count = LENGTH.rows * NARROW;
+    let far = [20.0, 33.3, 100.0, 1000.0].map(|x: f32| [x, -x]);
+    let far: Vec<f32> = far.concat();
+    let near = count - far.len();
+    (0..near).map(|i| 32.0 * i as f32 / (near - 1) as f32 - 16.0).chain(far).collect()
+}
 
 impl<'g> Rows<'g> {
     /// Rows for what works on each element by itself.
@@ -57,8 +69,9 @@ impl<'s, 'g> Prover<'s, 'g> {
         if weights.len() != rows.width || rows.width == 0 {
             return Err(unsupported(node, format!("a weight of {} elements on {} columns", weights.len(), rows.width)));
         }
-        // One row is so small that where epsilon is added shows.
+        // One row is so small that where epsilon is added shows, and one so large that a limit on squares does.
         rows.numbers[..rows.width].iter_mut().for_each(|x| *x *= claim.eps.sqrt());
+        rows.numbers[rows.width..2 * rows.width].iter_mut().for_each(|x| *x *= LARGE);
         let expected: Vec<f32> = rows.numbers.chunks_exact(rows.width).flat_map(|x| rms_norm(x, weights, claim.eps)).collect();
         let given = HashMap::from([(claim.weight, weight.clone())]);
         let key = [10, claim.eps.to_bits(), rows.width as u32];
@@ -90,7 +103,7 @@ impl<'s, 'g> Prover<'s, 'g> {
         activation: GateActivation,
     ) -> Result<Form, EngineError> {
         let (mut gate, up) = (Rows::narrow(self.source.plain(gate)), Rows::narrow(self.source.plain(up)));
-        gate.numbers.iter_mut().for_each(|x| *x *= 2.0);
+        gate.numbers = bends();
         let expected: Vec<f32> = gate.numbers.iter().zip(&up.numbers).map(|(g, u)| activated(activation, *g) * u).collect();
         let key = [11, activation as u32];
         self.judge(recogniser, value, &[&gate, &up], &HashMap::new(), &expected, &key)
@@ -105,7 +118,7 @@ impl<'s, 'g> Prover<'s, 'g> {
     ) -> Result<Form, EngineError> {
         // Element by element, so that any shape serves; what makes the logits is no value with a row for each token.
         let mut rows = Rows::narrow(self.source.plain(input));
-        rows.numbers.iter_mut().for_each(|x| *x *= cap);
+        rows.numbers = bends().into_iter().map(|x| x * cap / 4.0).collect();
         let expected: Vec<f32> = rows.numbers.iter().map(|x| cap * (x / cap).tanh()).collect();
         self.judge(recogniser, value, &[&rows], &HashMap::new(), &expected, &[12, cap.to_bits()])
     }

@@ -138,6 +138,12 @@ impl<'s, 'g> Prover<'s, 'g> {
         let mut wanted = vec![(value, Made::Rows)];
         for (i, made) in [Made::Keys, Made::Values].into_iter().enumerate() {
             let declared = self.facts.presents.get(claim.past[i]).and_then(|name| self.source.output(name));
+            // The runtime keeps all positions, and so must the graph, however long the sequence is.
+            if let (Some(declared), Some(present)) = (declared, claim.present[i])
+                && self.source.moved(declared) != self.source.moved(present)
+            {
+                return Err(unsupported(claim.node, format!("`{declared}` is not all of its keys or values as they are")));
+            }
             wanted.extend(claim.present[i].into_iter().chain(declared).map(|name| (name, made)));
         }
         Ok(Cut { claim, projections, tables, wanted })

@@ -63,6 +63,10 @@ pub(crate) struct AttentionClaim<'g> {
     pub(crate) turned: Vec<Turned<'g>>,
     /// Values that decide which positions a row sees, all of them together.
     pub(crate) masks: Vec<&'g str>,
+    /// Values that a score becomes which a row does not see.
+    pub(crate) hidden: Vec<&'g str>,
+    /// Conditions that must be the same for all rows, whatever they see, and what they must be.
+    pub(crate) guards: Vec<(&'g str, bool)>,
     /// Values that must be the number of positions plus so many.
     pub(crate) lengths: Vec<(&'g str, i64)>,
     /// Values that must be the rows' positions.

@@ -42,7 +42,7 @@ pub(super) struct Attended {
 pub(super) fn attend(a: &Attention, x: &Operands<'_>, length: Length) -> Attended {
     let (dim, kv_heads) = (a.kv.head_dim, a.kv.kv_heads);
     let head = |from: &[f32], row: usize, head: usize, heads: usize| from[(row * heads + head) * dim..][..dim].to_vec();
-    let mut keys = joined(x.past_keys, kv_heads, dim, length, |row, h| {
+    let keys = joined(x.past_keys, kv_heads, dim, length, |row, h| {
         let mut key = head(x.k, row, h, kv_heads);
         prepare(a, x.norms[1], x.turn.as_ref(), row, &mut key);
         key.iter_mut().for_each(|k| *k *= x.key_scale);
@@ -72,7 +72,6 @@ pub(super) fn attend(a: &Attention, x: &Operands<'_>, length: Length) -> Attende
             }));
         }
     }
-    keys.shrink_to_fit();
     Attended { rows, keys, values }
 }
 

@@ -3,41 +3,49 @@
 use super::attention::Cut;
 use super::contract::Length;
 use super::graph_piece::Piece;
-use super::{Prover, differs};
+use super::{AttentionClaim, Prover, differs};
 use crate::recognise::Recogniser;
 use kinglet_engine::EngineError;
 use kinglet_reference::{Data, Tensor};
 
 /// A number that is added to the score of a position that a row does not see is at most this; of what is seen, it is 0.
 const HIDDEN: f32 = -1e4;
-/// Positions of the longest context that masks are evaluated for, where no number in them asks for longer ones.
-const LONG: usize = 4096;
-/// Positions of the longest context that they are evaluated for at all.
+/// The context of a model that names none.
+const UNKNOWN_CONTEXT: usize = 4096;
+/// Positions of the longest context that masks are evaluated for.
 const LONGEST: usize = 1 << 17;
 
 impl<'s, 'g> Prover<'s, 'g> {
     /// The window of an attention, as its masks have it: none where each row sees all positions up to its own.
     ///
-    /// Masks are evaluated without a past, with one, for a long context, and around each number that occurs in them, since a
-    /// window must be such a number, or one beside it.
+    /// Masks are evaluated for all rows of a short context, for some of longer ones up to that of the model, around each number
+    /// that occurs in them and the products of two of these, and around the edges of the window that was found. So are the values
+    /// that stand for hidden scores, and the conditions that guard the heads.
     pub(super) fn window(&mut self, recogniser: &Recogniser<'s, 'g>, cut: &Cut<'_, 'g>) -> Result<Option<usize>, EngineError> {
         let claim = cut.claim;
-        if claim.masks.is_empty() {
+        let around: Vec<&'g str> = claim.hidden.iter().copied().chain(claim.guards.iter().map(|(value, _)| *value)).collect();
+        let values: Vec<&'g str> = claim.masks.iter().copied().chain(around).collect();
+        if values.is_empty() {
             return Ok(None);
         }
         let causal = claim.node.int("is_causal") == Some(1);
-        let key = (claim.masks.clone(), causal);
+        let wanted = claim.guards.iter().map(|(_, wanted)| *wanted);
+        let key = (values.clone(), std::iter::once(causal).chain(wanted).collect());
         if let Some(known) = self.windows.get(&key) {
             return Ok(*known);
         }
-        let piece = self.piece(recogniser, &claim.masks, &[], claim.node)?;
+        let piece = self.piece(recogniser, &values, &[], claim.node)?;
         let mut seen = vec![];
         for length in self.lengths(&piece) {
-            let made = self.evaluate(&piece, length, &Default::default(), &claim.masks);
-            let made = made.map_err(|e| differs(claim.node, format!("its mask cannot be evaluated for {length}: {e}")))?;
-            seen.extend(first_seen(&made, length, causal).map_err(|why| differs(claim.node, why))?);
+            seen.extend(self.seen(&piece, &values, length, claim, causal)?);
         }
-        let window = seen.iter().filter(|row| row.first > 0).map(|row| row.position + 1 - row.first).min();
+        let window_of = |seen: &[Row]| seen.iter().filter(|row| row.first > 0).map(|row| row.position + 1 - row.first).min();
+        let edges = window_of(&seen).map(|window| [window - 1, window, 2 * window, 3 * window - 1]);
+        let longest = self.longest();
+        for past in edges.into_iter().flatten().filter(|past| past + 3 <= longest) {
+            seen.extend(self.seen(&piece, &values, Length { rows: 3, past }, claim, causal)?);
+        }
+        let window = window_of(&seen);
         let expected = |position: usize| window.map_or(0, |window: usize| (position + 1).saturating_sub(window));
         match seen.iter().find(|row| row.first != expected(row.position)) {
             Some(odd) => Err(differs(
@@ -54,20 +62,65 @@ impl<'s, 'g> Prover<'s, 'g> {
         }
     }
 
+    /// What the rows of one length see, where all that stands for hidden scores hides them and no guard takes heads away.
+    fn seen(
+        &mut self,
+        piece: &Piece<'g>,
+        values: &[&'g str],
+        length: Length,
+        claim: &AttentionClaim<'g>,
+        causal: bool,
+    ) -> Result<Vec<Row>, EngineError> {
+        let made = self.evaluate(piece, length, &Default::default(), values);
+        let made = made.map_err(|e| differs(claim.node, format!("its mask cannot be evaluated for {length}: {e}")))?;
+        let (masks, around) = made.split_at(claim.masks.len());
+        let (hidden, guards) = around.split_at(claim.hidden.len());
+        for tensor in hidden {
+            let hides = matches!(&tensor.data, Data::Float(values) if values.iter().all(|v| *v <= HIDDEN));
+            if !hides {
+                return Err(differs(claim.node, format!("for {length}, what its mask hides is no number of {HIDDEN} or less")));
+            }
+        }
+        for (tensor, (name, wanted)) in guards.iter().zip(&claim.guards) {
+            let holds = matches!(&tensor.data, Data::Bool(values) if values.iter().all(|v| v == wanted));
+            if !holds {
+                return Err(differs(
+                    claim.node,
+                    format!("for {length}, `{name}` takes heads away from a row that sees positions"),
+                ));
+            }
+        }
+        first_seen(masks, length, causal).map_err(|why| differs(claim.node, why))
+    }
+
+    /// Positions of the longest context that masks are evaluated for.
+    fn longest(&self) -> usize {
+        self.facts.max_context.unwrap_or(UNKNOWN_CONTEXT).clamp(1, LONGEST)
+    }
+
     fn lengths(&self, piece: &Piece<'g>) -> Vec<Length> {
-        let longest = self.facts.max_context.unwrap_or(LONG).clamp(1, LONG);
+        let longest = self.longest();
         let mut lengths = vec![
             Length { rows: 5, past: 0 },
             Length { rows: 3, past: 4 },
             Length { rows: 1, past: 9 },
-            Length { rows: 1, past: longest.saturating_sub(1) },
+            Length { rows: longest.min(ALL_ROWS), past: 0 },
+            Length { rows: 1, past: longest - 1 },
         ];
         let configured = self.facts.sliding_window.as_ref().map(|w| w.positions);
         let numbers = piece.numbers.iter().filter_map(|n| usize::try_from(n.checked_abs()?).ok());
-        let mut edges: Vec<usize> = numbers.chain(configured).filter(|n| (PLAIN..LONGEST).contains(n)).collect();
+        let mut numbers: Vec<usize> = numbers.filter(|n| (2..LONGEST).contains(n)).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers.truncate(MOST_NUMBERS);
+        let products = numbers.iter().flat_map(|a| numbers.iter().filter(move |b| *b >= a).map(move |b| a * b));
+        let mut edges: Vec<usize> = numbers.iter().copied().chain(products).filter(|edge| *edge < LONGEST).collect();
+        edges.extend(configured);
+        // Some lengths between, for what is computed otherwise.
+        edges.extend(std::iter::successors(Some(ALL_ROWS), |at| Some(at * 7 / 4)).take_while(|at| *at < longest));
+        edges.retain(|edge| (PLAIN..=longest.max(configured.unwrap_or_default())).contains(edge));
         edges.sort_unstable();
         edges.dedup();
-        edges.truncate(MOST_EDGES);
         lengths.extend(edges.into_iter().map(|edge| Length { rows: 3, past: edge - 1 }));
         lengths
     }
@@ -75,8 +128,10 @@ impl<'s, 'g> Prover<'s, 'g> {
 
 /// Windows of fewer positions show in the short contexts.
 const PLAIN: usize = 9;
-/// Numbers in a mask around which it is evaluated.
-const MOST_EDGES: usize = 16;
+/// Numbers in a mask around which it is evaluated, and around the products of two of them.
+const MOST_NUMBERS: usize = 12;
+/// Rows of the context that is evaluated as a whole.
+const ALL_ROWS: usize = 192;
 
 /// Where a row's sight begins: it sees all from there to its own position.
 struct Row {

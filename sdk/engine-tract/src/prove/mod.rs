@@ -70,6 +70,8 @@ pub(crate) struct Prover<'s, 'g> {
     forms: HashMap<&'g str, Option<Form>>,
     /// Columns of the rows that operators read or make.
     widths: HashMap<&'g str, usize>,
+    /// Whether a value is made of constants alone, with so many nodes between at most.
+    fixed: HashMap<(&'g str, usize), bool>,
     interner: Interner,
     /// Dimensions of the values that join past and step.
     presents: HashMap<&'g str, Vec<Extent>>,
@@ -78,7 +80,7 @@ pub(crate) struct Prover<'s, 'g> {
     /// What was proved, with what was found on the way.
     proven: HashMap<Vec<u32>, Proven>,
     /// Windows by masks.
-    windows: HashMap<(Vec<&'g str>, bool), Option<usize>>,
+    windows: HashMap<(Vec<&'g str>, Vec<bool>), Option<usize>>,
     /// Values that were found to be positions, lengths or angles for all lengths.
     held: HashSet<(&'g str, wide::Kind)>,
     visits: usize,
@@ -92,6 +94,7 @@ impl<'s, 'g> Prover<'s, 'g> {
             facts,
             forms: HashMap::new(),
             widths: HashMap::new(),
+            fixed: HashMap::new(),
             interner: Interner::default(),
             presents: HashMap::new(),
             moved: HashMap::new(),

@@ -3,13 +3,14 @@
 use super::Prover;
 use super::contract::{self, Extent, Length};
 use crate::recognise::Recogniser;
+use crate::recognise::operators::is_left_to_tract;
 use kinglet_bundle::onnx::Node;
 use kinglet_engine::EngineError;
 use kinglet_reference::{Data, Tensor};
 use std::collections::HashMap;
 
-/// The shape that a graph gives to rows of some width.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// The shape that a graph gives to rows of some width. Batched before flat: where both meet, the sum is batched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Form {
     /// `[1, rows, width]`
     Batched,
@@ -58,58 +59,38 @@ impl Form {
     }
 }
 
-/// Operators that give rows in the form in which they get them: element by element, norms, and products with weights.
+/// Operators that keep the form of rows, beside those that are left to tract.
 const KEEP_ROWS: &[&str] = &[
-    "Abs",
-    "Add",
     "BiasGelu",
     "Cast",
-    "Ceil",
-    "Clip",
     "DequantizeLinear",
-    "Div",
     "Dropout",
     "DynamicQuantizeLinear",
     "DynamicQuantizeMatMul",
-    "Elu",
-    "Erf",
-    "Exp",
-    "FastGelu",
-    "Floor",
     "FusedMatMul",
-    "Gelu",
     "Gemm",
-    "HardSigmoid",
-    "HardSwish",
     "Identity",
-    "LayerNormalization",
-    "LeakyRelu",
     "MatMul",
     "MatMulInteger",
     "MatMulIntegerToFloat",
     "MatMulNBits",
-    "Max",
-    "Min",
-    "Mul",
-    "Neg",
-    "Pow",
     "QuantizeLinear",
-    "QuickGelu",
     "RMSNormalization",
-    "Reciprocal",
-    "Relu",
-    "Sigmoid",
     "SimplifiedLayerNormalization",
     "SkipSimplifiedLayerNormalization",
-    "Softplus",
-    "Sqrt",
-    "Sub",
     "Swish",
-    "Tanh",
 ];
+
+/// Whether an operator gives rows in the form in which it gets them: element by element, norms, and products with weights.
+fn keeps_rows(op_type: &str) -> bool {
+    KEEP_ROWS.contains(&op_type) || is_left_to_tract(op_type)
+}
 
 /// Values between one whose form is known and one that is asked for.
 const MOST_BETWEEN: usize = 256;
+
+/// Nodes between a value and the constants that it is made of.
+const CONSTANT_DEPTH: usize = 6;
 
 impl<'s, 'g> Prover<'s, 'g> {
     /// The form of a value that should hold a row for each token; none where it does not, or where that is not known.
@@ -138,29 +119,38 @@ impl<'s, 'g> Prover<'s, 'g> {
     }
 
     /// Values whose forms decide the form of a value: those of the activations among the maker's inputs.
-    fn form_needs(&self, value: &'g str) -> Vec<&'g str> {
+    fn form_needs(&mut self, value: &'g str) -> Vec<&'g str> {
         let Some(node) = self.source.maker(value) else { return vec![] };
-        let inputs = || node.inputs.iter().map(String::as_str).filter(|i| !i.is_empty());
         match node.op_type.as_str() {
             "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Slice" | "Split" => node.input(0).into_iter().collect(),
-            op if KEEP_ROWS.contains(&op) => inputs().filter(|i| !self.is_fixed(i)).collect(),
+            op if keeps_rows(op) => {
+                let inputs = node.inputs.iter().map(String::as_str);
+                inputs.filter(|&i| !i.is_empty() && !self.is_fixed(i)).collect()
+            }
             _ => vec![],
         }
     }
 
     /// Whether a value is made of constants alone.
-    fn is_fixed(&self, value: &str) -> bool {
-        self.is_fixed_to_depth(value, 6)
+    fn is_fixed(&mut self, value: &'g str) -> bool {
+        self.is_fixed_to_depth(value, CONSTANT_DEPTH)
     }
 
-    fn is_fixed_to_depth(&self, value: &str, depth: usize) -> bool {
+    fn is_fixed_to_depth(&mut self, value: &'g str, depth: usize) -> bool {
         if self.source.tensor(value).is_some() {
             return true;
         }
         let Some(node) = self.source.maker(value).filter(|_| depth > 0) else { return false };
-        node.op_type == "Constant"
-            || !node.inputs.is_empty()
-                && node.inputs.iter().filter(|i| !i.is_empty()).all(|i| self.is_fixed_to_depth(i, depth - 1))
+        if node.op_type == "Constant" {
+            return true;
+        }
+        if let Some(known) = self.fixed.get(&(value, depth)) {
+            return *known;
+        }
+        let mut inputs = node.inputs.iter().filter(|i| !i.is_empty());
+        let is_fixed = !node.inputs.is_empty() && inputs.all(|i| self.is_fixed_to_depth(i, depth - 1));
+        self.fixed.insert((value, depth), is_fixed);
+        is_fixed
     }
 
     fn form_from(
@@ -185,13 +175,11 @@ impl<'s, 'g> Prover<'s, 'g> {
             "Flatten" => Ok(first.filter(|_| node.int("axis") == Some(2)).map(|_| Form::Flat)),
             "Squeeze" if first == Some(Form::Batched) && self.axes(node) == Some(vec![0]) => Ok(Some(Form::Flat)),
             "Unsqueeze" if first == Some(Form::Flat) && self.axes(node) == Some(vec![0]) => Ok(Some(Form::Batched)),
-            op if KEEP_ROWS.contains(&op) => {
+            op if keeps_rows(op) => {
                 let rank = |i: &String| self.source.constant(i).map_or(0, |t| t.dims.len());
                 let constants = node.inputs.iter().map(rank).max().unwrap_or(0);
                 let all: Option<Vec<Form>> = forms.iter().copied().collect();
-                Ok(all
-                    .filter(|all| !all.is_empty() && constants <= 3)
-                    .map(|all| *all.iter().min_by_key(order).unwrap_or(&all[0])))
+                Ok(all.filter(|all| !all.is_empty() && constants <= 3).and_then(|all| all.into_iter().min()))
             }
             _ => Ok(None),
         }
@@ -240,15 +228,6 @@ impl<'s, 'g> Prover<'s, 'g> {
     }
 }
 
-/// Batched before flat: where both meet, the sum is batched.
-fn order(form: &&Form) -> usize {
-    match form {
-        Form::Batched => 0,
-        Form::Flat => 1,
-        Form::Heads(_) => 2,
-    }
-}
-
 /// The shape that a `Reshape` to `wanted` gives to a tensor of shape `from`.
 fn resolve(wanted: &[i64], from: &[usize]) -> Option<Vec<usize>> {
     let elements: usize = from.iter().product();
@@ -264,4 +243,45 @@ fn resolve(wanted: &[i64], from: &[usize]) -> Option<Vec<usize>> {
     let rest = elements.checked_div(known)?;
     dims.iter_mut().filter(|d| **d == usize::MAX).for_each(|d| *d = rest);
     (dims.iter().try_fold(1usize, |product, d| product.checked_mul(*d))? == elements).then_some(dims)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recognise::Facts;
+    use crate::recognise::operators::OPERATORS;
+    use crate::source::Source;
+    use kinglet_bundle::Bytes;
+    use kinglet_bundle::onnx::{DataType, Graph, Tensor as Constant};
+
+    #[test]
+    fn all_that_is_left_to_tract_keeps_rows() {
+        assert!(OPERATORS.iter().filter(|operator| operator.left_to_tract).all(|operator| keeps_rows(operator.name)));
+        assert!(["Cos", "Log", "Sin", "MatMul", "Swish"].into_iter().all(keeps_rows));
+        assert!(!["Gather", "Softmax", "Transpose"].into_iter().any(keeps_rows));
+    }
+
+    #[test]
+    fn batched_comes_before_flat_and_flat_before_heads() {
+        let mut forms = [Form::Heads(8), Form::Flat, Form::Batched];
+        forms.sort();
+        assert_eq!(forms, [Form::Batched, Form::Flat, Form::Heads(8)]);
+    }
+
+    /// Each node reads the one before many times: without a memory, the last asks 60 times 60 times .. for the constant.
+    #[test]
+    fn whether_a_value_is_made_of_constants_is_asked_once_of_each() {
+        let name = |i: usize| format!("v{i}");
+        let node =
+            |i: usize| Node { op_type: "Max".into(), inputs: vec![name(i); 60], outputs: vec![name(i + 1)], ..Node::default() };
+        let bytes = Bytes::copy_of(&[1.0f32]);
+        let constant = Constant { name: name(0), data_type: DataType::Float32, dims: vec![], bytes };
+        let graph = Graph { nodes: (0..=CONSTANT_DEPTH).map(node).collect(), initializers: vec![constant], ..Graph::default() };
+        let (source, facts) = (Source::new(&graph).unwrap(), Facts::default());
+        let mut prover = Prover::new(&source, &facts);
+        let made = |depth: usize| graph.nodes[depth - 1].outputs[0].as_str();
+        assert!(prover.is_fixed(made(CONSTANT_DEPTH)));
+        assert_eq!(prover.fixed.len(), CONSTANT_DEPTH);
+        assert!(!prover.is_fixed(made(CONSTANT_DEPTH + 1)), "one node too many");
+    }
 }

@@ -29,9 +29,17 @@ const LENGTHS: &[Length] = &[
     Length { rows: 4, past: 0 },
     Length { rows: 3, past: 5 },
     Length { rows: 1, past: 63 },
+    Length { rows: 1024, past: 0 },
     Length { rows: 2, past: 1000 },
+    Length { rows: 1024, past: 1024 },
+    Length { rows: 2048, past: 2048 },
     Length { rows: 2, past: 4095 },
+    Length { rows: 64, past: 6000 },
+    Length { rows: 64, past: 9000 },
+    Length { rows: 64, past: 16_350 },
+    Length { rows: 64, past: 24_500 },
     Length { rows: 1, past: 32_767 },
+    Length { rows: 64, past: 65_500 },
     Length { rows: 1, past: 131_071 },
 ];
 
@@ -44,7 +52,19 @@ impl<'s, 'g> Prover<'s, 'g> {
     fn long_lengths(&self) -> impl Iterator<Item = Length> + use<> {
         let context = self.facts.max_context.unwrap_or(UNKNOWN_CONTEXT).clamp(1, LONGEST);
         let last = Length { rows: 1, past: context.saturating_sub(1) };
-        LENGTHS.iter().copied().filter(move |l| l.total() <= context).chain([last])
+        // Of what the context cuts, as many rows as fit.
+        let fits = move |length: &Length| {
+            let rows = length.rows.min(context.saturating_sub(length.past));
+            (rows > 0).then_some(Length { rows, past: length.past })
+        };
+        LENGTHS.iter().filter_map(fits).chain([last])
+    }
+
+    /// One row after so many positions that each number of them occurs up to a few hundred, and one in thirty-two beyond.
+    fn all_totals(&self) -> impl Iterator<Item = Length> + use<> {
+        let context = self.facts.max_context.unwrap_or(UNKNOWN_CONTEXT).clamp(1, LONGEST);
+        let totals = std::iter::successors(Some(1), |total: &usize| Some(total + (total / 32).max(1)));
+        totals.take_while(move |total| *total <= context).map(|total| Length { rows: 1, past: total - 1 })
     }
 
     /// Holds a value that must be one integer a row against the rows' positions.
@@ -76,7 +96,8 @@ impl<'s, 'g> Prover<'s, 'g> {
             return Ok(());
         }
         let piece = self.piece(recogniser, &[value], &[], node)?;
-        for length in self.long_lengths() {
+        let totals = self.all_totals().filter(|_| matches!(kind, Kind::Length(_)));
+        for length in self.long_lengths().chain(totals) {
             let made = self.evaluate(&piece, length, &HashMap::new(), &[value]);
             let made = made.map_err(|e| differs(node, format!("`{value}` cannot be evaluated for {length}: {e}")))?;
             let got = match &made[0].data {
@@ -86,12 +107,14 @@ impl<'s, 'g> Prover<'s, 'g> {
             };
             let want = expected(length);
             if got != want {
+                let shown = |numbers: &[i64]| numbers.iter().take(8).map(i64::to_string).collect::<Vec<_>>().join(", ");
+                let (got, want) = (shown(&got), shown(&want));
                 let what = match kind {
                     Kind::Positions => "positions",
                     Kind::Order => "numbers of the rows",
                     _ => "number of positions",
                 };
-                return Err(differs(node, format!("`{value}` is {got:?}, and not the {what} {want:?} of {length}")));
+                return Err(differs(node, format!("`{value}` is {got}, and not the {what} {want} of {length}")));
             }
         }
         self.held.insert((value, kind));

@@ -6,7 +6,7 @@
 //! either, and is refused where a pattern is looked for. What is aside is not looked at here: what replaces it is proved.
 
 use super::operators::{CONTRIB, Kind, NEWEST, OPERATORS, Operator, Outputs, Role, Rule, Values, operator};
-use crate::source::{Source, unsupported};
+use crate::source::{ELSEWHERE, Source, unsupported};
 use kinglet_bundle::onnx::{Attribute, AttributeValue, Graph, Node};
 use kinglet_engine::EngineError;
 use std::collections::{HashMap, HashSet};
@@ -59,7 +59,7 @@ fn is_known_elsewhere(node: &Node) -> bool {
 /// The error for a node that no pattern contains.
 pub(super) fn unknown(node: &Node) -> EngineError {
     let domain = if node.domain.is_empty() { String::new() } else { format!(" of the domain `{}`", node.domain) };
-    unsupported(node, format!("no pattern that Kinglet knows contains this operator{domain} here"))
+    unsupported(node, format!("no pattern that Kinglet knows contains this operator{domain} here; {ELSEWHERE}"))
 }
 
 /// The version of a domain's operator set; ONNX Runtime's has one alone, which graphs need not name.

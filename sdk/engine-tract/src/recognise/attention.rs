@@ -42,6 +42,10 @@ pub(super) struct Parts<'g> {
     pub(super) window: Option<usize>,
     /// Values that decide which positions a row sees.
     pub(super) masks: Vec<&'g str>,
+    /// Values that a score becomes which a row does not see.
+    pub(super) hidden: Vec<&'g str>,
+    /// Conditions around the heads, and what they must be for each row.
+    pub(super) guards: Vec<(&'g str, bool)>,
     /// Values that must be the number of positions plus so many.
     pub(super) lengths: Vec<(&'g str, i64)>,
     /// Values that must be the rows' positions.
@@ -107,6 +111,8 @@ impl<'g> Recogniser<'_, 'g> {
             norms,
             turned,
             masks: parts.masks,
+            hidden: parts.hidden,
+            guards: parts.guards,
             lengths: parts.lengths,
             positions: parts.positions,
         };

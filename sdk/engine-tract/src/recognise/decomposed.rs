@@ -9,7 +9,7 @@
 use super::attention::Parts;
 use super::{Found, Recogniser};
 use crate::prove::Projections;
-use crate::source::unsupported;
+use crate::source::{ELSEWHERE, unsupported};
 use kinglet_bundle::onnx::Node;
 use kinglet_engine::EngineError;
 use kinglet_kernels::LayerKv;
@@ -21,6 +21,7 @@ struct Scores<'g> {
     scale: f32,
     softcap: Option<f32>,
     masks: Vec<&'g str>,
+    hidden: Vec<&'g str>,
 }
 
 /// Keys or values of the step before they join the cache, and the factor on them after it.
@@ -37,7 +38,8 @@ const MOST_MASKS: usize = 3;
 impl<'g> Recogniser<'_, 'g> {
     /// The attention whose heads, side by side, are `value`.
     pub(super) fn decomposed(&mut self, value: &'g str) -> Result<Option<Found<'g>>, EngineError> {
-        let Some(product) = self.source.maker_of(self.unguarded(value), &["MatMul"]) else { return Ok(None) };
+        let (heads, guard) = self.unguarded(value);
+        let Some(product) = self.source.maker_of(heads, &["MatMul"]) else { return Ok(None) };
         let (Some(weights), Some(values)) = (product.input(0), product.input(1)) else { return Ok(None) };
         let Some(softmax) = self.softmax(weights) else { return Ok(None) };
         let scores = softmax
@@ -63,6 +65,8 @@ impl<'g> Recogniser<'_, 'g> {
             softcap: scores.softcap,
             window: None,
             masks: scores.masks,
+            hidden: scores.hidden,
+            guards: guard.into_iter().collect(),
             lengths: vec![],
             positions: vec![],
         };
@@ -84,7 +88,8 @@ impl<'g> Recogniser<'_, 'g> {
     ) -> Result<(usize, usize), EngineError> {
         let mut widths = [0; 3];
         for (width, value) in widths.iter_mut().zip(projections) {
-            *width = self.width_of(value)?.ok_or_else(|| unsupported(node, format!("`{value}` is not a projection")))?;
+            let refuse = || unsupported(node, format!("`{value}` is not a projection; {ELSEWHERE}"));
+            *width = self.width_of(value)?.ok_or_else(refuse)?;
         }
         let [q, k, v] = widths;
         if !q.is_multiple_of(head_dim) || !k.is_multiple_of(head_dim) || v != k {
@@ -93,20 +98,27 @@ impl<'g> Recogniser<'_, 'g> {
         Ok((q / head_dim, k / head_dim))
     }
 
-    /// Heads behind the choice of nothing for rows that see no position.
-    fn unguarded(&self, value: &'g str) -> &'g str {
-        let value = self.source.moved(value);
-        let guard = self.source.maker_of(value, &["Where"]);
-        let kept = guard.and_then(|n| if self.source.scalar(n.input(1)?) == Some(0.0) { n.input(2) } else { n.input(1) });
-        kept.map_or(value, |kept| self.source.moved(kept))
+    /// Heads behind the choice of nothing for rows that see no position, with the condition of that choice and what it must be.
+    fn unguarded(&self, value: &'g str) -> (&'g str, Option<(&'g str, bool)>) {
+        let source = self.source;
+        let value = source.moved(value);
+        let guarded = source.maker_of(value, &["Where"]).and_then(|guard| {
+            let chosen = source.scalar(guard.input(1)?) != Some(0.0);
+            let kept = guard.input(if chosen { 1 } else { 2 })?;
+            Some((source.moved(kept), Some((guard.input(0)?, chosen))))
+        });
+        guarded.unwrap_or((value, None))
     }
 
     /// The softmax that makes attention weights, behind the guard against rows without a score.
     fn softmax(&self, weights: &'g str) -> Option<&'g Node> {
         let mut value = self.source.moved(weights);
         if let Some(guard) = self.source.maker_of(value, &["Where"]) {
-            self.source.maker_of(guard.input(0)?, &["IsNaN"])?;
+            let asked = self.source.maker_of(guard.input(0)?, &["IsNaN"])?;
             value = self.source.moved(guard.input(2)?);
+            if self.source.moved(asked.input(0)?) != value {
+                return None;
+            }
         }
         self.source.maker_of(value, &["Softmax"])
     }
@@ -119,9 +131,12 @@ impl<'g> Recogniser<'_, 'g> {
         }
         let node = source.maker_of(source.moved(value), &["Add", "Where"]).filter(|_| masks_left > 0)?;
         let operands: &[(usize, usize)] = if node.op_type == "Add" { &[(0, 1), (1, 0)] } else { &[(1, 0), (2, 0)] };
-        operands.iter().find_map(|&(scores, mask)| {
-            let mut scores = self.scores(node.input(scores)?, masks_left - 1)?;
+        operands.iter().find_map(|&(place, mask)| {
+            let mut scores = self.scores(node.input(place)?, masks_left - 1)?;
             scores.masks.push(node.input(mask)?);
+            if node.op_type == "Where" {
+                scores.hidden.push(node.input(3 - place)?);
+            }
             Some(scores)
         })
     }
@@ -134,7 +149,7 @@ impl<'g> Recogniser<'_, 'g> {
             value = source.moved(match node.op_type.as_str() {
                 "MatMul" => {
                     let (q, k) = (node.input(0)?, node.input(1)?);
-                    return Some(Scores { q, k, scale, softcap, masks: vec![] });
+                    return Some(Scores { q, k, scale, softcap, masks: vec![], hidden: vec![] });
                 }
                 // cap * tanh(x / cap): the factor met so far is the cap, and the next division undoes it.
                 "Tanh" => {

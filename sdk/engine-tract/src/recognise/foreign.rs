@@ -7,23 +7,30 @@ use super::admit::{role, unknown, version};
 use super::operators::{Role, operator};
 use super::{Found, Recogniser, Want};
 use crate::program::{Constant, Foreign, Form, Op};
-use crate::source::unsupported;
+use crate::source::{ELSEWHERE, unsupported};
 use kinglet_bundle::onnx::{DataType, Node, Tensor};
 use kinglet_engine::EngineError;
 
 /// Constants above this size are weights, which must not go to tract: it would copy them.
 const MAX_CONSTANT_ELEMENTS: usize = 1 << 16;
 
+/// Inputs of a node that is left to tract, which takes more than twice the time for twice of them.
+const MAX_INPUTS: usize = 64;
+
 /// Axes of an activation, `[batch, rows, width]`.
 const RANK: usize = 3;
 
 impl<'g> Recogniser<'_, 'g> {
     /// # Errors
-    /// [`EngineError::UnsupportedNode`] if the node is not elementwise, lacks an operand, or has a constant that is neither a
-    /// number nor a row.
+    /// [`EngineError::UnsupportedNode`] if the node is not elementwise, lacks an operand, has too many of them, or has a
+    /// constant that is neither a number nor a row.
     pub(super) fn foreign(&self, node: &'g Node) -> Result<Found<'g>, EngineError> {
         let entry = operator(&node.domain, &node.op_type, version(self.source.graph(), &node.domain));
         let entry = entry.filter(|entry| entry.left_to_tract).ok_or_else(|| unknown(node))?;
+        if node.inputs.len() > MAX_INPUTS {
+            let count = node.inputs.len();
+            return Err(unsupported(node, format!("it has {count} inputs; up to {MAX_INPUTS} are left to tract; {ELSEWHERE}")));
+        }
         let (mut inputs, mut constants) = (vec![], vec![]);
         for i in 0..node.inputs.len().max(entry.inputs.len()) {
             let role = role(entry, i);

@@ -5,7 +5,7 @@ use super::norm::FoundNorm;
 use super::rope::Turned;
 use super::{Found, Recogniser};
 use crate::prove::Projections;
-use crate::source::unsupported;
+use crate::source::{size_of, unsupported};
 use kinglet_bundle::onnx::Node;
 use kinglet_engine::EngineError;
 use kinglet_kernels::LayerKv;
@@ -23,13 +23,7 @@ impl<'g> Recogniser<'_, 'g> {
     /// documentation lists them.
     pub(super) fn grouped(&mut self, value: &'g str, node: &'g Node) -> Result<Found<'g>, EngineError> {
         check_form(value, node)?;
-        let heads = |name: &str| {
-            node.int(name)
-                .and_then(|v| usize::try_from(v).ok())
-                .filter(|v| *v > 0)
-                .ok_or_else(|| unsupported(node, format!("no attribute {name}")))
-        };
-        let (q_heads, kv_heads) = (heads("num_heads")?, heads("kv_num_heads")?);
+        let (q_heads, kv_heads) = (size_of(node, "num_heads")?, size_of(node, "kv_num_heads")?);
         let (Some(query), Some(past_key), Some(past_value)) = (node.input(0), node.input(3), node.input(4)) else {
             return Err(unsupported(node, "no query or no past keys and values"));
         };
@@ -75,6 +69,8 @@ impl<'g> Recogniser<'_, 'g> {
             softcap: node.float("softcap").filter(|c| *c > 0.0),
             window,
             masks: vec![],
+            hidden: vec![],
+            guards: vec![],
             lengths,
             positions: node.input(9).into_iter().collect(),
         };
@@ -133,6 +129,10 @@ fn check_form(value: &str, node: &Node) -> Result<(), EngineError> {
         return Err(unsupported(node, format!("its input `{unknown}`")));
     }
     let quantised = ["k_quant_type", "v_quant_type"].iter().any(|a| node.string(a).is_some_and(|t| t != "NONE"));
+    // ONNX Runtime keeps 32 bits, and sees nothing through a window of 0.
+    if let Some(odd) = node.int("local_window_size").filter(|w| *w == 0 || i32::try_from(*w).is_err()) {
+        return Err(unsupported(node, format!("a window of {odd} positions; without one, it is -1")));
+    }
     if node.int("smooth_softmax") == Some(1) || quantised || node.int("qk_output").is_some_and(|o| o != 0) {
         return Err(unsupported(node, "smooth softmax, scores as an output, or a quantised cache"));
     }

@@ -2,7 +2,7 @@
 
 use super::Recogniser;
 use crate::program::Part;
-use crate::source::unsupported;
+use crate::source::{size_of, unsupported};
 use crate::weight::{BlockTensors, Vector, Weight};
 use kinglet_bundle::onnx::{Node, Tensor};
 use kinglet_engine::EngineError;
@@ -83,9 +83,6 @@ impl<'g> Recogniser<'_, 'g> {
 
     fn block_product(&self, node: &'g Node) -> Result<Product<'g>, EngineError> {
         let tensor = |i: usize| node.input(i).and_then(|v| self.source.shaped_constant(v));
-        let size = |name: &str| {
-            node.int(name).and_then(|v| usize::try_from(v).ok()).ok_or_else(|| unsupported(node, format!("no attribute {name}")))
-        };
         if node.input(4).is_some() {
             return Err(unsupported(node, "g_idx (reordered inputs)"));
         }
@@ -104,9 +101,9 @@ impl<'g> Recogniser<'_, 'g> {
             .ok()
             .filter(|b| [2, 4, 8].contains(b))
             .ok_or_else(|| unsupported(node, format!("{bits} bits; 2, 4 and 8 are supported")))?;
-        let (n, k) = (size("N")?, size("K")?);
+        let (n, k) = (size_of(node, "N")?, size_of(node, "K")?);
         let tensors = BlockTensors { packed: &packed, scales: &scales, zero_points: zero_points.as_deref() };
-        let weight = Weight::blocks(node, [bits, size("block_size")?], [n, k], tensors)?;
+        let weight = Weight::blocks(node, [bits, size_of(node, "block_size")?], [n, k], tensors)?;
         let bias = match self.source.optional_constant(node, 5, "bias")? {
             Some(bias) if bias.dims == [n] => Some(Vector::copied(bias)?),
             Some(bias) => return Err(unsupported(node, format!("a bias of shape {:?} for {n} outputs", bias.dims))),

@@ -31,7 +31,7 @@ use self::linear::Product;
 use crate::program::Op;
 use crate::prove::Claim;
 use crate::rotary::Rotary;
-use crate::source::{Source, unsupported};
+use crate::source::{ELSEWHERE, Source, unsupported};
 use kinglet_bundle::onnx::Node;
 use kinglet_engine::EngineError;
 use std::collections::{HashMap, HashSet};
@@ -197,7 +197,9 @@ impl<'s, 'g> Recogniser<'s, 'g> {
         let moved = self.source.maker(self.source.moved(value)).filter(|behind| !std::ptr::eq(*behind, node));
         match moved {
             Some(behind) => {
-                Err(unsupported(behind, format!("no pattern that Kinglet knows contains it, nor `{}` behind it", node.label())))
+                let label = node.label();
+                let reason = format!("no pattern that Kinglet knows contains it, nor `{label}` behind it; {ELSEWHERE}");
+                Err(unsupported(behind, reason))
             }
             None => self.foreign(node),
         }

@@ -134,7 +134,9 @@ impl<'g> Recogniser<'_, 'g> {
         let mean = source.maker_of(source.plain(mean), &["ReduceMean"])?;
         let square = source.maker_of(source.plain(mean.input(0)?), &["Pow", "Mul"])?;
         let found = FoundNorm { norm: Norm { weight: vector, eps }, input, weight, whole: false };
-        (source.plain(square.input(0)?) == input).then_some(found)
+        let is_of_input = |place: usize| Some(source.plain(square.input(place)?) == input);
+        let squares = is_of_input(0)? && (square.op_type == "Pow" || is_of_input(1)?);
+        squares.then_some(found)
     }
 
     /// The node whose first input is under the root of `1 / sqrt(..)`.

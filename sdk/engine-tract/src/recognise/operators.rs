@@ -347,7 +347,6 @@ pub(crate) const OPERATORS: &[Operator] = &[
     tract(onnx("Relu", 6, X, &[])),
     tract(onnx("Sigmoid", 6, X, &[])),
     tract(onnx("Sin", 7, INPUT, &[])),
-    tract(onnx("Softplus", 1, X, &[])),
     tract(onnx("Sqrt", 6, X, &[])),
     tract(onnx("Sub", 7, AB, &[])),
     onnx("Swish", 24, X, &[("alpha", Used(Float))]),
@@ -361,4 +360,14 @@ pub(crate) const OPERATORS: &[Operator] = &[
 pub(crate) fn operator(domain: &str, name: &str, version: i64) -> Option<&'static Operator> {
     let of_name = OPERATORS.iter().filter(|o| o.name == name && o.domain == domain);
     of_name.into_iter().find(|o| (o.versions.0..=o.versions.1).contains(&version))
+}
+
+/// Whether tract runs operators of that name where no pattern fits.
+pub(crate) fn is_left_to_tract(name: &str) -> bool {
+    OPERATORS.iter().any(|operator| operator.left_to_tract && operator.name == name)
+}
+
+/// Whether an operator of that name is in the table, in any domain and version.
+pub(crate) fn is_known(name: &str) -> bool {
+    OPERATORS.iter().any(|operator| operator.name == name)
 }

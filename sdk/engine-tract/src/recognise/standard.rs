@@ -51,6 +51,8 @@ impl<'g> Recogniser<'_, 'g> {
             softcap: node.float("softcap").filter(|c| *c > 0.0),
             window: None,
             masks: node.input(3).into_iter().collect(),
+            hidden: vec![],
+            guards: vec![],
             lengths: vec![],
             positions: vec![],
         };

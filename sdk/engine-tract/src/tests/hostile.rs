@@ -153,6 +153,61 @@ fn constants_that_would_change_a_shape_are_kept_from_tract() {
     assert_eq!(shifted.logits(false), Decoder::new().logits(false), "nothing is subtracted");
 }
 
+/// Puts a `Max` of what the attention's projection gives, so many times, behind it.
+fn max_of(d: &mut Decoder, inputs: usize) {
+    d.insert_after("o", &["Max"]);
+    inserted(d, "Max").inputs = vec!["o".into(); inputs];
+}
+
+#[test]
+fn nodes_with_many_inputs_are_kept_from_tract() {
+    refuses(&[Bent {
+        name: "more inputs than a node of a decoder has",
+        bend: |d| max_of(d, 65),
+        says: &["/o/Max", "65 inputs", "64", "--engine ort"],
+    }]);
+    let mut most = Decoder::new();
+    max_of(&mut most, 64);
+    assert_eq!(most.open(false).unwrap().info().foreign_ops, ["Max"]);
+}
+
+/// Changes an attribute of the first node of a type.
+fn change_attribute(d: &mut Decoder, op_type: &str, name: &str, value: i64) {
+    d.change(op_type, |n| {
+        let attribute = n.attributes.iter_mut().find(|attribute| attribute.name == name).unwrap();
+        attribute.value = AttributeValue::Int(value);
+    });
+}
+
+#[test]
+fn sizes_that_are_none_are_named() {
+    refuses(&[
+        Bent {
+            name: "no heads",
+            bend: |d| change_attribute(d, "GroupQueryAttention", "num_heads", 0),
+            says: &["/attn", "the attribute num_heads is 0"],
+        },
+        Bent {
+            name: "fewer heads than none",
+            bend: |d| change_attribute(d, "GroupQueryAttention", "kv_num_heads", -1),
+            says: &["/attn", "the attribute kv_num_heads is -1"],
+        },
+        Bent {
+            name: "heads that are not counted",
+            bend: |d| d.change("GroupQueryAttention", |n| n.attributes.retain(|a| a.name != "num_heads")),
+            says: &["/attn", "no attribute num_heads"],
+        },
+        Bent {
+            name: "rows shorter than none",
+            bend: |d| {
+                block_head(d, VOCAB);
+                change_attribute(d, "MatMulNBits", "K", -32);
+            },
+            says: &["/logits", "the attribute K is -32"],
+        },
+    ]);
+}
+
 #[test]
 fn what_the_table_does_not_admit_is_refused() {
     refuses(&[
@@ -217,7 +272,7 @@ fn what_the_table_does_not_admit_is_refused() {
                 d.insert_after("o", &["Gelu"]);
                 d.graph.opsets[0].version = 19;
             },
-            says: &["/o/Gelu", "no pattern"],
+            says: &["/o/Gelu", "no pattern", "--engine ort"],
         },
     ]);
 }

@@ -89,12 +89,12 @@ pub(crate) fn verify(program: Program) -> Result<Verified, EngineError> {
     if program.layers.len() > MAX_LAYERS {
         return graph(format!("it has {} layers; up to {MAX_LAYERS} are run", program.layers.len()));
     }
-    let foreign = program.steps.iter().filter(|step| matches!(step.op, Op::Foreign(_)));
-    if let Some(step) = foreign.into_iter().nth(MAX_FOREIGN) {
+    let mut foreign = program.steps.iter().filter(|step| matches!(step.op, Op::Foreign(_)));
+    if let Some(step) = foreign.nth(MAX_FOREIGN) {
         return Err(refused(step, format!("more than {MAX_FOREIGN} operators like this would be left to tract")));
     }
     let types = types_of(&program)?;
-    let Some(logits) = types.get(program.logits).copied() else { return graph("nothing makes its logits".into()) };
+    let Some(logits) = types.get(program.logits).copied().flatten() else { return graph("nothing makes its logits".into()) };
     if logits.rows != Rows::Picked || logits.element != Element::Float32 || logits.width != program.vocab {
         return graph(format!(
             "its logits are {logits:?} where a row for each that is asked for, {} wide, is wanted",
@@ -105,11 +105,14 @@ pub(crate) fn verify(program: Program) -> Result<Verified, EngineError> {
     check_parts(&program)?;
     check_layers(&program)?;
     check_alive(&program)?;
+    // A value that a fused operator took the place of is made by nobody and read by nobody.
+    let unused = Type { element: Element::Float32, rows: Rows::All, width: 0 };
+    let types = types.into_iter().map(|made| made.unwrap_or(unused)).collect();
     Ok(Verified { program, types })
 }
 
-/// The type of each value; each is made once, and before it is read.
-fn types_of(program: &Program) -> Result<Vec<Type>, EngineError> {
+/// The type of each value that is made; each is made once, and before it is read.
+fn types_of(program: &Program) -> Result<Vec<Option<Type>>, EngineError> {
     let mut types: Vec<Option<Type>> = vec![None; program.values];
     if let Some(ids) = types.first_mut() {
         *ids = Some(Type { element: Element::Token, rows: Rows::All, width: 1 });
@@ -129,13 +132,7 @@ fn types_of(program: &Program) -> Result<Vec<Type>, EngineError> {
             }
         }
     }
-    // A value that a fused operator took the place of is made by nobody and read by nobody.
-    let unused = Type { element: Element::Float32, rows: Rows::All, width: 0 };
-    let is_made = types.get(program.logits).copied().flatten().is_some();
-    if !is_made {
-        return Err(EngineError::UnsupportedGraph("nothing makes its logits".into()));
-    }
-    Ok(types.into_iter().map(|made| made.unwrap_or(unused)).collect())
+    Ok(types)
 }
 
 /// Every id that the logits can name has a row in the embedding's table: a token that is chosen is read in the next step.

@@ -227,6 +227,7 @@ impl Decoder {
     }
 
     fn tensor(&mut self, name: &str, data_type: DataType, dims: &[usize], bytes: Bytes) {
+        self.graph.initializers.retain(|known| known.name != name);
         self.graph.initializers.push(Tensor { name: name.into(), data_type, dims: dims.into(), bytes });
     }
 

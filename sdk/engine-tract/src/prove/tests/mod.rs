@@ -4,6 +4,7 @@
 mod bends;
 mod crafted;
 mod decoder;
+mod far;
 mod other;
 mod same;
 

@@ -34,6 +34,15 @@ fn the_nearest_neighbours_are_refused() {
             says: &["/weights", "linear biases"],
         },
         Other {
+            name: "values that are no product",
+            from: Decoder::standard,
+            bend: |d| {
+                d.before("attended", vec![node("Neg", &["v"], "other_v", &[])]);
+                d.maker("attended").inputs[2] = "other_v".into();
+            },
+            says: &["`other_v` is not a projection", "another exporter", "--engine ort"],
+        },
+        Other {
             name: "a mask of its own for each head",
             from: Decoder::written_out,
             bend: |d| {
@@ -196,7 +205,7 @@ fn the_nearest_neighbours_are_refused() {
                 );
                 d.maker("x1").inputs[0] = "x0_again".into();
             },
-            says: &["past.0.key", "keeps, too"],
+            says: &["/again", "present.0.key"],
         },
         Other {
             name: "other keys kept than used",
@@ -207,7 +216,7 @@ fn the_nearest_neighbours_are_refused() {
                 let at = d.graph.nodes.iter().position(|n| n.outputs[0] == "all_keys").unwrap() + 1;
                 d.graph.nodes.insert(at, node("Concat", &["past.0.key", "kn"], "present.0.key", &[("axis", int(2))]));
             },
-            says: &["/weights", "keys that it keeps"],
+            says: &["/weights", "present.0.key"],
         },
         Other {
             name: "epsilon after the root",
