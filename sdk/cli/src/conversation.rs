@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::input::Source;
-use kinglet::Conversation;
+use kinglet::{Conversation, ConversationError};
 use serde_json::Value;
 use std::path::Path;
 
@@ -25,7 +25,12 @@ pub(crate) fn of_argument(argument: Option<&str>) -> Result<Conversation, Failur
             "there is no file `{argument}`; check the path, or write a message of several words"
         )));
     }
-    parse(argument).map_err(|reason| Failure::failed(format!("the message is no conversation: {reason}")))
+    match Conversation::parse(argument) {
+        // Brackets begin a message as well, `[sighs] fine`.
+        Err(ConversationError::Json { .. }) if !looks_like_json(argument) => Ok(Conversation::single(argument)),
+        Err(error) => Err(Failure::failed(format!("the message is no conversation: {error}"))),
+        Ok(conversation) => Ok(conversation),
+    }
 }
 
 /// The conversation in a file or on stdin.
@@ -48,6 +53,12 @@ fn parse(text: &str) -> Result<Conversation, String> {
     Conversation::parse(text).map_err(|error| error.to_string())
 }
 
+/// Whether a bracket is followed by what follows it in JSON alone.
+fn looks_like_json(text: &str) -> bool {
+    let inner = text.trim_start().trim_start_matches(['[', '{']).trim_start();
+    inner.is_empty() || inner.starts_with(['"', ']', '}'])
+}
+
 fn is_file_name(argument: &str) -> bool {
     !argument.contains(char::is_whitespace) && FILE_ENDS.iter().any(|end| argument.ends_with(end))
 }
@@ -60,6 +71,8 @@ mod tests {
     fn an_argument_is_a_message_unless_it_names_a_file() {
         assert_eq!(of_argument(Some("see notes.txt")).unwrap(), Conversation::single("see notes.txt"));
         assert_eq!(of_argument(Some("hello")).unwrap(), Conversation::single("hello"));
+        assert_eq!(of_argument(Some("[hi] are you coming?")).unwrap(), Conversation::single("[hi] are you coming?"));
+        assert!(of_argument(Some(r#"[{"role": "user""#)).unwrap_err().to_string().contains("expected JSON messages"));
         assert_eq!(of_argument(Some("customer: a\nagent: b")).unwrap().turns.len(), 2);
         let missing = of_argument(Some("no-such-file.json")).unwrap_err();
         assert!(missing.to_string().contains("no-such-file.json"), "{missing}");

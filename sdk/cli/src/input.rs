@@ -46,7 +46,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// All of its text.
+    /// All of its text, without a byte order mark.
     ///
     /// # Errors
     /// As [`open`](Self::open), and for a text that is longer than 64 MiB or no UTF-8.
@@ -94,6 +94,7 @@ fn text_of(stream: Box<dyn BufRead>, source: Source<'_>, limit_bytes: u64) -> Re
     if bytes.len() as u64 > limit_bytes {
         return Err(Failure::failed(format!("{source} holds more than {} MiB; give a shorter text", limit_bytes >> 20)));
     }
+    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).map(<[u8]>::to_vec).unwrap_or(bytes);
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         Failure::failed(format!("{source} is no UTF-8 text: byte {at} begins no character; convert it to UTF-8"))
@@ -119,9 +120,13 @@ mod tests {
     #[test]
     fn texts_are_whole_short_enough_and_utf8() {
         struct Case(&'static [u8], Result<&'static str, &'static str>);
-        for Case(bytes, expected) in
-            [Case(b"", Ok("")), Case(b"abcd", Ok("abcd")), Case(b"abcde", Err("more than")), Case(b"ab\xff", Err("byte 2"))]
-        {
+        for Case(bytes, expected) in [
+            Case(b"", Ok("")),
+            Case(b"abcd", Ok("abcd")),
+            Case(b"abcde", Err("more than")),
+            Case(b"ab\xff", Err("byte 2")),
+            Case(b"\xef\xbb\xbfa", Ok("a")),
+        ] {
             match (text_of(stream(bytes), Source::Stdin, 4), expected) {
                 (Ok(text), Ok(expected)) => assert_eq!(text, expected),
                 (Err(failure), Err(word)) => assert!(failure.to_string().contains(word), "{failure}"),

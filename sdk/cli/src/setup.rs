@@ -19,8 +19,15 @@ pub(crate) fn start_logging(common: &Common) {
         (false, 2) => LevelFilter::Debug,
         (false, _) => LevelFilter::Trace,
     };
+    logger(level).init();
+}
+
+/// The log up to a level; of other crates, what warns of something.
+fn logger(level: LevelFilter) -> env_logger::Builder {
     let mut logger = env_logger::Builder::new();
     logger.filter_level(LevelFilter::Warn.min(level));
+    // It warns of every newer version of ONNX's operators. What it is given of them is admitted by version before.
+    logger.filter_module("tract_onnx", LevelFilter::Error);
     for room in [
         "kinglet",
         "kinglet_bundle",
@@ -36,7 +43,7 @@ pub(crate) fn start_logging(common: &Common) {
     logger.format(|line, record| {
         writeln!(line, "{}: {}", record.level().as_str().to_lowercase(), one_line(&record.args().to_string()))
     });
-    logger.init();
+    logger
 }
 
 impl Common {
@@ -252,6 +259,22 @@ impl Sampling {
             repetition_penalty: self.repeat_penalty.unwrap_or(base.repetition_penalty),
             seed: seed.or(base.seed),
             ..base.clone()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use log::{Level, Log, Metadata};
+
+    #[test]
+    fn warnings_are_shown_but_for_those_about_versions_of_operators() {
+        for level in [LevelFilter::Warn, LevelFilter::Trace] {
+            let logger = logger(level).build();
+            let shows = |target: &str, level: Level| logger.enabled(&Metadata::builder().target(target).level(level).build());
+            assert!(shows("kinglet_tract::plan", Level::Warn) && shows("tract_core::optim", Level::Warn));
+            assert!(!shows("tract_onnx::model", Level::Warn) && shows("tract_onnx::model", Level::Error));
         }
     }
 }

@@ -38,7 +38,7 @@ pub(crate) fn run(bytes: &[u8]) {
     scratch.write(name, &valid);
 }
 
-fn with_other_fields(valid: &[u8], choices: &mut Choices<'_>) -> Vec<u8> {
+pub(crate) fn with_other_fields(valid: &[u8], choices: &mut Choices<'_>) -> Vec<u8> {
     let Ok(mut file) = serde_json::from_slice::<Value>(valid) else { return vec![] };
     for _ in 0..4 {
         replace_one(&mut file, choices, 6);

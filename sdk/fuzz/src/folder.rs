@@ -17,8 +17,13 @@ impl Scratch {
 
     /// With the files of a golden, those below it left out.
     pub(crate) fn of_golden(name: &str) -> Self {
+        Self::of(&golden(name))
+    }
+
+    /// With the files of a folder, those below it left out.
+    pub(crate) fn of(folder: &Path) -> Self {
         let scratch = Self::new();
-        for entry in fs::read_dir(golden(name)).expect("the goldens are in the repository") {
+        for entry in fs::read_dir(folder).expect("the folder is in the repository") {
             let path = entry.expect("a readable folder").path();
             if path.is_file() {
                 fs::copy(&path, scratch.path().join(path.file_name().unwrap_or_default())).expect("room for a copy");

@@ -18,6 +18,7 @@ mod graph;
 mod onnx_file;
 mod prefix_file;
 mod probe_record;
+mod reply_files;
 mod template;
 mod tokenizer;
 
@@ -43,6 +44,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "prepared_weights", run: caches::run_prepared, seeds: caches::seeds_prepared },
     Target { name: "prefix_file", run: prefix_file::run, seeds: prefix_file::seeds },
     Target { name: "probe_record", run: probe_record::run, seeds: probe_record::seeds },
+    Target { name: "reply_files", run: reply_files::run, seeds: reply_files::seeds },
     Target { name: "conversation", run: conversation::run, seeds: conversation::seeds },
 ];
 

@@ -43,5 +43,6 @@ macro_rules! replay {
 }
 
 replay! {
-    graph onnx_file external_data tokenizer template config saved_cache prepared_weights prefix_file probe_record conversation
+    graph onnx_file external_data tokenizer template config saved_cache prepared_weights prefix_file probe_record reply_files
+    conversation
 }

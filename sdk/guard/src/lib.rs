@@ -21,4 +21,4 @@ mod shown;
 pub use kind::Kind;
 pub use read::{ReadError, open_regular, read, read_text};
 pub use room::NoRoom;
-pub use shown::{Shown, one_line};
+pub use shown::{Shown, brief, one_line};

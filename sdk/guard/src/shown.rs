@@ -4,6 +4,8 @@ use std::fmt::{self, Display, Write};
 
 /// Characters of a name that are shown; of a longer one, its beginning and its end.
 const SHOWN_CHARS: usize = 120;
+/// The same of a name that one among many others is told by.
+const BRIEF_CHARS: usize = 40;
 /// Characters of a whole message that are shown.
 const MESSAGE_CHARS: usize = 4000;
 
@@ -23,6 +25,14 @@ impl Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_cut(f, self.0, SHOWN_CHARS)
     }
+}
+
+/// A short name out of a file, such as a code: as [`Shown`], of at most 40 characters.
+pub fn brief(name: &str) -> String {
+    let mut shown = String::new();
+    // Writing to a string does not fail.
+    let _ = write_cut(&mut shown, name, BRIEF_CHARS);
+    shown
 }
 
 /// A message as it is shown: as [`Shown`], and longer.
@@ -86,6 +96,8 @@ mod tests {
         assert!(shown.starts_with("begin\u{e9}") && shown.ends_with("\u{e9}end") && shown.contains("9888 characters"), "{shown}");
         assert_eq!(Shown(&"x".repeat(SHOWN_CHARS)).to_string().len(), SHOWN_CHARS);
         assert!(one_line(&long).chars().count() < MESSAGE_CHARS + 50);
+        let shown = brief(&long);
+        assert!(shown.starts_with("begin\u{e9}") && shown.contains("9968 characters") && shown.chars().count() < 90, "{shown}");
     }
 
     proptest! {

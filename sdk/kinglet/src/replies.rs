@@ -9,7 +9,7 @@ use kinglet_tasks::{
     DualEncoder, ModelExtras, NgramClassifier, NgramError, ReplyBank, ReplyModel, SmartReplier, SmartReplyRequest,
 };
 use kinglet_text::{ChatTemplate, Message};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use kinglet_tasks::{
@@ -50,15 +50,31 @@ pub(crate) fn read_extras(bundle: &Bundle) -> Result<ModelExtras, Error> {
 
 /// A replier with the bank of the folder, if it has one that the model can judge.
 fn with_bank(replier: SmartReplier, bundle: &Bundle, extras: &ModelExtras) -> Result<SmartReplier, Error> {
-    let file = |name| bundle.extra_file(name).filter(|_| extras.reply_bank.is_some());
-    let Some(path) = file(BANK) else { return Ok(replier) };
+    let Some(settings) = &extras.reply_bank else { return Ok(replier) };
+    let path = wanted(bundle, BANK, "reply_bank")?;
     room::check("the bank of replies", BANK_BYTES)?;
     let text = kinglet_guard::read_text(&path, Kind::Bank).map_err(|error| Error::BadModel(error.into()))?;
     let bank = ReplyBank::parse(&text)
         .map_err(|error| Error::BadModel(format!("`{}` is no bank of replies: {error}", path.display()).into()))?;
-    let vectors = file(BANK_VECTORS).map(|path| bytes(&path, Kind::BankVectors)).transpose()?.unwrap_or_default();
-    let ngrams = file(BANK_NGRAMS).map(|path| table(&path, NgramClassifier::read)).transpose()?;
+    let unknown = bank.unknown_intents(settings);
+    if !unknown.is_empty() {
+        log::warn!("`{}` has no intent {}, which `{EXTRAS}` names; correct one of them", path.display(), unknown.join(", "));
+    }
+    let vectors = bundle.extra_file(BANK_VECTORS).map(|path| bytes(&path, Kind::BankVectors)).transpose()?.unwrap_or_default();
+    let ngrams = match settings.blend {
+        Some(_) => Some(table(&wanted(bundle, BANK_NGRAMS, "reply_bank.blend")?, NgramClassifier::read)?),
+        None => None,
+    };
     Ok(replier.with_bank(bank, vectors, ngrams))
+}
+
+/// A file that must be there because the folder's `kinglet.json` has `field`.
+fn wanted(bundle: &Bundle, name: &str, field: &str) -> Result<PathBuf, Error> {
+    bundle.extra_file(name).ok_or_else(|| {
+        let folder = bundle.folder().display();
+        let why = format!("`{folder}` has no `{name}`, which `{field}` of its `{EXTRAS}` asks for");
+        Error::BadModel(format!("{why}; download the model again, or take `{field}` out").into())
+    })
 }
 
 fn bytes(path: &Path, kind: Kind) -> Result<Vec<u8>, Error> {
@@ -205,7 +221,8 @@ impl Model {
     /// The same, with the table of n-grams that counts where replies are ranked, if the folder has one.
     fn ranking_replier(&self) -> Result<Arc<SmartReplier>, Error> {
         let (own, replier) = (self.own()?, self.replier()?);
-        if let Some(path) = own.bundle.extra_file(RANK_NGRAMS).filter(|_| replier.ranker().wants_words()) {
+        if replier.ranker().wants_words() {
+            let path = wanted(&own.bundle, RANK_NGRAMS, "reply_ranking.blend")?;
             replier.ranker().set_words(table(&path, DualEncoder::read)?);
         }
         Ok(replier)

@@ -109,7 +109,13 @@ impl ReplyBank {
             }
         }
         intents.retain(|intent| !intent.replies.is_empty());
-        Ok(Self { intents, replies })
+        if intents.is_empty() { Err(BankError::Empty) } else { Ok(Self { intents, replies }) }
+    }
+
+    /// The intents that the settings of a model name and the bank lacks.
+    pub fn unknown_intents<'s>(&self, settings: &'s BankSettings) -> Vec<&'s str> {
+        let named = [&settings.bad_news, &settings.comforting, &settings.reluctant].into_iter().flatten();
+        named.map(String::as_str).filter(|name| self.intents.iter().all(|intent| intent.name != *name)).collect()
     }
 
     /// The texts of all replies, in the order of their vectors.

@@ -73,6 +73,10 @@ pub struct Conversation {
     pub instructions: Option<String>,
 }
 
+/// Marks, embeddings, overrides and isolates of the Unicode Bidirectional Algorithm (UAX 9).
+const DIRECTIONS: fn(char) -> bool =
+    |sign| matches!(sign, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+
 impl Conversation {
     /// Only this many of the latest messages count for a reply.
     pub const COUNTED_TURNS: usize = 10;
@@ -120,9 +124,11 @@ impl Conversation {
         by_side.map(|turns| turns.iter().map(|turn| turn.text.as_str()).collect::<Vec<_>>().join(" ")).collect()
     }
 
-    /// What counts: the last [`COUNTED_TURNS`](Self::COUNTED_TURNS) messages that hold any text, trimmed.
+    /// What counts: the last [`COUNTED_TURNS`](Self::COUNTED_TURNS) messages that hold any text, trimmed, without signs that only
+    /// turn the direction of writing.
     pub fn counted(&self) -> Self {
-        let mut turns: Vec<Turn> = self.turns.iter().rev().map(|t| Turn::new(t.speaker, t.text.trim())).collect();
+        let plain = |turn: &Turn| Turn::new(turn.speaker, turn.text.replace(DIRECTIONS, "").trim());
+        let mut turns: Vec<Turn> = self.turns.iter().rev().map(plain).collect();
         turns.retain(|turn| !turn.text.is_empty());
         turns.truncate(Self::COUNTED_TURNS);
         turns.reverse();
@@ -159,6 +165,8 @@ mod tests {
         let turns = (0..24).map(|i| Turn::new(Speaker::Customer, if i % 2 == 0 { format!(" m{i} ") } else { " \n".into() }));
         let counted = Conversation { turns: turns.collect(), instructions: None }.counted();
         let texts: Vec<_> = counted.turns.iter().map(|t| t.text.as_str()).collect();
+        let turned = Conversation::single("\u{202e} are you coming?\u{2069}").counted();
+        assert_eq!(turned, Conversation::single("are you coming?"));
         assert_eq!(texts, ["m4", "m6", "m8", "m10", "m12", "m14", "m16", "m18", "m20", "m22"]);
     }
 }

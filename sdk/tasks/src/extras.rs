@@ -165,6 +165,19 @@ impl ModelExtras {
             if let Some((field, value)) = numbers.find(|(_, value)| !value.is_finite()) {
                 return range(field, value.to_string(), "a finite number");
             }
+            let thresholds = [
+                ("reply_bank.threshold", Some(bank.threshold)),
+                ("reply_bank.further_threshold", bank.further_threshold),
+                ("reply_bank.written_threshold", bank.written_threshold),
+            ];
+            for (field, value) in thresholds {
+                if let Some(value) = value.filter(|value| !(0.0..=1.0).contains(value)) {
+                    return range(field, value.to_string(), "a probability, from 0 to 1");
+                }
+            }
+            if bank.bad_news_threshold < 0.0 {
+                return range("reply_bank.bad_news_threshold", bank.bad_news_threshold.to_string(), "0 or more");
+            }
             if let Some(further) = bank.further_threshold.filter(|further| *further > bank.threshold) {
                 return range("reply_bank.further_threshold", further.to_string(), "at most `threshold`");
             }
@@ -247,6 +260,9 @@ mod tests {
             (r#"{"reply_bank": {"gain": 1e39, "offset": 0, "threshold": 0}}"#.to_owned(), "`reply_bank.gain` is inf"),
             (r#"{"reply_bank": {"gain": 8, "offset": -6}}"#.to_owned(), "missing field `threshold`"),
             (bank_with(r#""further_threshold": 0.6"#), "`reply_bank.further_threshold` is 0.6; it must be at most `threshold`"),
+            (bank_with(r#""written_threshold": 1.5"#), "`reply_bank.written_threshold` is 1.5; it must be a probability"),
+            (bank_with(r#""bad_news_threshold": -1"#), "`reply_bank.bad_news_threshold` is -1; it must be 0 or more"),
+            (r#"{"reply_bank": {"gain": 8, "offset": -6, "threshold": 7}}"#.to_owned(), "`reply_bank.threshold` is 7"),
             (bank_with(r#""written_threshold": 1e39"#), "`reply_bank.written_threshold` is inf"),
             (
                 r#"{"reply_bank": {"gain": 8, "offset": -6, "threshold": 0, "blend": {"network": 1, "words": -1e39, "offset": 0}}}"#

@@ -8,6 +8,7 @@ mod everyday_words;
 
 use crate::wording;
 use everyday_words::{greeting, is_everyday, languages};
+use kinglet_guard::brief;
 use whatlang::{Lang, Script};
 
 /// Messages that are asked, from the latest back, before a conversation passes for lack of evidence.
@@ -48,7 +49,7 @@ impl LanguageGate {
         let supported = tags.iter().filter_map(|tag| {
             let lang = language_of_tag(tag);
             if lang.is_none() {
-                log::warn!("the language `{tag}` of the model is not known to the detector and is not checked for");
+                log::warn!("{}", unknown(tag));
             }
             lang
         });
@@ -121,6 +122,11 @@ impl LanguageGate {
         let needed = if own || words.len() < LONG_WORDS { CONFIDENCE } else { CONFIDENCE_LONG };
         if info.confidence() >= needed { Evidence::Other(info.lang()) } else { Evidence::None }
     }
+}
+
+/// What is said of a tag that the detector does not know.
+fn unknown(tag: &str) -> String {
+    format!("the language `{}` of the model is not known to the detector and is not checked for", brief(tag))
 }
 
 /// The words that carry a language: no numbers, addresses, mentions, emoji or laughter.

@@ -181,3 +181,10 @@ fn tags_and_languages_are_one_to_one() {
     }
     assert_eq!(TAGS.len(), Lang::all().len());
 }
+
+#[test]
+fn a_tag_that_is_not_known_is_shown_shortened() {
+    assert!(unknown("tlh").contains("`tlh`"));
+    let said = unknown(&format!("\u{1b}{}", "x".repeat(1 << 20)));
+    assert!(said.contains("`\\u{1b}xxx") && said.chars().count() < 200, "{said}");
+}

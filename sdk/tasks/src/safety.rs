@@ -17,3 +17,10 @@ pub(crate) use crisis::crisis;
 pub(crate) use invented::{Invention, invented};
 pub(crate) use meta::is_about_the_task;
 pub(crate) use secrets::{Origin, Secrets};
+
+use regex::Regex;
+
+/// A pattern that the source holds, and a test compiles.
+fn constant(pattern: &str) -> Regex {
+    Regex::new(pattern).unwrap_or_else(|e| unreachable!("{e}"))
+}

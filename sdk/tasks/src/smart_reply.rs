@@ -196,10 +196,26 @@ impl SmartReplier {
         judge.own.as_ref().map(|own| (judge, own))
     }
 
-    /// The caller's bank, ranked.
+    /// The caller's bank, ranked. After bad news only what comforts is shown, where the model's own bank can tell and there is any.
     fn of_callers_bank(&self, request: &ValidSmartReply, bank: &[String], cancel: &CancelToken) -> Result<Outcome, TaskError> {
         let usage = ReplyUsage { candidates: bank.len(), ..ReplyUsage::default() };
-        self.ranked(request, bank.to_vec(), ReplySource::Bank, None, usage, cancel)
+        let (mut shown, mut unfit) = (bank.to_vec(), vec![]);
+        if let Some(own) = self.own.as_ref().filter(|_| tells_bad_news(request.conversation())) {
+            let end = self.model().reply_end()?;
+            let ready = self.ready(own, end, cancel)?;
+            let texts: Vec<&str> = bank.iter().map(String::as_str).collect();
+            let vectors = self.ranker.reply_vectors(&own.ranking, &texts, end, cancel)?;
+            let comforts = vectors.iter().map(|vector| ready.is_comforting(ready.nearest(vector)));
+            let (comforting, others): (Vec<_>, Vec<_>) = bank.iter().cloned().zip(comforts).partition(|(_, comforts)| *comforts);
+            if !comforting.is_empty() {
+                let texts = |some: Vec<(String, bool)>| some.into_iter().map(|(text, _)| text).collect();
+                (shown, unfit) = (texts(comforting), texts(others));
+            }
+        }
+        let mut outcome = self.ranked(request, shown, ReplySource::Bank, None, usage, cancel)?;
+        let (source, fate) = (ReplySource::Bank, Fate::NotForBadNews);
+        outcome.considered.extend(unfit.into_iter().map(|text| Considered { text, source, intent: None, score: None, fate }));
+        Ok(outcome)
     }
 
     /// What the model writes, ranked by itself.
@@ -296,7 +312,7 @@ impl SmartReplier {
             let computed = self.ranker.reply_vectors(&own.ranking, &missing, end, cancel)?;
             known.extend(missing.iter().zip(computed).map(|(text, vector)| ((*text).to_owned(), vector.to_vec())));
         }
-        let vectors = own.bank.texts().flat_map(|text| known.remove(text).unwrap_or_else(|| vec![0.0; columns])).collect();
+        let vectors = own.bank.texts().flat_map(|text| known.get(text).cloned().unwrap_or_else(|| vec![0.0; columns])).collect();
         let bank = own.bank.clone().with_vectors(own.settings.clone(), columns, vectors).with_words(own.ngrams.clone());
         let bank = Arc::new(bank);
         *ready = Some(bank.clone());

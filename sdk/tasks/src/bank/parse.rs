@@ -25,7 +25,7 @@ pub enum BankError {
         line: usize,
     },
     /// No reply at all.
-    #[error("it holds no replies; write one on each line, below a heading `# intent tone`")]
+    #[error("it holds no replies without a slot; write one on each line, below a heading `# intent tone`")]
     Empty,
 }
 
@@ -42,6 +42,7 @@ pub(super) struct Group {
 pub(super) fn parse(text: &str) -> Result<Vec<Group>, BankError> {
     let mut groups: Vec<Group> = vec![];
     let mut orders: HashMap<String, usize> = HashMap::new();
+    let text = text.trim_start_matches('\u{feff}');
     for (line, number) in text.lines().map(str::trim).zip(1..).filter(|(line, _)| !line.is_empty()) {
         if let Some(heading) = line.strip_prefix("# ") {
             let (intent, tone) = heading.trim().split_once(' ').ok_or(BankError::Heading { line: number })?;

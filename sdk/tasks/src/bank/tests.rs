@@ -78,6 +78,14 @@ fn damaged_files_of_vectors_are_no_files_of_vectors() {
 }
 
 #[test]
+fn a_bank_of_slots_alone_is_none_and_unknown_intents_are_named() {
+    assert_eq!(ReplyBank::parse("# accept casual\nAt {time}\n").unwrap_err(), BankError::Empty);
+    let bank = ReplyBank::parse("\u{feff}# accept casual\nYes\n").unwrap();
+    let settings = r#"{"gain": 1, "offset": 0, "threshold": 0.5, "bad_news": ["grief"], "reluctant": ["accept"]}"#;
+    assert_eq!(bank.unknown_intents(&serde_json::from_str(settings).unwrap()), ["grief"]);
+}
+
+#[test]
 fn probabilities_of_logits() {
     assert_eq!(probability(0.0), 0.5);
     assert!(probability(20.0) > 0.999 && probability(-200.0) < 1e-6);

@@ -92,7 +92,10 @@ pub(super) fn any(text: &str) -> Result<Conversation, ConversationError> {
 /// `Note: we close at six` alone is a message.
 fn is_transcript(text: &str) -> bool {
     let mut labelled = text.lines().filter(|l| !l.trim().is_empty()).map(split_label);
-    let usual = |label: &str| usual_role(&label.to_lowercase()).is_some();
+    let usual = |label: &str| {
+        let label = label.to_lowercase();
+        usual_role(&label).is_some() || ["me", "them"].contains(&label.as_str())
+    };
     match labelled.next() {
         None => false,
         Some(first) => {

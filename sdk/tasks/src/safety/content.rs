@@ -3,6 +3,7 @@
 //! This judges what would be said in a user's name, so it is stricter than what users may say themselves: a word that is
 //! harmless in one sense (`dyke`, `spic`-and-span) costs a suggestion, a slur would cost more.
 
+use super::constant;
 use super::crisis::crisis;
 use crate::wording;
 use regex::Regex;
@@ -39,7 +40,7 @@ fn is_unfit_word(word: &str) -> bool {
 fn undisguised(text: &str) -> String {
     static DISGUISED: LazyLock<Regex> = LazyLock::new(|| {
         let pattern = r"[a-zA-Z]+(?:[0-9$!@*]+[a-zA-Z]+)+|[a-zA-Z]\$\$";
-        Regex::new(pattern).unwrap_or_else(|e| unreachable!("{e}"))
+        constant(pattern)
     });
     DISGUISED
         .replace_all(text, |found: &regex::Captures<'_>| {

@@ -8,6 +8,7 @@
 mod figures;
 mod rules;
 
+use super::constant;
 use crate::wording;
 use regex::{Regex, RegexSet};
 use std::fmt;
@@ -63,7 +64,7 @@ static RULES: LazyLock<Rules> = LazyLock::new(|| {
     let (kinds, patterns): (Vec<CrisisKind>, Vec<String>) = rules.unzip();
     // Constant patterns, all compiled by a test.
     Rules {
-        figures: Regex::new(&format!(r"(?-u:\b)(?:{figures})(?-u:\b)")).unwrap_or_else(|e| unreachable!("{e}")),
+        figures: constant(&format!(r"(?-u:\b)(?:{figures})(?-u:\b)")),
         kinds,
         set: RegexSet::new(patterns).unwrap_or_else(|e| unreachable!("{e}")),
     }

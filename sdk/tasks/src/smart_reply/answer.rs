@@ -17,7 +17,8 @@ pub struct SmartReply {
     /// What their scores are.
     #[serde(skip_serializing_if = "ReplyScores::are_likelihoods")]
     pub scores: ReplyScores,
-    /// The replies, best first; at least one with [`Status::Ok`], otherwise none.
+    /// The replies, in the order in which to show them; at least one with [`Status::Ok`], otherwise none. A refusal stands behind
+    /// an acceptance that is about as sure.
     pub replies: Vec<Reply>,
     /// What it took.
     pub usage: ReplyUsage,
@@ -32,7 +33,7 @@ pub struct SmartReply {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReplyScores {
-    /// How likely they are, by a ranking that was trained or by their tokens.
+    /// What the ranker makes of them, by vectors that were trained or by the likelihood of their tokens: no probabilities.
     #[default]
     Likelihoods,
     /// The probability that one could send them, from 0 to 1: of a model that comes with a bank of replies.
@@ -140,7 +141,7 @@ pub struct Reply {
 /// What a request took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ReplyUsage {
-    /// Tokens of the prompt that candidates were written after; 0 with a bank.
+    /// Tokens of the prompt that candidates were written after, or by which the model's own bank was judged; 0 with a caller's bank.
     pub prompt_tokens: usize,
     /// Tokens of all candidates written.
     pub new_tokens: usize,

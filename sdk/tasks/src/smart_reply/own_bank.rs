@@ -94,7 +94,7 @@ pub(super) fn decide(bank: &ReadyBank, candidates: &mut [Judged], is_bad_news: b
         let mut shown = shown.iter().filter(|other| other.fate == Fate::Shown);
         candidate.fate = if !is_fitting(candidate) {
             Fate::NotForBadNews
-        } else if candidate.score < threshold {
+        } else if candidate.score.is_nan() || candidate.score < threshold {
             Fate::BelowThreshold
         } else if shown.clone().any(|other| other.intent == candidate.intent || is_duplicate(&other.text, &candidate.text)) {
             Fate::SameIntent

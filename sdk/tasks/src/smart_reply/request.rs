@@ -39,7 +39,7 @@ pub struct SmartReplyOptions {
     /// A generated reply whose score lies further below the best one's is not shown: better one reply than a bad second.
     /// A bank's replies are all shown in their order.
     pub max_gap: f32,
-    /// Replies to choose from, instead of those of the bank that comes with the model. With a bank the model writes nothing: it
+    /// Replies to choose from, of at most 1000 characters each, instead of those of the bank that comes with the model. With a bank the model writes nothing: it
     /// ranks these in one batch.
     pub bank: Option<Vec<String>>,
     /// Languages to answer in, as ISO 639-1 codes; by default those that the model's `kinglet.json` names.
@@ -68,6 +68,9 @@ impl Default for SmartReplyOptions {
         }
     }
 }
+
+/// Characters that a reply of a caller's bank may have.
+const MOST_CHARS: usize = 1000;
 
 /// A conversation to answer.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -118,6 +121,10 @@ impl SmartReplyRequest {
         }
         options.candidates = options.candidates.max(options.count);
         if let Some(bank) = &mut options.bank {
+            if let Some((place, long)) = bank.iter().enumerate().find(|(_, line)| line.chars().count() > MOST_CHARS) {
+                let value = format!("one whose reply {} has {} characters", place + 1, long.chars().count());
+                return Err(TaskError::InvalidOption { field: "bank", value, expected: "of replies of at most 1000 characters" });
+            }
             let mut seen = HashSet::new();
             *bank = bank
                 .iter()
@@ -162,6 +169,10 @@ mod tests {
         assert_eq!(refused(|o| o.diversity = -0.1), "diversity is -0.1; it must be from 0 to 1");
         assert_eq!(refused(|o| o.min_token_logprob = 0.5), "min_token_logprob is 0.5; it must be 0 or less");
         assert_eq!(refused(|o| o.min_score = f32::NAN), "min_score is NaN; it must be a number");
+        assert_eq!(
+            refused(|o| o.bank = Some(vec!["Yes.".into(), "x".repeat(1001)])),
+            "bank is one whose reply 2 has 1001 characters; it must be of replies of at most 1000 characters"
+        );
         assert_eq!(refused(|o| o.max_gap = -1.0), "max_gap is -1; it must be 0 or more");
     }
 

@@ -293,6 +293,22 @@ fn bad_news_gets_comfort_and_nothing_is_written() {
 }
 
 #[test]
+fn of_a_callers_bank_bad_news_gets_what_comforts_if_there_is_any() {
+    let settings = JUDGING.replace(r#""comforting": ["grief"]"#, r#""comforting": ["grief", "fun"]"#);
+    let bench = bench(replying(ABOUT), SPEAKERS, &settings, 1024);
+    let replier = SmartReplier::new(bench.model.clone()).with_bank(ReplyBank::parse(OWN).unwrap(), vec![], None);
+    let asked = |talk, bank: [&str; 2]| {
+        let options = |o: &mut SmartReplyOptions| (o.bank, o.explain) = (Some(bank.map(str::to_owned).to_vec()), true);
+        replier.reply(request(talk, |o| options(o)), &CancelToken::default()).unwrap()
+    };
+    let sad = asked("the funeral was on film", ["A sad film.", "More coffee?"]);
+    assert_eq!(texts(&sad), ["A sad film."]);
+    assert!(sad.considered.iter().any(|c| c.text == "More coffee?" && c.fate == Fate::NotForBadNews), "{sad:?}");
+    assert_eq!(asked("the funeral", ["The bus?", "More coffee?"]).replies.len(), 2, "there is none");
+    assert_eq!(asked("on film", ["A sad film.", "More coffee?"]).replies.len(), 2, "no bad news");
+}
+
+#[test]
 fn what_is_written_is_judged_beside_the_bank_and_what_is_made_up_is_named() {
     let (_, replier) = judging(&[("Coffee? Or the coffee?", 1.0), ("The coffee costs $9.", 0.9), ("zzz", 0.8)]);
     let answer = judged(&replier, "a coffee?");

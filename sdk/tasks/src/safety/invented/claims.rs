@@ -2,7 +2,8 @@
 
 use super::actions::is_hedged;
 use super::said::Said;
-use super::sentences::{Clause, constant, expanded, holds};
+use super::sentences::{Clause, expanded, holds};
+use crate::safety::constant;
 use regex::Regex;
 use std::sync::LazyLock;
 

@@ -2,7 +2,8 @@
 
 use super::Invention;
 use super::said::Said;
-use super::sentences::{Sentence, constant, holds};
+use super::sentences::{Sentence, holds};
+use crate::safety::constant;
 use regex::Regex;
 use std::sync::LazyLock;
 

@@ -1,7 +1,8 @@
 //! Where something or someone is said to be, and addresses.
 
 use super::said::Said;
-use super::sentences::{Clause, Sentence, constant, holds};
+use super::sentences::{Clause, Sentence, holds};
+use crate::safety::constant;
 use regex::Regex;
 use std::sync::LazyLock;
 

@@ -1,14 +1,10 @@
 //! A text cut into sentences and clauses, as the rules read them.
 
+use crate::safety::constant;
 use crate::wording;
 use regex::Regex;
 use std::sync::LazyLock;
 use unicode_segmentation::UnicodeSegmentation;
-
-/// A pattern that the source holds, and a test compiles.
-pub(super) fn constant(pattern: &str) -> Regex {
-    Regex::new(pattern).unwrap_or_else(|e| unreachable!("{e}"))
-}
 
 /// Whether a list of words, separated by white space, holds `word`.
 pub(super) fn holds(list: &str, word: &str) -> bool {

@@ -1,6 +1,7 @@
 //! Finding secrets in text.
 
 use super::checks;
+use crate::safety::constant;
 use regex::Regex;
 use std::sync::LazyLock;
 
@@ -60,7 +61,7 @@ static FINDERS: LazyLock<Vec<Finder>> = LazyLock::new(|| {
         (Kind::Phone, r"(?:\+|\(|(?-u:\b))[0-9][0-9 ().\-]{5,}[0-9](?-u:\b)", |_, value| is_phone(value)),
     ];
     // Constant patterns, all compiled by every test of this file.
-    let compile = |pattern| Regex::new(pattern).unwrap_or_else(|e| unreachable!("{e}"));
+    let compile = constant;
     patterns.map(|(kind, pattern, check)| Finder { kind, pattern: compile(pattern), check }).into()
 });
 
@@ -126,8 +127,7 @@ pub(super) fn find(text: &str) -> impl Iterator<Item = Found> {
 
 /// The digits of each number in a text; single separators inside a number are left out.
 pub(super) fn digit_runs(text: &str) -> impl Iterator<Item = String> {
-    static RUNS: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new(r"[0-9](?:[ \-.()]{0,2}[0-9])*").unwrap_or_else(|e| unreachable!("{e}")));
+    static RUNS: LazyLock<Regex> = LazyLock::new(|| constant(r"[0-9](?:[ \-.()]{0,2}[0-9])*"));
     RUNS.find_iter(text).map(|run| digits(run.as_str()))
 }
 
@@ -156,7 +156,7 @@ fn is_odd(value: &str) -> bool {
 fn is_phone(text: &str) -> bool {
     static DATE: LazyLock<Regex> = LazyLock::new(|| {
         let date = r"^(?:[0-9]{4}[ .\-][0-9]{1,2}[ .\-][0-9]{1,2}|[0-9]{1,2}[ .\-][0-9]{1,2}[ .\-][0-9]{4}|(?:19|20)[0-9]{2} ?- ?(?:19|20)[0-9]{2})(?: |$)";
-        Regex::new(date).unwrap_or_else(|e| unreachable!("{e}"))
+        constant(date)
     });
     let groups: Vec<&str> = text.split(|c: char| !c.is_ascii_digit()).filter(|g| !g.is_empty()).collect();
     let count: usize = groups.iter().map(|g| g.len()).sum();
