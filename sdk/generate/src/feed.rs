@@ -6,9 +6,6 @@ use crate::generator::{Cache, chunks};
 use kinglet_engine::{CancelToken, EngineError, LogitsWanted, SequenceStep, TokenId};
 use std::ops::Range;
 
-/// Bytes of logits that one step may give: with 150,000 tokens in the vocabulary, 55 rows.
-const LOGITS_BYTES_PER_STEP: usize = 32 << 20;
-
 /// The positions whose logits the caller wants to see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wanted {
@@ -74,7 +71,7 @@ impl<'a> Feed<'a> {
     }
 
     fn wanted_rows(&self) -> usize {
-        (LOGITS_BYTES_PER_STEP / (size_of::<f32>() * self.base.generator().info().vocab)).max(1)
+        self.base.generator().logits_rows()
     }
 
     /// One step over forks of the base.

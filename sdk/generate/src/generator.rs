@@ -1,16 +1,15 @@
 //! One runner, shared.
 
 use crate::beginning::{Beginning, Kept};
-use crate::pace::Pace;
 use crate::request::check_prompt;
+use crate::scheduler::Scheduler;
 use crate::{GenerateError, OptionError};
 use kinglet_engine::{
     CacheId, CancelToken, EngineError, Logits, LogitsWanted, ModelInfo, OperatorTime, Runner, SavedCacheError, SequenceStep,
     TokenId, Trim,
 };
 use std::io::{Read, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
-use std::time::Instant;
+use std::sync::Arc;
 
 /// What a [`Generator`] knows of its model beyond what the engine says.
 ///
@@ -23,7 +22,7 @@ use std::time::Instant;
 pub struct GeneratorOptions {
     /// Tokens of a prompt that one step reads, at least 1: other sessions get their turn, and progress is told, in between.
     pub prefill_chunk: usize,
-    /// Tokens of all sequences that one step of scoring reads, at least 1.
+    /// Tokens of all sequences that share a step, at least 1: of scoring, and of sessions at once.
     pub batch_rows: usize,
     /// Tokens that are never sampled, as `suppress_tokens` of generation_config.json. Ids beyond the vocabulary are ignored.
     pub suppress: Vec<TokenId>,
@@ -40,25 +39,16 @@ impl Default for GeneratorOptions {
     }
 }
 
-/// One runner shared by all sessions, candidates and scores of a model; clones are the same one. Threads that use it at
-/// once take turns step by step.
+/// One runner shared by all sessions, candidates and scores of a model; clones are the same one. Steps of threads that use it at
+/// once run together, which changes no answer.
 #[derive(Clone)]
 pub struct Generator(Arc<Shared>);
 
 struct Shared {
-    work: Mutex<Work>,
-    /// Memory that is to be given back as soon as nobody works.
-    trim: Mutex<Option<Trim>>,
-    pace: Pace,
+    scheduler: Scheduler,
     info: ModelInfo,
     context: usize,
     options: GeneratorOptions,
-}
-
-/// What threads take turns with.
-struct Work {
-    runner: Box<dyn Runner>,
-    kept: Kept,
 }
 
 /// What [`Generator::prefill`] gives.
@@ -87,8 +77,8 @@ impl Generator {
         }
         let (info, context) = (runner.info().clone(), runner.context());
         options.suppress.extend((text_vocab.min(info.vocab)..info.vocab).map(|id| id as TokenId));
-        let work = Mutex::new(Work { runner, kept: Kept::default() });
-        Ok(Self(Arc::new(Shared { work, trim: Mutex::new(None), pace: Pace::default(), info, context, options })))
+        let scheduler = Scheduler::new(runner, options.batch_rows);
+        Ok(Self(Arc::new(Shared { scheduler, info, context, options })))
     }
 
     /// The model's facts.
@@ -159,36 +149,31 @@ impl Generator {
 
     /// Gives memory back: kept beginnings, and what [`Runner::trim`] gives. It never waits: during a step it is done behind it.
     pub fn trim(&self, depth: Trim) {
-        let mut trim = self.0.trim();
-        *trim = (*trim).max(Some(depth));
-        drop(trim);
-        self.0.trim_if_idle();
+        self.0.scheduler.trim(depth);
     }
 
     /// Has steps wait until [`resume`](Self::resume); the one in progress ends first. Cancelling ends the waiting.
     pub fn pause(&self) {
-        self.0.pace.pause(true);
+        self.0.scheduler.pace().pause(true);
     }
 
     /// Ends a pause, however often it was asked for.
     pub fn resume(&self) {
-        self.0.pace.pause(false);
+        self.0.scheduler.pace().pause(false);
     }
 
     /// The share of the time that steps may use, from 0.01 to 1: between two of them, the device rests. Answers stay the same.
     pub fn set_share(&self, share: f64) {
-        self.0.pace.set_share(share);
+        self.0.scheduler.pace().set_share(share);
     }
 
-    /// A turn with the runner, after which memory that was asked for meanwhile is given back.
     fn turn<T>(&self, work: impl FnOnce(&mut dyn Runner, &mut Kept) -> T) -> T {
-        // A runner and its beginnings are consistent between calls, so a lock poisoned by a panic elsewhere is still good.
-        let mut guard = self.0.work.lock().unwrap_or_else(PoisonError::into_inner);
-        let Work { runner, kept } = &mut *guard;
-        let done = work(&mut **runner, kept);
-        drop(guard);
-        self.0.trim_if_idle();
-        done
+        self.0.scheduler.turn(work)
+    }
+
+    /// Rows of logits that a step of many sequences may give.
+    pub(crate) fn logits_rows(&self) -> usize {
+        self.0.scheduler.logits_rows()
     }
 
     pub(crate) fn empty_cache(&self) -> Result<Cache, EngineError> {
@@ -221,31 +206,15 @@ impl Generator {
         }
     }
 
-    /// One step under the lock. `read` sees the logits, `[rows, vocab]`; it must not touch this generator's caches. Where there
-    /// is no room, kept beginnings give way.
+    /// One step, which may run together with those of other threads. `read` sees the logits, `[rows, vocab]`; it must not touch
+    /// this generator's caches. Where there is no room, kept beginnings give way.
     pub(crate) fn step<R>(
         &self,
         sequences: &[SequenceStep<'_>],
         cancel: &CancelToken,
         read: impl FnOnce(Logits<'_>) -> R,
     ) -> Result<R, EngineError> {
-        self.0.pace.wait(cancel)?;
-        self.turn(|runner, kept| {
-            loop {
-                let began = Instant::now();
-                let error = match runner.step(sequences, cancel) {
-                    Ok(rows) => {
-                        self.0.pace.took(began.elapsed());
-                        return Ok(read(rows));
-                    }
-                    Err(error) => error,
-                };
-                let full = matches!(error, EngineError::CacheFull { .. });
-                if !full || !kept.give_way(runner) {
-                    return Err(error);
-                }
-            }
-        })
+        self.0.scheduler.step(sequences, cancel, read)
     }
 
     /// Reads `prompt` in chunks, from where a kept beginning ends.
@@ -261,27 +230,6 @@ impl Generator {
             self.step(&[SequenceStep { cache: cache.id, tokens, logits }], cancel, |rows| last.extend_from_slice(rows.values()))?;
         }
         Ok(Prefilled { cache, logits: last, kept })
-    }
-}
-
-impl Shared {
-    fn trim(&self) -> MutexGuard<'_, Option<Trim>> {
-        self.trim.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Gives back what is to be given back, unless somebody works: who ends that comes here again.
-    fn trim_if_idle(&self) {
-        while self.trim().is_some() {
-            let mut work = match self.work.try_lock() {
-                Ok(work) => work,
-                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) => return,
-            };
-            let Some(depth) = self.trim().take() else { return };
-            let Work { runner, kept } = &mut *work;
-            while kept.give_way(&mut **runner) {}
-            runner.trim(depth);
-        }
     }
 }
 
@@ -330,6 +278,6 @@ impl Cache {
 
 impl Drop for Cache {
     fn drop(&mut self) {
-        self.generator.turn(|runner, _| runner.release(self.id));
+        self.generator.0.scheduler.release(self.id);
     }
 }

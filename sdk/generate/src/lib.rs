@@ -22,6 +22,7 @@ mod read_prompt;
 mod reply_text;
 mod request;
 mod sampling;
+mod scheduler;
 mod score;
 mod session;
 mod softmax;

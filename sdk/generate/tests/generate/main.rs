@@ -5,6 +5,7 @@ mod candidates;
 mod conversation;
 mod fixture;
 mod sampling_golden;
+mod scheduler;
 mod scoring;
 mod session;
 mod trim;

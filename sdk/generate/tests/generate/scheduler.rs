@@ -1,0 +1,165 @@
+//! Steps of several threads that run together.
+
+use crate::fixture::*;
+use kinglet_engine::fake::FakeModel;
+use kinglet_generate::*;
+use proptest::prelude::*;
+use std::sync::Barrier;
+use std::time::Duration;
+
+/// What one thread does.
+#[derive(Clone, Debug)]
+struct Visitor {
+    prompt: Vec<TokenId>,
+    /// Microseconds before it begins, and before each token after the first.
+    pauses: [u64; 2],
+    seed: u64,
+}
+
+fn visitors() -> impl Strategy<Value = Vec<Visitor>> {
+    let prompt = prop::collection::vec(1..VOCAB as TokenId, 1..12);
+    let visitor = (prompt, [0..2000u64, 0..300u64], any::<u64>());
+    prop::collection::vec(visitor.prop_map(|(prompt, pauses, seed)| Visitor { prompt, pauses, seed }), 2..6)
+}
+
+/// Takes a while for each row, so that others arrive meanwhile.
+fn slow(micros: u64) -> Bench {
+    let quick = arbitrary_model();
+    let model = FakeModel::new(VOCAB, 4096, move |tokens| {
+        std::thread::sleep(Duration::from_micros(micros));
+        quick.logits(tokens)
+    });
+    bench(model, runner_options(64, 8), generator_options())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn answers_do_not_depend_on_who_else_asks(visitors in visitors()) {
+        let bench = slow(100);
+        let quick = arbitrary_model();
+        std::thread::scope(|scope| {
+            for Visitor { prompt, pauses: [before, between], seed } in &visitors {
+                let (generator, quick) = (bench.generator.clone(), &quick);
+                scope.spawn(move || {
+                    std::thread::sleep(Duration::from_micros(*before));
+                    let mut session = Session::new(&generator).unwrap();
+                    let options = RequestOptions { sampling: warm(*seed), ..request(12) };
+                    let events = session.complete(prompt, &options).unwrap().inspect(|_| {
+                        std::thread::sleep(Duration::from_micros(*between));
+                    });
+                    let found: Vec<Event> = events.map(Result::unwrap).collect();
+                    let Some(Event::Done(outcome)) = found.last() else { panic!("{found:?}") };
+                    assert_eq!(outcome.tokens, expected(quick, prompt, 12, &warm(*seed), &[EOS]).0);
+                });
+            }
+        });
+        prop_assert_eq!(bench.generator.kv_bytes(), 0);
+    }
+}
+
+#[test]
+fn sessions_at_once_share_their_steps() {
+    let bench = slow(2000);
+    let (threads, tokens) = (4, 20);
+    let together = Barrier::new(threads);
+    std::thread::scope(|scope| {
+        for first in 0..threads {
+            let (generator, together) = (bench.generator.clone(), &together);
+            scope.spawn(move || {
+                let mut session = Session::new(&generator).unwrap();
+                together.wait();
+                let options = RequestOptions { ignore_eos: true, ..request(tokens) };
+                outcome(session.complete(&[first as TokenId + 1, 2], &options).unwrap()).unwrap();
+            });
+        }
+    });
+    let (steps, alone) = (bench.control.steps(), threads * tokens);
+    assert!(2 * steps < alone, "{steps} steps for {threads} sessions of {tokens}");
+}
+
+#[test]
+fn whoever_is_cancelled_goes_and_the_others_are_answered() {
+    let bench = slow(3000);
+    let (threads, tokens) = (4, 12);
+    let together = Barrier::new(threads);
+    std::thread::scope(|scope| {
+        for first in 0..threads {
+            let (generator, together) = (bench.generator.clone(), &together);
+            scope.spawn(move || {
+                let mut session = Session::new(&generator).unwrap();
+                let cancel = session.cancel_handle();
+                together.wait();
+                let options = RequestOptions { ignore_eos: true, ..request(tokens) };
+                let prompt = [first as TokenId + 1, 2];
+                std::thread::scope(|inner| {
+                    if first == 0 {
+                        inner.spawn(move || {
+                            std::thread::sleep(Duration::from_millis(25));
+                            cancel.cancel();
+                        });
+                    }
+                    let found = outcome(session.complete(&prompt, &options).unwrap()).unwrap();
+                    let right = expected(&arbitrary_model(), &prompt, tokens, &SamplingOptions::default(), &[]).0;
+                    let wanted = if first == 0 { FinishReason::Cancelled } else { FinishReason::Length };
+                    assert_eq!(found.finish, wanted, "{first}");
+                    assert!(right.starts_with(&found.tokens), "{first}");
+                });
+            });
+        }
+    });
+    assert_eq!(bench.generator.kv_bytes(), 0);
+}
+
+#[test]
+fn what_one_sequence_does_wrong_is_its_own_error() {
+    let bench = slow(2000);
+    let threads = 4;
+    let together = Barrier::new(threads);
+    std::thread::scope(|scope| {
+        for first in 0..threads {
+            let (generator, together) = (bench.generator.clone(), &together);
+            scope.spawn(move || {
+                let mut session = Session::new(&generator).unwrap();
+                together.wait();
+                // A token that the model does not have, of the last one alone.
+                let last = if first == 0 { 99 } else { 2 };
+                let prompt = [first as TokenId + 1, 3, 3, last];
+                let options = RequestOptions { ignore_eos: true, ..request(8) };
+                let found = session.complete(&prompt, &options).and_then(outcome);
+                match first {
+                    0 => assert!(matches!(found, Err(GenerateError::Engine(_))), "{found:?}"),
+                    _ => {
+                        let right = expected(&arbitrary_model(), &prompt, 8, &SamplingOptions::default(), &[]).0;
+                        assert_eq!(found.unwrap().tokens, right);
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(bench.generator.kv_bytes(), 0);
+}
+
+#[test]
+fn an_engine_that_fails_once_fails_nobody_who_shares_a_step() {
+    let bench = slow(2000);
+    let threads = 3;
+    let together = Barrier::new(threads);
+    bench.control.fail_at(9);
+    let failures = std::sync::atomic::AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for first in 0..threads {
+            let (generator, together, failures) = (bench.generator.clone(), &together, &failures);
+            scope.spawn(move || {
+                let mut session = Session::new(&generator).unwrap();
+                together.wait();
+                let options = RequestOptions { ignore_eos: true, ..request(12) };
+                if outcome(session.complete(&[first as TokenId + 1, 2], &options).unwrap()).is_err() {
+                    failures.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                }
+            });
+        }
+    });
+    assert!(failures.into_inner() <= 1, "at most the one that was alone in its step");
+}
