@@ -276,7 +276,7 @@ impl<'a> Batch<'a> {
     /// One token for each lane. The lanes that go on come back.
     fn step(&mut self, lanes: Vec<Lane>) -> Result<Vec<Lane>, GenerateError> {
         let steps: Vec<_> = lanes.iter().map(|lane| lane.step(self.base)).collect();
-        let logits = match self.generator().step(&steps, self.cancel, |rows| rows.values().to_vec()) {
+        let logits = match self.generator().scheduler().step(&steps, self.cancel, |rows| rows.values().to_vec()) {
             Ok(logits) => logits,
             Err(EngineError::CacheFull { .. }) if !matches!(lanes[..], [Lane { place: Place::Base, .. }]) => {
                 return Ok(self.make_room(lanes));

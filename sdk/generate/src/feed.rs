@@ -71,7 +71,7 @@ impl<'a> Feed<'a> {
     }
 
     fn wanted_rows(&self) -> usize {
-        self.base.generator().logits_rows()
+        self.base.generator().scheduler().logits_rows()
     }
 
     /// One step over forks of the base.
@@ -83,7 +83,7 @@ impl<'a> Feed<'a> {
             .zip(&sequences[group.clone()])
             .map(|(fork, tokens)| SequenceStep { cache: fork.id, tokens, logits: logits.clone() })
             .collect();
-        self.base.generator().step(&steps, self.cancel, |rows| {
+        self.base.generator().scheduler().step(&steps, self.cancel, |rows| {
             let mut row = 0;
             for (sequence, step) in group.zip(&steps) {
                 for position in step.logits.indices(step.tokens.len()) {
@@ -113,7 +113,7 @@ impl<'a> Feed<'a> {
             };
             let positions = logits.indices(piece.len());
             let step = SequenceStep { cache: self.base.id, tokens: piece, logits };
-            self.base.generator().step(&[step], self.cancel, |rows| {
+            self.base.generator().scheduler().step(&[step], self.cancel, |rows| {
                 let mut seen = positions.into_iter().enumerate();
                 seen.try_for_each(|(row, position)| visit(sequence, before + position, rows.row(row)))
             })??;

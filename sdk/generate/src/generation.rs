@@ -172,7 +172,7 @@ impl Session {
     /// Feeds `tokens` after what the cache holds. If that fails, the cache and what is known of it stay as they were.
     fn feed(&mut self, tokens: &[TokenId], logits: LogitsWanted) -> Result<(), EngineError> {
         let Self { cache, logits: out, cancel, .. } = self;
-        cache.generator().step(&[SequenceStep { cache: cache.id, tokens, logits }], cancel, |rows| {
+        cache.generator().scheduler().step(&[SequenceStep { cache: cache.id, tokens, logits }], cancel, |rows| {
             out.clear();
             out.extend_from_slice(rows.values());
         })?;

@@ -1,12 +1,12 @@
 //! One runner, shared.
 
-use crate::beginning::{Beginning, Kept};
+use crate::beginning::Beginning;
 use crate::request::check_prompt;
 use crate::scheduler::Scheduler;
 use crate::{GenerateError, OptionError};
 use kinglet_engine::{
-    CacheId, CancelToken, EngineError, Logits, LogitsWanted, ModelInfo, OperatorTime, Runner, SavedCacheError, SequenceStep,
-    TokenId, Trim,
+    CacheId, CancelToken, EngineError, LogitsWanted, ModelInfo, OperatorTime, Runner, SavedCacheError, SequenceStep, TokenId,
+    Trim,
 };
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -111,22 +111,22 @@ impl Generator {
     /// # Errors
     /// What the engine fails with; [`EngineError::Cancelled`] soon after `cancel` is raised.
     pub fn prepare(&self, cancel: &CancelToken, progress: &mut dyn FnMut(f32)) -> Result<(), EngineError> {
-        self.turn(|runner, _| runner.prepare(cancel, progress))
+        self.scheduler().turn(|runner, _| runner.prepare(cancel, progress))
     }
 
     /// Begins to time the engine's operators, from nothing.
     pub fn start_profile(&self) {
-        self.turn(|runner, _| runner.start_profile());
+        self.scheduler().turn(|runner, _| runner.start_profile());
     }
 
     /// Ends that, and tells what was timed.
     pub fn take_profile(&self) -> Vec<OperatorTime> {
-        self.turn(|runner, _| runner.take_profile())
+        self.scheduler().turn(|runner, _| runner.take_profile())
     }
 
     /// Bytes that all key/value caches take now, those of kept beginnings included. Waits for a step in progress.
     pub fn kv_bytes(&self) -> usize {
-        self.turn(|runner, _| runner.kv_bytes())
+        self.scheduler().turn(|runner, _| runner.kv_bytes())
     }
 
     /// Keeps a beginning: every sequence that begins with it, or with a part of it, goes on from there and shares its memory.
@@ -135,7 +135,7 @@ impl Generator {
     /// # Errors
     /// [`GenerateError::Engine`] where the engine cannot share it.
     pub fn keep(&self, beginning: &Beginning) -> Result<(), GenerateError> {
-        self.turn(|runner, kept| {
+        self.scheduler().turn(|runner, kept| {
             let id = runner.fork(beginning.cache().id)?;
             kept.add(beginning.tokens().to_vec(), id).into_iter().for_each(|cache| runner.release(cache));
             Ok(())
@@ -144,47 +144,42 @@ impl Generator {
 
     /// How many tokens of the beginning of `tokens` are kept.
     pub fn kept_tokens(&self, tokens: &[TokenId]) -> usize {
-        self.turn(|_, kept| kept.common(tokens))
+        self.scheduler().turn(|_, kept| kept.common(tokens))
     }
 
     /// Gives memory back: kept beginnings, and what [`Runner::trim`] gives. It never waits: during a step it is done behind it.
     pub fn trim(&self, depth: Trim) {
-        self.0.scheduler.trim(depth);
+        self.scheduler().trim(depth);
     }
 
     /// Has steps wait until [`resume`](Self::resume); the one in progress ends first. Cancelling ends the waiting.
     pub fn pause(&self) {
-        self.0.scheduler.pace().pause(true);
+        self.scheduler().pace().pause(true);
     }
 
     /// Ends a pause, however often it was asked for.
     pub fn resume(&self) {
-        self.0.scheduler.pace().pause(false);
+        self.scheduler().pace().pause(false);
     }
 
     /// The share of the time that steps may use, from 0.01 to 1: between two of them, the device rests. Answers stay the same.
     pub fn set_share(&self, share: f64) {
-        self.0.scheduler.pace().set_share(share);
+        self.scheduler().pace().set_share(share);
     }
 
-    fn turn<T>(&self, work: impl FnOnce(&mut dyn Runner, &mut Kept) -> T) -> T {
-        self.0.scheduler.turn(work)
-    }
-
-    /// Rows of logits that a step of many sequences may give.
-    pub(crate) fn logits_rows(&self) -> usize {
-        self.0.scheduler.logits_rows()
+    pub(crate) fn scheduler(&self) -> &Scheduler {
+        &self.0.scheduler
     }
 
     pub(crate) fn empty_cache(&self) -> Result<Cache, EngineError> {
-        let id = self.turn(|runner, _| runner.create_cache())?;
+        let id = self.scheduler().turn(|runner, _| runner.create_cache())?;
         Ok(Cache { generator: self.clone(), id })
     }
 
     /// A cache with as much of the beginning of `prompt` as is kept, and how many tokens that is; `None` where that is not
     /// more than `known`.
     pub(crate) fn cache_beyond(&self, known: usize, prompt: &[TokenId]) -> Result<Option<(Cache, usize)>, EngineError> {
-        let found = self.turn(|runner, kept| {
+        let found = self.scheduler().turn(|runner, kept| {
             let Some((beginning, len)) = kept.longest(prompt).filter(|(_, len)| *len > known) else { return Ok(None) };
             let id = runner.fork(beginning)?;
             if let Err(error) = runner.truncate(id, len) {
@@ -198,23 +193,12 @@ impl Generator {
 
     /// A cache of `len` positions with what was saved.
     pub(crate) fn restore(&self, len: usize, source: &mut dyn Read) -> Result<Cache, EngineError> {
-        let id = self.turn(|runner, _| runner.restore(source))?;
+        let id = self.scheduler().turn(|runner, _| runner.restore(source))?;
         let cache = Cache { generator: self.clone(), id };
         match cache.len()? {
             held if held == len => Ok(cache),
             held => Err(SavedCacheError::BadLength(held as u32).into()),
         }
-    }
-
-    /// One step, which may run together with those of other threads. `read` sees the logits, `[rows, vocab]`; it must not touch
-    /// this generator's caches. Where there is no room, kept beginnings give way.
-    pub(crate) fn step<R>(
-        &self,
-        sequences: &[SequenceStep<'_>],
-        cancel: &CancelToken,
-        read: impl FnOnce(Logits<'_>) -> R,
-    ) -> Result<R, EngineError> {
-        self.0.scheduler.step(sequences, cancel, read)
     }
 
     /// Reads `prompt` in chunks, from where a kept beginning ends.
@@ -227,7 +211,9 @@ impl Generator {
         let mut last = vec![];
         for (tokens, is_last) in chunks(&prompt[kept..], self.options().prefill_chunk) {
             let logits = if is_last { LogitsWanted::Last } else { LogitsWanted::None };
-            self.step(&[SequenceStep { cache: cache.id, tokens, logits }], cancel, |rows| last.extend_from_slice(rows.values()))?;
+            self.scheduler().step(&[SequenceStep { cache: cache.id, tokens, logits }], cancel, |rows| {
+                last.extend_from_slice(rows.values())
+            })?;
         }
         Ok(Prefilled { cache, logits: last, kept })
     }
@@ -253,22 +239,22 @@ pub(crate) struct Cache {
 
 impl Cache {
     pub(crate) fn fork(&self) -> Result<Self, EngineError> {
-        let id = self.generator.turn(|runner, _| runner.fork(self.id))?;
+        let id = self.generator.scheduler().turn(|runner, _| runner.fork(self.id))?;
         Ok(Self { generator: self.generator.clone(), id })
     }
 
     pub(crate) fn truncate(&self, len: usize) -> Result<(), EngineError> {
-        self.generator.turn(|runner, _| runner.truncate(self.id, len))
+        self.generator.scheduler().turn(|runner, _| runner.truncate(self.id, len))
     }
 
     /// Positions it holds.
     pub(crate) fn len(&self) -> Result<usize, EngineError> {
-        self.generator.turn(|runner, _| runner.cache_len(self.id))
+        self.generator.scheduler().turn(|runner, _| runner.cache_len(self.id))
     }
 
     /// Writes its first `len` positions.
     pub(crate) fn save(&self, len: usize, out: &mut dyn Write) -> Result<(), EngineError> {
-        self.generator.turn(|runner, _| runner.save(self.id, len, out))
+        self.generator.scheduler().turn(|runner, _| runner.save(self.id, len, out))
     }
 
     pub(crate) fn generator(&self) -> &Generator {
@@ -278,6 +264,6 @@ impl Cache {
 
 impl Drop for Cache {
     fn drop(&mut self) {
-        self.generator.0.scheduler.release(self.id);
+        self.generator.scheduler().release(self.id);
     }
 }

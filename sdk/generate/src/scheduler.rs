@@ -12,7 +12,7 @@ mod queue;
 use crate::beginning::Kept;
 use crate::pace::Pace;
 use kinglet_engine::{CacheId, CancelToken, EngineError, Logits, Runner, SequenceStep, Trim};
-use queue::{Fate, Limits, Queue, Ticket};
+use queue::{Fate, Limits, Queue, Ticket, step_size};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -243,7 +243,7 @@ impl Lead<'_> {
     ) -> Result<Option<Vec<f32>>, EngineError> {
         let scheduler = self.scheduler;
         let vocab = scheduler.vocab;
-        let own_values = own.iter().map(|step| step.logits.rows(step.tokens.len())).sum::<usize>() * vocab;
+        let own_values = step_size(own.iter().cloned()).logits * vocab;
         while !joined.is_empty() {
             let steps: Vec<SequenceStep<'_>> = own.iter().cloned().chain(joined.iter().flat_map(Ticket::steps)).collect();
             let running = scheduler.queue().run(cancel, &joined);

@@ -193,7 +193,7 @@ pub fn stepped_logits(
     let (prompt, answer) = tokens.split_at(read.clamp(1, tokens.len()));
     for tokens in std::iter::once(prompt).chain(answer.chunks(1)) {
         let step = SequenceStep { cache: cache.id, tokens, logits: LogitsWanted::All };
-        generator.step(&[step], cancel, |rows| out.extend_from_slice(rows.values()))?;
+        generator.scheduler().step(&[step], cancel, |rows| out.extend_from_slice(rows.values()))?;
     }
     Ok(out)
 }

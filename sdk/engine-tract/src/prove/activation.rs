@@ -47,9 +47,8 @@ fn bends() -> Vec<f32> {
 }
 
 impl<'g> Rows<'g> {
-    /// Rows for what works on each element by itself.
-    fn narrow(value: &'g str) -> Self {
-        let numbers = Random::new(value.len() as u64 + 11).numbers(LENGTH.rows * NARROW);
+    /// Rows for what works on each element by itself: `numbers` is `[rows, NARROW]`.
+    fn narrow(value: &'g str, numbers: Vec<f32>) -> Self {
         Self { value, form: Form::Batched, width: NARROW, numbers }
     }
 }
@@ -102,8 +101,9 @@ impl<'s, 'g> Prover<'s, 'g> {
         [gate, up]: [&'g str; 2],
         activation: GateActivation,
     ) -> Result<Form, EngineError> {
-        let (mut gate, up) = (Rows::narrow(self.source.plain(gate)), Rows::narrow(self.source.plain(up)));
-        gate.numbers = bends();
+        let (gate, up) = (self.source.plain(gate), self.source.plain(up));
+        let random = Random::new(up.len() as u64 + 11).numbers(LENGTH.rows * NARROW);
+        let (gate, up) = (Rows::narrow(gate, bends()), Rows::narrow(up, random));
         let expected: Vec<f32> = gate.numbers.iter().zip(&up.numbers).map(|(g, u)| activated(activation, *g) * u).collect();
         let key = [11, activation as u32];
         self.judge(recogniser, value, &[&gate, &up], &HashMap::new(), &expected, &key)
@@ -117,8 +117,7 @@ impl<'s, 'g> Prover<'s, 'g> {
         cap: f32,
     ) -> Result<Form, EngineError> {
         // Element by element, so that any shape serves; what makes the logits is no value with a row for each token.
-        let mut rows = Rows::narrow(self.source.plain(input));
-        rows.numbers = bends().into_iter().map(|x| x * cap / 4.0).collect();
+        let rows = Rows::narrow(self.source.plain(input), bends().into_iter().map(|x| x * cap / 4.0).collect());
         let expected: Vec<f32> = rows.numbers.iter().map(|x| cap * (x / cap).tanh()).collect();
         self.judge(recogniser, value, &[&rows], &HashMap::new(), &expected, &[12, cap.to_bits()])
     }

@@ -10,8 +10,6 @@ use kinglet_reference::{Data, Tensor};
 
 /// A number that is added to the score of a position that a row does not see is at most this; of what is seen, it is 0.
 const HIDDEN: f32 = -1e4;
-/// The context of a model that names none.
-const UNKNOWN_CONTEXT: usize = 4096;
 /// Positions of the longest context that masks are evaluated for.
 const LONGEST: usize = 1 << 17;
 
@@ -41,7 +39,7 @@ impl<'s, 'g> Prover<'s, 'g> {
         }
         let window_of = |seen: &[Row]| seen.iter().filter(|row| row.first > 0).map(|row| row.position + 1 - row.first).min();
         let edges = window_of(&seen).map(|window| [window - 1, window, 2 * window, 3 * window - 1]);
-        let longest = self.longest();
+        let longest = self.longest_context(LONGEST);
         for past in edges.into_iter().flatten().filter(|past| past + 3 <= longest) {
             seen.extend(self.seen(&piece, &values, Length { rows: 3, past }, claim, causal)?);
         }
@@ -93,13 +91,8 @@ impl<'s, 'g> Prover<'s, 'g> {
         first_seen(masks, length, causal).map_err(|why| differs(claim.node, why))
     }
 
-    /// Positions of the longest context that masks are evaluated for.
-    fn longest(&self) -> usize {
-        self.facts.max_context.unwrap_or(UNKNOWN_CONTEXT).clamp(1, LONGEST)
-    }
-
     fn lengths(&self, piece: &Piece<'g>) -> Vec<Length> {
-        let longest = self.longest();
+        let longest = self.longest_context(LONGEST);
         let mut lengths = vec![
             Length { rows: 5, past: 0 },
             Length { rows: 3, past: 4 },

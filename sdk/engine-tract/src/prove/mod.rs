@@ -57,6 +57,9 @@ struct Proven {
     window: Option<usize>,
 }
 
+/// The context of a model that names none.
+const UNKNOWN_CONTEXT: usize = 4096;
+
 /// A shape as a part of what tells proofs apart.
 fn shape_key(dims: &[usize]) -> impl Iterator<Item = u32> {
     std::iter::once(dims.len()).chain(dims.iter().copied()).map(|size| size as u32)
@@ -104,6 +107,11 @@ impl<'s, 'g> Prover<'s, 'g> {
             visits: 0,
             work_left: WORK,
         }
+    }
+
+    /// Positions of the longest context that values are evaluated for: the model's, but `most` at most.
+    fn longest_context(&self, most: usize) -> usize {
+        self.facts.max_context.unwrap_or(UNKNOWN_CONTEXT).clamp(1, most)
     }
 
     /// Holds what was found for a wanted value against the graph; takes over the window that a mask was found to have.

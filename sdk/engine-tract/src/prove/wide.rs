@@ -45,12 +45,10 @@ const LENGTHS: &[Length] = &[
 
 /// The longest context for which values are evaluated.
 const LONGEST: usize = 1 << 20;
-/// The context of a model that names none.
-const UNKNOWN_CONTEXT: usize = 4096;
 
 impl<'s, 'g> Prover<'s, 'g> {
     fn long_lengths(&self) -> impl Iterator<Item = Length> + use<> {
-        let context = self.facts.max_context.unwrap_or(UNKNOWN_CONTEXT).clamp(1, LONGEST);
+        let context = self.longest_context(LONGEST);
         let last = Length { rows: 1, past: context.saturating_sub(1) };
         // Of what the context cuts, as many rows as fit.
         let fits = move |length: &Length| {
@@ -62,7 +60,7 @@ impl<'s, 'g> Prover<'s, 'g> {
 
     /// One row after so many positions that each number of them occurs up to a few hundred, and one in thirty-two beyond.
     fn all_totals(&self) -> impl Iterator<Item = Length> + use<> {
-        let context = self.facts.max_context.unwrap_or(UNKNOWN_CONTEXT).clamp(1, LONGEST);
+        let context = self.longest_context(LONGEST);
         let totals = std::iter::successors(Some(1), |total: &usize| Some(total + (total / 32).max(1)));
         totals.take_while(move |total| *total <= context).map(|total| Length { rows: 1, past: total - 1 })
     }

@@ -44,16 +44,17 @@ impl Ticket {
     }
 
     fn size(&self) -> Size {
-        size_of(self.steps())
+        step_size(self.steps())
     }
 }
 
 /// How large a step is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Size {
+pub(super) struct Size {
     sequences: usize,
     rows: usize,
-    logits: usize,
+    /// Rows of logits.
+    pub(super) logits: usize,
 }
 
 impl Size {
@@ -63,7 +64,7 @@ impl Size {
     }
 }
 
-fn size_of<'a>(steps: impl Iterator<Item = SequenceStep<'a>>) -> Size {
+pub(super) fn step_size<'a>(steps: impl Iterator<Item = SequenceStep<'a>>) -> Size {
     steps.fold(Size { sequences: 0, rows: 0, logits: 0 }, |size, step| Size {
         sequences: size.sequences + 1,
         rows: size.rows + step.tokens.len(),
@@ -145,7 +146,7 @@ impl Queue {
     /// The steps that run together with the leader's: those of one token a sequence first, then others, each in the order in which
     /// they came.
     pub(super) fn join(&mut self, own: &[SequenceStep<'_>], limits: Limits) -> Vec<Ticket> {
-        let mut all = size_of(own.iter().cloned());
+        let mut all = step_size(own.iter().cloned());
         let mut joined = vec![];
         for decode in [true, false] {
             let mut at = 0;

@@ -5,6 +5,7 @@ use kinglet_engine::fake::FakeModel;
 use kinglet_generate::*;
 use proptest::prelude::*;
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// What one thread does.
@@ -59,21 +60,37 @@ proptest! {
     }
 }
 
+/// Has so many threads begin at the same moment, each with its number and a session of its own.
+fn at_once(bench: &Bench, threads: usize, visit: impl Fn(TokenId, &mut Session) + Sync) {
+    let together = Barrier::new(threads);
+    std::thread::scope(|scope| {
+        for number in 0..threads as TokenId {
+            let (visit, together) = (&visit, &together);
+            scope.spawn(move || {
+                let mut session = Session::new(&bench.generator).unwrap();
+                together.wait();
+                visit(number, &mut session);
+            });
+        }
+    });
+}
+
+/// An answer of that many tokens, whatever they are.
+fn whole(tokens: usize) -> RequestOptions {
+    RequestOptions { ignore_eos: true, ..request(tokens) }
+}
+
+/// What a whole answer must be.
+fn right(prompt: &[TokenId], tokens: usize) -> Vec<TokenId> {
+    expected(&arbitrary_model(), prompt, tokens, &SamplingOptions::default(), &[]).0
+}
+
 #[test]
 fn sessions_at_once_share_their_steps() {
     let bench = slow(2000);
     let (threads, tokens) = (4, 20);
-    let together = Barrier::new(threads);
-    std::thread::scope(|scope| {
-        for first in 0..threads {
-            let (generator, together) = (bench.generator.clone(), &together);
-            scope.spawn(move || {
-                let mut session = Session::new(&generator).unwrap();
-                together.wait();
-                let options = RequestOptions { ignore_eos: true, ..request(tokens) };
-                outcome(session.complete(&[first as TokenId + 1, 2], &options).unwrap()).unwrap();
-            });
-        }
+    at_once(&bench, threads, |number, session| {
+        outcome(session.complete(&[number + 1, 2], &whole(tokens)).unwrap()).unwrap();
     });
     let (steps, alone) = (bench.control.steps(), threads * tokens);
     assert!(2 * steps < alone, "{steps} steps for {threads} sessions of {tokens}");
@@ -82,32 +99,21 @@ fn sessions_at_once_share_their_steps() {
 #[test]
 fn whoever_is_cancelled_goes_and_the_others_are_answered() {
     let bench = slow(3000);
-    let (threads, tokens) = (4, 12);
-    let together = Barrier::new(threads);
-    std::thread::scope(|scope| {
-        for first in 0..threads {
-            let (generator, together) = (bench.generator.clone(), &together);
-            scope.spawn(move || {
-                let mut session = Session::new(&generator).unwrap();
-                let cancel = session.cancel_handle();
-                together.wait();
-                let options = RequestOptions { ignore_eos: true, ..request(tokens) };
-                let prompt = [first as TokenId + 1, 2];
-                std::thread::scope(|inner| {
-                    if first == 0 {
-                        inner.spawn(move || {
-                            std::thread::sleep(Duration::from_millis(25));
-                            cancel.cancel();
-                        });
-                    }
-                    let found = outcome(session.complete(&prompt, &options).unwrap()).unwrap();
-                    let right = expected(&arbitrary_model(), &prompt, tokens, &SamplingOptions::default(), &[]).0;
-                    let wanted = if first == 0 { FinishReason::Cancelled } else { FinishReason::Length };
-                    assert_eq!(found.finish, wanted, "{first}");
-                    assert!(right.starts_with(&found.tokens), "{first}");
+    let tokens = 12;
+    at_once(&bench, 4, |number, session| {
+        let (cancel, prompt) = (session.cancel_handle(), [number + 1, 2]);
+        std::thread::scope(|inner| {
+            if number == 0 {
+                inner.spawn(move || {
+                    std::thread::sleep(Duration::from_millis(25));
+                    cancel.cancel();
                 });
-            });
-        }
+            }
+            let found = outcome(session.complete(&prompt, &whole(tokens)).unwrap()).unwrap();
+            let wanted = if number == 0 { FinishReason::Cancelled } else { FinishReason::Length };
+            assert_eq!(found.finish, wanted, "{number}");
+            assert!(right(&prompt, tokens).starts_with(&found.tokens), "{number}");
+        });
     });
     assert_eq!(bench.generator.kv_bytes(), 0);
 }
@@ -115,27 +121,13 @@ fn whoever_is_cancelled_goes_and_the_others_are_answered() {
 #[test]
 fn what_one_sequence_does_wrong_is_its_own_error() {
     let bench = slow(2000);
-    let threads = 4;
-    let together = Barrier::new(threads);
-    std::thread::scope(|scope| {
-        for first in 0..threads {
-            let (generator, together) = (bench.generator.clone(), &together);
-            scope.spawn(move || {
-                let mut session = Session::new(&generator).unwrap();
-                together.wait();
-                // A token that the model does not have, of the last one alone.
-                let last = if first == 0 { 99 } else { 2 };
-                let prompt = [first as TokenId + 1, 3, 3, last];
-                let options = RequestOptions { ignore_eos: true, ..request(8) };
-                let found = session.complete(&prompt, &options).and_then(outcome);
-                match first {
-                    0 => assert!(matches!(found, Err(GenerateError::Engine(_))), "{found:?}"),
-                    _ => {
-                        let right = expected(&arbitrary_model(), &prompt, 8, &SamplingOptions::default(), &[]).0;
-                        assert_eq!(found.unwrap().tokens, right);
-                    }
-                }
-            });
+    at_once(&bench, 4, |number, session| {
+        // A token that the model does not have, of the last one alone.
+        let prompt = [number + 1, 3, 3, if number == 0 { 99 } else { 2 }];
+        let found = session.complete(&prompt, &whole(8)).and_then(outcome);
+        match number {
+            0 => assert!(matches!(found, Err(GenerateError::Engine(_))), "{found:?}"),
+            _ => assert_eq!(found.unwrap().tokens, right(&prompt, 8)),
         }
     });
     assert_eq!(bench.generator.kv_bytes(), 0);
@@ -144,22 +136,11 @@ fn what_one_sequence_does_wrong_is_its_own_error() {
 #[test]
 fn an_engine_that_fails_once_fails_nobody_who_shares_a_step() {
     let bench = slow(2000);
-    let threads = 3;
-    let together = Barrier::new(threads);
     bench.control.fail_at(9);
-    let failures = std::sync::atomic::AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for first in 0..threads {
-            let (generator, together, failures) = (bench.generator.clone(), &together, &failures);
-            scope.spawn(move || {
-                let mut session = Session::new(&generator).unwrap();
-                together.wait();
-                let options = RequestOptions { ignore_eos: true, ..request(12) };
-                if outcome(session.complete(&[first as TokenId + 1, 2], &options).unwrap()).is_err() {
-                    failures.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-                }
-            });
-        }
+    let failures = AtomicUsize::new(0);
+    at_once(&bench, 3, |number, session| {
+        let found = outcome(session.complete(&[number + 1, 2], &whole(12)).unwrap());
+        failures.fetch_add(usize::from(found.is_err()), Ordering::SeqCst);
     });
     assert!(failures.into_inner() <= 1, "at most the one that was alone in its step");
 }
