@@ -8,14 +8,14 @@ use self::proto::proto;
 use self::types::{check_operands, check_types};
 use crate::failure::backend_error;
 use crate::memory::KEPT_FACTOR;
-use crate::program::{Op as Operator, Program};
+use crate::program::Op as Operator;
 use crate::run::Machine;
 use crate::verify::Verified;
 use kinglet_bundle::onnx::Graph;
 use kinglet_engine::{CancelToken, EngineError};
 use std::sync::Arc;
 use tract_onnx::model::ParsingContext;
-use tract_onnx::pb::NodeProto;
+use tract_onnx::pb::{ModelProto, NodeProto};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::plan::eval;
 use tract_onnx::tract_hir::internal::*;
@@ -113,24 +113,29 @@ impl Plan {
     /// [`EngineError::Backend`] with tract's own words if it refuses the graph, [`EngineError::UnsupportedNode`] where it types a
     /// value otherwise than the program, [`EngineError::UnsupportedGraph`] for more than [`MAX_PLANNED`] operators.
     pub(crate) fn new(program: &Verified, graph: &Graph) -> Result<Self, EngineError> {
-        let (steps, foreign) = (program.steps.len(), program.foreign_ops().join(", "));
-        if steps > MAX_PLANNED {
+        let proto = proto(program, graph);
+        let operators = proto.graph.as_ref().map_or(0, |graph| graph.node.len());
+        if operators > MAX_PLANNED {
+            let foreign = program.foreign_ops().join(", ");
             return Err(EngineError::UnsupportedGraph(format!(
-                "it comes to {steps} operators, some of which ({foreign}) would be left to tract; that is done for up to {MAX_PLANNED}"
+                "it comes to {operators} operators, some of which ({foreign}) would be left to tract; that is done for up to \
+                 {MAX_PLANNED}"
             )));
         }
-        let typed = Self::parse(program, graph).map_err(failed)?;
+        let typed = Self::parse(&proto).map_err(failed)?;
         check_types(program, &typed)?;
-        let plan = typed.into_optimized().and_then(TypedSimplePlan::new).map_err(failed)?;
+        // As it stands: tract's simplifications are those of numbers, and make finite ones of what is not (`sqrt(x)^2` to x, `0 * x`
+        // to 0).
+        let plan = TypedSimplePlan::new(typed).map_err(failed)?;
         check_operands(program, plan.model())?;
         let symbol = |name: &str| plan.model().symbols.get(name);
         Ok(Self { picked: symbol(PICKED), rows: symbol(ROWS), plan })
     }
 
-    fn parse(program: &Program, graph: &Graph) -> TractResult<TypedModel> {
+    fn parse(proto: &ModelProto) -> TractResult<TypedModel> {
         let mut framework = onnx();
         framework.op_register.insert(OP_TYPE, build_node);
-        let parsed = framework.parse(&proto(program, graph), None)?;
+        let parsed = framework.parse(proto, None)?;
         ensure!(parsed.unresolved_inputs.is_empty(), "unresolved inputs {:?}", parsed.unresolved_inputs);
         parsed.model.into_typed()
     }

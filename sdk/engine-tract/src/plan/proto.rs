@@ -1,8 +1,10 @@
 //! The program as protobuf, which is how tract takes a graph.
 
 use super::{OP_TYPE, ROWS};
-use crate::program::{Constant, Foreign, Op as Operator, Program, Step};
+use crate::program::{Constant, Foreign, Op as Operator, Program, Step, ValueId};
+use crate::recognise::operators::hides_nan;
 use kinglet_bundle::onnx::{AttributeValue, Graph};
+use std::collections::BTreeSet;
 use tract_onnx::pb::{
     AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto,
     ValueInfoProto, attribute_proto::AttributeType, tensor_proto::DataType as ProtoType, tensor_shape_proto::Dimension,
@@ -11,9 +13,9 @@ use tract_onnx::pb::{
 
 pub(super) fn proto(program: &Program, graph: &Graph) -> ModelProto {
     let mut initializer = vec![];
-    let node = program.steps.iter().enumerate().map(|(i, step)| match &step.op {
-        Operator::Foreign(foreign) => foreign_node(i, step, foreign, &mut initializer),
-        _ => own_node(i, step),
+    let node = program.steps.iter().enumerate().flat_map(|(i, step)| match &step.op {
+        Operator::Foreign(foreign) => with_nan(i, step, foreign, foreign_node(i, step, foreign, &mut initializer)),
+        _ => vec![own_node(i, step)],
     });
     let node = node.collect();
     let graph_proto = GraphProto {
@@ -78,6 +80,31 @@ fn foreign_node(index: usize, step: &Step, foreign: &Foreign, initializers: &mut
         attribute: node.attributes.iter().filter_map(|a| attribute_proto(&a.name, &a.value)).collect(),
         ..Default::default()
     }
+}
+
+/// The node, and after it, where tract's operator hides NaN, for each input: NaN where the input is NaN.
+fn with_nan(index: usize, step: &Step, foreign: &Foreign, mut node: NodeProto) -> Vec<NodeProto> {
+    if !hides_nan(&foreign.node.op_type) {
+        return vec![node];
+    }
+    let made = |what: &str, i: usize| format!("{what}{index}_{i}");
+    let last = std::mem::replace(&mut node.output, vec![made("hidden", 0)]);
+    let mut nodes = vec![node];
+    let inputs: BTreeSet<ValueId> = step.inputs.iter().copied().collect();
+    for (i, &x) in inputs.iter().enumerate() {
+        let is_last = i + 1 == inputs.len();
+        let output = if is_last { last.clone() } else { vec![made("hidden", i + 1)] };
+        let node = |op_type: &str, input, output| NodeProto {
+            name: format!("{index} {} {op_type} {i}", step.label),
+            op_type: op_type.into(),
+            input,
+            output,
+            ..Default::default()
+        };
+        nodes.push(node("IsNaN", vec![value_name(x)], vec![made("nan", i)]));
+        nodes.push(node("Where", vec![made("nan", i), value_name(x), made("hidden", i)], output));
+    }
+    nodes
 }
 
 fn attribute_proto(name: &str, value: &AttributeValue) -> Option<AttributeProto> {

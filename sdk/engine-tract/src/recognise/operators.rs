@@ -26,6 +26,8 @@ pub(crate) struct Operator {
     pub(crate) outputs: Outputs,
     /// Whether tract runs it where no pattern fits: it works element by element, so that rows stay rows.
     pub(crate) left_to_tract: bool,
+    /// Whether tract makes a number of NaN there, where ONNX Runtime makes NaN.
+    pub(crate) hides_nan: bool,
 }
 
 /// What an input may be.
@@ -91,7 +93,7 @@ type Attributes = &'static [(&'static str, Rule)];
 
 const fn onnx(name: &'static str, since: i64, inputs: Inputs, attributes: Attributes) -> Operator {
     let outputs = Outputs::At(&[0]);
-    Operator { domain: "", name, versions: (since, NEWEST), inputs, attributes, outputs, left_to_tract: false }
+    Operator { domain: "", name, versions: (since, NEWEST), inputs, attributes, outputs, left_to_tract: false, hides_nan: false }
 }
 
 const fn contrib(name: &'static str, inputs: Inputs, attributes: Attributes) -> Operator {
@@ -111,6 +113,11 @@ const fn giving(outputs: Outputs, operator: Operator) -> Operator {
 /// The operator, left to tract where no pattern fits.
 const fn tract(operator: Operator) -> Operator {
     Operator { left_to_tract: true, ..operator }
+}
+
+/// The same where NaN has to be put back.
+const fn tract_but_nan(operator: Operator) -> Operator {
+    Operator { hides_nan: true, ..tract(operator) }
 }
 
 const AB: Inputs = &[("A", Data), ("B", Data)];
@@ -319,8 +326,8 @@ pub(crate) const OPERATORS: &[Operator] = &[
     tract(onnx("Abs", 6, X, &[])),
     tract(onnx("Add", 7, AB, &[])),
     tract(onnx("Ceil", 6, X, &[])),
-    tract(until(10, onnx("Clip", 6, INPUT, &[("min", Used(Float)), ("max", Used(Float))]))),
-    tract(onnx("Clip", 11, &[("input", Data), ("min", Scalar), ("max", Scalar)], &[])),
+    tract_but_nan(until(10, onnx("Clip", 6, INPUT, &[("min", Used(Float)), ("max", Used(Float))]))),
+    tract_but_nan(onnx("Clip", 11, &[("input", Data), ("min", Scalar), ("max", Scalar)], &[])),
     tract(onnx("Cos", 7, INPUT, &[])),
     tract(onnx("Div", 7, AB, &[])),
     tract(onnx("Elu", 6, X, &[("alpha", Used(Float))])),
@@ -328,7 +335,7 @@ pub(crate) const OPERATORS: &[Operator] = &[
     tract(onnx("Exp", 6, INPUT, &[])),
     tract(onnx("Floor", 6, X, &[])),
     tract(onnx("Gelu", 20, X, &[("approximate", Used(Text))])),
-    tract(onnx("HardSigmoid", 6, X, &[("alpha", Used(Float)), ("beta", Used(Float))])),
+    tract_but_nan(onnx("HardSigmoid", 6, X, &[("alpha", Used(Float)), ("beta", Used(Float))])),
     tract(onnx("HardSwish", 14, X, &[])),
     tract(onnx(
         "LayerNormalization",
@@ -338,19 +345,19 @@ pub(crate) const OPERATORS: &[Operator] = &[
     )),
     tract(onnx("LeakyRelu", 6, X, &[("alpha", Used(Float))])),
     tract(onnx("Log", 6, INPUT, &[])),
-    tract(onnx("Max", 8, &[("data_0", Each)], &[])),
-    tract(onnx("Min", 8, &[("data_0", Each)], &[])),
+    tract_but_nan(onnx("Max", 8, &[("data_0", Each)], &[])),
+    tract_but_nan(onnx("Min", 8, &[("data_0", Each)], &[])),
     tract(onnx("Mul", 7, AB, &[])),
     tract(onnx("Neg", 6, X, &[])),
     tract(onnx("Pow", 7, &[("X", Data), ("Y", Data)], &[])),
     tract(onnx("Reciprocal", 6, X, &[])),
-    tract(onnx("Relu", 6, X, &[])),
-    tract(onnx("Sigmoid", 6, X, &[])),
+    tract_but_nan(onnx("Relu", 6, X, &[])),
+    tract_but_nan(onnx("Sigmoid", 6, X, &[])),
     tract(onnx("Sin", 7, INPUT, &[])),
     tract(onnx("Sqrt", 6, X, &[])),
     tract(onnx("Sub", 7, AB, &[])),
     onnx("Swish", 24, X, &[("alpha", Used(Float))]),
-    tract(onnx("Tanh", 6, INPUT, &[])),
+    tract_but_nan(onnx("Tanh", 6, INPUT, &[])),
     tract(contrib("FastGelu", &[("X", Data), ("bias", Row)], &[])),
     tract(contrib("Gelu", X, &[])),
     tract(contrib("QuickGelu", X, &[("alpha", Used(Float))])),
@@ -365,6 +372,11 @@ pub(crate) fn operator(domain: &str, name: &str, version: i64) -> Option<&'stati
 /// Whether tract runs operators of that name where no pattern fits.
 pub(crate) fn is_left_to_tract(name: &str) -> bool {
     OPERATORS.iter().any(|operator| operator.left_to_tract && operator.name == name)
+}
+
+/// Whether tract makes a number of NaN in an operator of that name.
+pub(crate) fn hides_nan(name: &str) -> bool {
+    OPERATORS.iter().any(|operator| operator.hides_nan && operator.name == name)
 }
 
 /// Whether an operator of that name is in the table, in any domain and version.

@@ -139,6 +139,7 @@ fn what_the_table_is_silent_of_is_found() {
         attributes: &[("axis", Rule::Neutral(Values::Ints(&[-1])))],
         outputs: Outputs::At(&[0]),
         left_to_tract: false,
+        hides_nan: false,
     };
     let silent_of = |inputs: &str, axis: &str, more: &str| {
         let attributes = format!(r#"{{"axis":{{"type":"INT","default":{axis}}}{more}}}"#);

@@ -1,6 +1,7 @@
 //! Graphs made to hurt or to mislead: each ends in an error that names the node, whichever way the program would run.
 
 use super::*;
+use crate::recognise::operators::{OPERATORS, Role};
 
 /// A change to the decoder, and words that the refusal must contain.
 struct Bent {
@@ -321,4 +322,50 @@ fn long_graphs_open_or_are_refused() {
     many.graph.nodes.extend(vec![node; 200_000]);
     let message = many.open(true).map(|_| ()).unwrap_err().to_string();
     assert!(message.contains("nodes; graphs of up to 200000 are opened"), "{message}");
+}
+
+/// What is not a number stays so in every operator that is left to tract, beside itself and beside a constant.
+#[test]
+fn nan_stays_nan_in_every_operator_left_to_tract() {
+    let left: Vec<_> = OPERATORS.iter().filter(|operator| operator.left_to_tract).collect();
+    assert!(left.len() > 25 && left.iter().any(|operator| operator.hides_nan));
+    for (operator, other) in left.into_iter().flat_map(|operator| [(operator, "o/Sqrt"), (operator, "zero")]) {
+        // Refused: a scale by infinity.
+        if operator.name == "Div" && other == "zero" {
+            continue;
+        }
+        let mut d = Decoder::new();
+        let opset = d.graph.opsets.iter_mut().find(|opset| opset.domain == operator.domain).unwrap();
+        opset.version = opset.version.clamp(operator.versions.0, operator.versions.1);
+        d.tensor("zero", DataType::Float32, &[], Bytes::copy_of(&[0f32]));
+        d.insert_after("o", &["Sqrt", operator.name]);
+        let made_by = format!("/o/Sqrt/{}", operator.name);
+        let node = d.graph.nodes.iter_mut().find(|n| n.name == made_by).unwrap();
+        node.domain = operator.domain.into();
+        node.inputs.extend(operator.inputs[1..].iter().map(|(_, role)| match role {
+            Role::Scalar => "zero".into(),
+            Role::Row => "norm2".into(),
+            _ => other.into(),
+        }));
+        if operator.inputs.iter().any(|(_, role)| *role == Role::Each) {
+            node.inputs.push(other.into());
+        }
+        if operator.attributes.iter().any(|(name, _)| *name == "min") {
+            node.attributes.push(Attribute { name: "min".into(), value: AttributeValue::Float(-1.) });
+        }
+        // Whatever to the power of 0 is 1.
+        let makes_numbers = operator.name == "Pow" && other == "zero";
+        let numbers = d.logits(false).iter().filter(|logit| !logit.is_nan()).count();
+        let expected = if makes_numbers { 5 * VOCAB } else { 0 };
+        assert_eq!(numbers, expected, "{} with {other} where roots of negative numbers went in", operator.name);
+    }
+    refuses(&[Bent {
+        name: "a bound that is no number",
+        bend: |d| {
+            d.tensor("nan", DataType::Float32, &[], Bytes::copy_of(&[f32::NAN]));
+            d.insert_after("o", &["Clip"]);
+            inserted(d, "Clip").inputs.push("nan".into());
+        },
+        says: &["/o/Clip", "NaN"],
+    }]);
 }

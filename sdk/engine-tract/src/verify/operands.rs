@@ -195,6 +195,9 @@ fn left_to_tract(foreign: &Foreign, inputs: usize, x: Type) -> Result<Type, Stri
         if !fits {
             return Err(format!("a constant of {len} numbers on rows of {}", x.width));
         }
+        if constant.values.iter().any(|value| value.is_nan()) {
+            return Err("a constant that is not a number (NaN)".into());
+        }
     }
     Ok(x)
 }
