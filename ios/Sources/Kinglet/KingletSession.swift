@@ -55,8 +55,8 @@ public final class KingletSession: Sendable {
     /// - Throws: ``KingletError/busy(_:)``, ``KingletError/closed(_:)``, ``KingletError/unsupported(_:)`` without that folder,
     ///   ``KingletError/storage(_:)``.
     @discardableResult
-    public func keep() async throws -> Int {
-        try await blocking { [session] in Int(try session.keep()) }
+    public func save() async throws -> Int {
+        try await blocking { [session] in Int(try session.save()) }
     }
 
     /// Forgets what was said, and keeps the instructions.

@@ -19,8 +19,8 @@ public struct OpenOptions: Sendable, Equatable {
         case auto
         /// The mapped files: ready at once, and the system may take their memory back.
         case inPlace
-        /// Memory of their own, rearranged before the first answer: faster.
-        case resident
+        /// Memory of their own, prepacked before the first answer: faster.
+        case packed
     }
 
     /// Threads to compute on; `nil` for what suits the device.
@@ -30,7 +30,7 @@ public struct OpenOptions: Sendable, Equatable {
     /// Positions (tokens) that one conversation may hold; `nil` for 2,048, or what the model was made for if that is less.
     public var context: Int?
     /// Full conversations that there is room for at once; `nil` for 8.
-    public var parallel: Int?
+    public var maxSequences: Int?
     /// The engine.
     public var engine: Engine
     /// Where quantised weights are read from.
@@ -39,19 +39,19 @@ public struct OpenOptions: Sendable, Equatable {
     public var variant: String?
     /// A folder for what prompts begin with and for kept conversations, such as one in the caches directory; `nil` to keep nothing.
     public var prefixCache: URL?
-    /// A folder for rearranged weights, which ``KingletModel/prepare(progress:)`` fills and later openings read; `nil` to rearrange
+    /// A folder for prepacked weights, which ``KingletModel/prepare(progress:)`` fills and later openings read; `nil` to prepack
     /// at every start. Exclude it from backups.
     public var preparedWeights: URL?
 
     /// The defaults, but for what is given.
     public init(
-        threads: Int? = nil, memoryBudget: Int? = nil, context: Int? = nil, parallel: Int? = nil, engine: Engine = .auto,
+        threads: Int? = nil, memoryBudget: Int? = nil, context: Int? = nil, maxSequences: Int? = nil, engine: Engine = .auto,
         weights: Weights = .auto, variant: String? = nil, prefixCache: URL? = nil, preparedWeights: URL? = nil
     ) {
         self.threads = threads
         self.memoryBudget = memoryBudget
         self.context = context
-        self.parallel = parallel
+        self.maxSequences = maxSequences
         self.engine = engine
         self.weights = weights
         self.variant = variant
@@ -64,7 +64,7 @@ public struct OpenOptions: Sendable, Equatable {
             threads: try threads.map { try counted($0, "threads") },
             memoryBudget: try memoryBudget.map { try counted($0, "memoryBudget") },
             context: try context.map { try counted($0, "context") },
-            parallel: try parallel.map { try counted($0, "parallel") },
+            maxSequences: try maxSequences.map { try counted($0, "maxSequences") },
             engine: engine.native,
             weights: weights.native,
             variant: variant,
@@ -88,7 +88,7 @@ extension OpenOptions.Weights {
         switch self {
         case .auto: .auto
         case .inPlace: .inPlace
-        case .resident: .resident
+        case .packed: .packed
         }
     }
 }

@@ -4,7 +4,7 @@ internal import KingletFFI
 public enum MemoryPressure: Sendable {
     /// Others would need some: buffers and kept beginnings are given back, and the next answer is as fast as ever.
     case moderate
-    /// The process may be ended for it: rearranged weights are given back too, and the next answer begins with rearranging them,
+    /// The process may be ended for it: prepacked weights are given back too, and the next answer begins with prepacking them,
     /// unless they lie in ``OpenOptions/preparedWeights``.
     case critical
 

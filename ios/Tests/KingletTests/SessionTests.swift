@@ -125,7 +125,7 @@ import Testing
             let session = try await KingletModel.open(at: Models.endless, options: options).session()
             _ = try await session.respond(to: "Tell me about the harbour and its ships.", options: greedy)
             let transcript = try session.transcript
-            #expect(try await session.keep() > 16)
+            #expect(try await session.save() > 16)
             let expected = try await session.respond(to: "And then?", options: greedy)
             let again = try await KingletModel.open(at: Models.endless, options: options).session(transcript: transcript)
             let restored = try await again.respond(to: "And then?", options: greedy)

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use crate::bytes::Bytes;
 use crate::config::{Architecture, ConfigFiles, Decoder, GenerationDefaults};
 use crate::error::{BundleError, FileError};
+use crate::file_range::FileRanges;
 use crate::fingerprint::Fingerprint;
-use crate::given::GivenFiles;
 use crate::io_names::IoNames;
 use crate::layout::{Found, Layout, detect};
 use crate::location::inside;
@@ -44,7 +44,7 @@ impl Bundle {
     pub fn open(folder: &Path, options: &OpenOptions) -> Result<Bundle, BundleError> {
         check_folder(folder)?;
         let configs = ConfigFiles::read(folder)?;
-        let given = GivenFiles::new(folder, &options.files)?;
+        let given = FileRanges::new(folder, &options.files)?;
         let architecture = if configs.any() { Architecture::new(folder, &configs)? } else { Architecture::default() };
         // For a model of another kind, its missing or odd graphs are not the news.
         let found = detect(folder, &configs, &given).map_err(|error| match error {

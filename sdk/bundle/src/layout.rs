@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{CONFIG, ConfigFiles, GENAI_CONFIG};
 use crate::error::{BundleError, FileError, GUIDE};
+use crate::file_range::FileRanges;
 use crate::files::{file_name, files_in};
-use crate::given::GivenFiles;
 use crate::location::inside;
 use crate::variant::{Variant, variants_among};
 
@@ -45,7 +45,7 @@ pub(crate) struct Found {
 
 /// Tells the layout of `folder` and lists its graphs. A `genai_config.json` counts if the graph that it names is there,
 /// or if there is no other.
-pub(crate) fn detect(folder: &Path, configs: &ConfigFiles, given: &GivenFiles) -> Result<Found, BundleError> {
+pub(crate) fn detect(folder: &Path, configs: &ConfigFiles, given: &FileRanges) -> Result<Found, BundleError> {
     let in_graphs = graphs_in(&folder.join(GRAPHS), given)?;
     if let Some(genai) = &configs.genai {
         let name = genai.model.decoder.as_ref().and_then(|decoder| decoder.filename.as_deref());
@@ -69,12 +69,12 @@ pub(crate) fn detect(folder: &Path, configs: &ConfigFiles, given: &GivenFiles) -
     Ok(Found { layout, variants })
 }
 
-fn graphs_in(folder: &Path, given: &GivenFiles) -> Result<Vec<Variant>, FileError> {
+fn graphs_in(folder: &Path, given: &FileRanges) -> Result<Vec<Variant>, FileError> {
     Ok(variants_among(&with_given(folder, given)?, given))
 }
 
 /// The files in a folder and those that are given for it, sorted; none where there is no such folder.
-fn with_given(folder: &Path, given: &GivenFiles) -> Result<Vec<PathBuf>, FileError> {
+fn with_given(folder: &Path, given: &FileRanges) -> Result<Vec<PathBuf>, FileError> {
     let mut files = if folder.is_dir() { files_in(folder)? } else { Vec::new() };
     files.extend(given.in_folder(folder).cloned());
     files.sort();
@@ -116,7 +116,7 @@ fn nested_model(folder: &Path) -> Option<PathBuf> {
     let mut waiting = vec![folder.to_path_buf()];
     for _ in 0..HINT_FOLDERS {
         let next = waiting.pop()?;
-        let holds_graph = || graphs_in(&next, &GivenFiles::default()).is_ok_and(|graphs| !graphs.is_empty());
+        let holds_graph = || graphs_in(&next, &FileRanges::default()).is_ok_and(|graphs| !graphs.is_empty());
         if next != folder && (next.join(GENAI_CONFIG).is_file() || (next.join(CONFIG).is_file() && holds_graph())) {
             return Some(next);
         }

@@ -11,8 +11,8 @@ use std::time::SystemTime;
 use memmap2::{Mmap, MmapOptions};
 
 use crate::error::FileError;
+use crate::file_range::FileRange;
 use crate::files::{is_lfs_pointer, open_regular};
-use crate::given::GivenFile;
 
 /// A file, or a range of one, mapped read-only and held open.
 ///
@@ -50,7 +50,7 @@ impl MappedFile {
     }
 
     /// Maps what is given for `path`.
-    pub(crate) fn of_range(path: &Path, given: &GivenFile) -> Result<Arc<MappedFile>, FileError> {
+    pub(crate) fn of_range(path: &Path, given: &FileRange) -> Result<Arc<MappedFile>, FileError> {
         MappedFile::new(path, given.file.clone(), given.offset, given.bytes)
     }
 

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::BundleError;
+use crate::file_range::{FileRange, FileRanges};
 use crate::files::file_name;
-use crate::given::{GivenFile, GivenFiles};
 use crate::precision::Precision;
 
 /// One graph of a folder.
@@ -33,7 +33,7 @@ pub struct OpenOptions {
     /// float32.
     pub preference: Vec<Precision>,
     /// Files with weights that lie elsewhere than in the folder. None by default.
-    pub files: Vec<GivenFile>,
+    pub files: Vec<FileRange>,
 }
 
 impl Default for OpenOptions {
@@ -71,7 +71,7 @@ fn stem_and_suffix(name: &str) -> Option<(usize, &str)> {
 }
 
 /// The graphs among `files` that go by a decoder's name, the best stem first.
-pub(crate) fn variants_among(files: &[PathBuf], given: &GivenFiles) -> Vec<Variant> {
+pub(crate) fn variants_among(files: &[PathBuf], given: &FileRanges) -> Vec<Variant> {
     let mut found = Vec::new();
     for file in files {
         let Some(name) = file_name(file).strip_suffix(".onnx") else { continue };
@@ -86,7 +86,7 @@ pub(crate) fn variants_among(files: &[PathBuf], given: &GivenFiles) -> Vec<Varia
 
 impl Variant {
     /// The variant at `file`, with its weights among `files`.
-    pub(crate) fn at(file: &Path, precision: Option<Precision>, files: &[PathBuf], given: &GivenFiles) -> Variant {
+    pub(crate) fn at(file: &Path, precision: Option<Precision>, files: &[PathBuf], given: &FileRanges) -> Variant {
         let name = file_name(file);
         let is_part = |other: &Path| {
             let rest = file_name(other).strip_prefix(name);
@@ -207,7 +207,7 @@ mod tests {
             "model.onnx_data",
             "vision_encoder.onnx",
         ]);
-        let names: Vec<String> = variants_among(&files, &GivenFiles::default()).into_iter().map(|variant| variant.name).collect();
+        let names: Vec<String> = variants_among(&files, &FileRanges::default()).into_iter().map(|variant| variant.name).collect();
         let expected =
             ["model_q2f16", "decoder_model_merged", "decoder_model_merged_quantized", "decoder_with_past_model", "decoder_model"];
         assert_eq!(names, expected);
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn a_request_finds_the_variant_by_name_suffix_or_precision() {
         struct Case(Option<&'static str>, &'static str);
-        let variants = variants_among(&paths(&COMMUNITY), &GivenFiles::default());
+        let variants = variants_among(&paths(&COMMUNITY), &FileRanges::default());
         for Case(request, name) in [
             Case(None, "model_q4"),
             Case(Some("model"), "model"),
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn the_engines_preference_decides_and_is_told() {
-        let variants = variants_among(&paths(&COMMUNITY), &GivenFiles::default());
+        let variants = variants_among(&paths(&COMMUNITY), &FileRanges::default());
         let options = OpenOptions { variant: None, preference: vec![Precision::BFloat16, Precision::Float16], files: vec![] };
         let (place, why) = choose(Path::new("m"), &variants, &options).unwrap();
         assert_eq!(variants[place].name, "model_fp16");
@@ -248,7 +248,7 @@ mod tests {
 
     #[test]
     fn what_is_not_there_and_what_cannot_run_are_told_apart() {
-        let variants = variants_among(&paths(&COMMUNITY), &GivenFiles::default());
+        let variants = variants_among(&paths(&COMMUNITY), &FileRanges::default());
         let asking = |name: &str| OpenOptions { variant: Some(name.into()), ..OpenOptions::default() };
         let message = choose(Path::new("m"), &variants, &asking("q3")).unwrap_err().to_string();
         assert!(message.contains("`q3`") && message.contains("model_q4f16"), "{message}");
@@ -256,7 +256,7 @@ mod tests {
         let error = choose(Path::new("m"), &variants, &asking("bnb4")).unwrap_err();
         assert!(matches!(&error, BundleError::UnsupportedVariant { available, .. } if available.contains("model_q4")), "{error}");
 
-        let only = variants_among(&paths(&["model_bnb4.onnx"]), &GivenFiles::default());
+        let only = variants_among(&paths(&["model_bnb4.onnx"]), &FileRanges::default());
         let error = choose(Path::new("m"), &only, &OpenOptions::default()).unwrap_err();
         assert!(matches!(&error, BundleError::UnsupportedVariant { available, .. } if available == "none"), "{error}");
     }

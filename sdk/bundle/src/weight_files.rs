@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::Bytes;
 use crate::error::FileError;
-use crate::given::GivenFiles;
+use crate::file_range::FileRanges;
 use crate::location::inside;
 use crate::map::MappedFile;
 use crate::onnx::Parts;
@@ -33,11 +33,11 @@ impl WeightFile {
 pub(crate) struct MappedWeights {
     model: Arc<MappedFile>,
     parts: Vec<(String, Arc<MappedFile>)>,
-    given: GivenFiles,
+    given: FileRanges,
 }
 
 impl MappedWeights {
-    pub(crate) fn open(model: &Path, given: GivenFiles) -> Result<MappedWeights, FileError> {
+    pub(crate) fn open(model: &Path, given: FileRanges) -> Result<MappedWeights, FileError> {
         Ok(MappedWeights { model: map(model, &given)?, parts: Vec::new(), given })
     }
 
@@ -57,7 +57,7 @@ impl MappedWeights {
 }
 
 /// The file at `path`, or what is given for it.
-fn map(path: &Path, given: &GivenFiles) -> Result<Arc<MappedFile>, FileError> {
+fn map(path: &Path, given: &FileRanges) -> Result<Arc<MappedFile>, FileError> {
     given.get(path).map_or_else(|| MappedFile::open(path), |given| MappedFile::of_range(path, given))
 }
 

@@ -79,7 +79,7 @@ pub(crate) struct Common {
     /// Where quantised weights are read from
     #[arg(long, global = true, value_enum, default_value_t = Weights::Auto)]
     pub(crate) weights: Weights,
-    /// The folder of rearranged weights: read from there, or saved there once they are made [default: those that `kinglet prepare` has
+    /// The folder of prepacked weights: read from there, or saved there once they are made [default: those that `kinglet prepare` has
     /// put in kinglet/weights of the user's cache are read, and none are saved]
     #[arg(long, global = true, value_name = "FOLDER")]
     pub(crate) prepared_weights: Option<PathBuf>,
@@ -124,12 +124,12 @@ pub(crate) enum Provider {
 /// The storages of weights that may be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Weights {
-    /// Resident where the machine has room for that
+    /// Packed where the machine has room for that
     Auto,
     /// The mapped files: ready at once
     InPlace,
-    /// Memory of their own, rearranged before the first answer: faster
-    Resident,
+    /// Memory of their own, prepacked before the first answer: faster
+    Packed,
 }
 
 #[derive(Debug, Subcommand)]

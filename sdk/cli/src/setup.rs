@@ -62,7 +62,7 @@ impl Common {
         let weights = match self.weights {
             Weights::Auto => WeightStorage::Auto,
             Weights::InPlace => WeightStorage::InPlace,
-            Weights::Resident => WeightStorage::Resident,
+            Weights::Packed => WeightStorage::Packed,
         };
         let provider = |provider: Provider| match provider {
             Provider::Cpu => kinglet::Provider::Cpu,

@@ -45,7 +45,7 @@ pub(crate) struct Weight {
 pub(crate) struct SessionOptions<'a> {
     pub(crate) threads: usize,
     pub(crate) optimise: bool,
-    /// Where weights that were rearranged for the processor are shared; `None`: they are not rearranged.
+    /// Where weights that were prepacked for the processor are shared; `None`: they are not prepacked.
     pub(crate) prepacked: Option<&'a PrepackedWeights>,
     pub(crate) config: &'a [(&'a str, &'a str)],
     /// The folder with the files that the graph names; the library looks into them only where it computes with weights while
@@ -93,7 +93,7 @@ impl MappedSession {
             builder = builder.with_prepacked_weights(prepacked)?;
         }
         let session = builder.commit_from_memory(model)?;
-        // What was rearranged is not read from the map again, and the rest comes back by itself.
+        // What was prepacked is not read from the map again, and the rest comes back by itself.
         weights.iter().for_each(|weight| weight.bytes.release());
         Ok(MappedSession { session, _weights: weights })
     }

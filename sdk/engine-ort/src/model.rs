@@ -41,7 +41,7 @@ pub struct OrtModel {
     /// The folder of the files that the edited graph names.
     folder: String,
     weights: Arc<[Weight]>,
-    /// Weights rearranged for the processor, shared by the sessions of all runners; one for each way to multiply.
+    /// Weights prepacked for the processor, shared by the sessions of all runners; one for each way to multiply.
     prepacked: Mutex<[Option<PrepackedWeights>; 2]>,
 }
 
@@ -91,7 +91,7 @@ impl OrtModel {
             weights,
             prepacked: Mutex::default(),
         };
-        // Whether the library has all operators is known when it has made a session; without rearranging and optimising, that
+        // Whether the library has all operators is known when it has made a session; without prepacking and optimising, that
         // is a matter of milliseconds. Its own code for the CPU has all that providers leave to it.
         let options = SessionOptions {
             threads: 1,
@@ -139,7 +139,7 @@ impl Model for OrtModel {
         let (context, position) = (options.context_of(&self.info), self.signature.position_bytes());
         let logit_rows = if self.edits.picks.is_some() { options.sequences } else { STEP_ROWS };
         MemoryEstimate {
-            // Rearranged weights are a copy; the mapped ones can be dropped by the system.
+            // Prepacked weights are a copy; the mapped ones can be dropped by the system.
             weights: self.info.weight_bytes,
             kv: budget_bytes(position, context, options.sequences) as u64,
             kv_per_token: position as u64,

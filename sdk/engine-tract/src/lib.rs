@@ -15,34 +15,34 @@
 //! 5. `verify`: every value gets a type, and every operator is proved to fit its operands and its weights. What comes out is
 //!    the one form of a program that the stages behind it take.
 //! 6. `plan`: the list handed to tract, which types it, adds the operators that are its own, and runs it through a
-//!    closure that borrows all state of a step. Where every operator is ours, `walk` can also run the list by itself.
+//!    closure that borrows all state of a step. Where every operator is ours, `direct` can also run the list by itself.
 //!
 //! The runner keeps keys and values in reference-counted pages (`cache`). Quantised weights are read from the map or, once
-//! rearranged, from memory (`resident`).
+//! prepacked, from memory (`packed`).
 #![forbid(unsafe_code)]
 
 mod build;
 mod cache;
+mod direct;
+mod execution;
 mod failure;
 mod fold;
 mod fuse;
 mod memory;
 mod model;
 mod order;
+mod packed;
 mod plan;
 mod profile;
 mod program;
 mod prove;
 mod recognise;
-mod resident;
 mod rotary;
-mod run;
 mod runner;
 mod source;
 #[cfg(test)]
 mod tests;
 mod verify;
-mod walk;
 mod weight;
 
 pub use model::{OpenOptions, TractModel};

@@ -1,8 +1,8 @@
 //! What running a program takes, reckoned before it runs.
 
 use crate::cache::PAGE;
+use crate::packed::packed_bytes;
 use crate::program::{Op, Program, ValueId};
-use crate::resident::resident_bytes;
 use crate::rotary::{Angles, Rotary};
 use kinglet_engine::MemoryEstimate;
 use kinglet_kernels::KvLayout;
@@ -25,10 +25,10 @@ pub(crate) struct Room {
     pub(crate) sequences: usize,
     /// Pages of the arena of keys and values.
     pub(crate) pages: usize,
-    /// Bytes of the weights where they are read in place; `None` where they are resident.
+    /// Bytes of the weights where they are read in place; `None` where they are packed.
     pub(crate) in_place: Option<u64>,
-    /// Whether the program is walked rather than run by a plan.
-    pub(crate) walked: bool,
+    /// Whether the program is direct rather than run by a plan.
+    pub(crate) direct: bool,
 }
 
 /// What a runner takes with this room.
@@ -37,13 +37,13 @@ pub(crate) fn estimate(program: &Program, layout: Option<&KvLayout>, room: Room)
     let weights = room.in_place.unwrap_or_else(|| {
         let table = program.embedding().filter(|table| program.tied_to(table).is_none());
         let read = |table: u64| table.min((room.context * room.sequences) as u64 * MAPPED_AROUND);
-        resident_bytes(program) + table.map_or(0, |table| read(table.bytes()))
+        packed_bytes(program) + table.map_or(0, |table| read(table.bytes()))
     });
     MemoryEstimate {
         weights,
         kv: (room.pages * page_bytes).next_multiple_of(LARGE_PAGE) as u64,
         kv_per_token: (page_bytes / PAGE) as u64,
-        scratch: (scratch_bytes(program, STEP_ROWS.min(room.context), room.sequences, room.walked)
+        scratch: (scratch_bytes(program, STEP_ROWS.min(room.context), room.sequences, room.direct)
             + table_bytes(program, room.context)) as u64,
     }
 }
@@ -59,17 +59,17 @@ fn table_bytes(program: &Program, context: usize) -> usize {
 
 /// Bytes of the values of a step of `rows` rows with logits for `picked` of them, of the kernels' input in 8 bits, and of the logits
 /// as they are handed on and as one row of them is sampled.
-fn scratch_bytes(program: &Program, rows: usize, picked: usize, walked: bool) -> usize {
+fn scratch_bytes(program: &Program, rows: usize, picked: usize, direct: bool) -> usize {
     let buffers = Buffers::of(program, rows, picked);
-    let values = if walked { buffers.most_alive * buffers.widest } else { buffers.by_shape.min(KEPT_FACTOR * buffers.most) };
+    let values = if direct { buffers.most_alive * buffers.widest } else { buffers.by_shape.min(KEPT_FACTOR * buffers.most) };
     let widest_input = program.parts().map(|part| part.weight.k()).max().unwrap_or(0);
     values * size_of::<f32>() + rows * widest_input + (picked + 1) * program.vocab * size_of::<f32>()
 }
 
 /// Bytes that a step needs at most while it runs: its values, and the logits three times over, as they are computed, handed on and
 /// sampled; a part more for what is not reckoned by itself.
-pub(crate) fn step_bytes(program: &Program, rows: usize, picked: usize, walked: bool) -> u64 {
-    let known = scratch_bytes(program, rows, picked, walked) + 2 * picked * program.vocab * size_of::<f32>();
+pub(crate) fn step_bytes(program: &Program, rows: usize, picked: usize, direct: bool) -> u64 {
+    let known = scratch_bytes(program, rows, picked, direct) + 2 * picked * program.vocab * size_of::<f32>();
     (known + known / 8) as u64
 }
 

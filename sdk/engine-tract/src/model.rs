@@ -2,17 +2,17 @@
 
 use crate::build::build;
 use crate::cache::{Caches, PAGE};
+use crate::direct::DirectExecutor;
+use crate::execution::ExecutionContext;
 use crate::failure::NAME;
 use crate::fuse::fuse;
 use crate::memory::{Room, estimate};
+use crate::packed::{PackedSlot, wanted};
 use crate::plan::{MAX_PLANNED, Plan};
 use crate::program::{Op, Program};
 use crate::recognise::{Facts, Window};
-use crate::resident::{Residence, wanted};
-use crate::run::Machine;
 use crate::runner::{Executor, TractRunner, pages_for};
 use crate::verify::{Verified, verify};
-use crate::walk::Walk;
 use kinglet_bundle::Bundle;
 use kinglet_bundle::onnx::{Dim, Graph};
 use kinglet_engine::{
@@ -27,12 +27,12 @@ use std::sync::Arc;
 /// How a model is run. By default: by a tract plan, but for programs that are too long for one.
 ///
 /// ```
-/// assert!(!kinglet_tract::OpenOptions::default().walk);
+/// assert!(!kinglet_tract::OpenOptions::default().direct);
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct OpenOptions {
     /// Run the operators in a loop of our own instead of a tract plan, if all of them are ours: the results are the same.
-    pub walk: bool,
+    pub direct: bool,
 }
 
 /// What the configuration files say that the graph does not.
@@ -69,7 +69,7 @@ pub struct TractModel {
     program: Arc<Verified>,
     /// None where the program runs by itself.
     plan: Option<Plan>,
-    residence: Arc<Residence>,
+    packed_slot: Arc<PackedSlot>,
 }
 
 /// What the plan of a graph takes while it is made, and for each of its nodes.
@@ -129,10 +129,10 @@ impl TractModel {
         let program = verify(program)?;
         kv_layout(&program, KvElement::Float32)?;
         let info = Arc::new(info_of(&program, given.max_context));
-        let is_wanted = options.walk || program.steps.len() > MAX_PLANNED;
+        let is_wanted = options.direct || program.steps.len() > MAX_PLANNED;
         let by_itself = is_wanted && info.foreign_ops.is_empty();
         let plan = if by_itself { None } else { Some(Plan::new(&program, graph)?) };
-        Ok(Self { info, program: Arc::new(program), plan, residence: Arc::default() })
+        Ok(Self { info, program: Arc::new(program), plan, packed_slot: Arc::default() })
     }
 
     /// Names of the operators in running order.
@@ -151,9 +151,9 @@ impl TractModel {
         kv_layout(&self.program, element)
     }
 
-    /// Whether a runner with these options reads resident weights.
-    fn is_resident(&self, options: &RunnerOptions) -> bool {
-        let ready = options.weights == WeightStorage::Auto && self.residence.is_there();
+    /// Whether a runner with these options reads packed weights.
+    fn is_packed(&self, options: &RunnerOptions) -> bool {
+        let ready = options.weights == WeightStorage::Auto && self.packed_slot.is_there();
         !options.exact_activations && (ready || wanted(options.weights, self.info.weight_bytes))
     }
 }
@@ -169,8 +169,8 @@ impl Model for TractModel {
             context,
             sequences: options.sequences,
             pages: pages_for(context, options.sequences),
-            in_place: (!self.is_resident(options)).then_some(self.info.weight_bytes),
-            walked: self.plan.is_none(),
+            in_place: (!self.is_packed(options)).then_some(self.info.weight_bytes),
+            direct: self.plan.is_none(),
         };
         // A layout that was possible when the model was opened is possible with smaller elements.
         estimate(&self.program, self.layout(options).ok().as_ref(), room)
@@ -181,18 +181,19 @@ impl Model for TractModel {
         let long_angles = self.program.rotaries.iter().any(|rotary| rotary.is_long(context));
         let caches = Caches::new(self.layout(options)?, pages_for(context, options.sequences), long_angles)?;
         let activations = if options.exact_activations { Activations::Exact } else { Activations::Int8 };
-        let machine = Machine::new(self.program.clone(), Pool::new(options.threads.count()), caches, activations, context);
+        let execution =
+            ExecutionContext::new(self.program.clone(), Pool::new(options.threads.count()), caches, activations, context);
         let executor = match &self.plan {
             Some(plan) => Executor::Tract(Box::new(plan.spawn()?)),
-            None => Executor::Walk(Walk::new(&self.program)),
+            None => Executor::Direct(DirectExecutor::new(&self.program)),
         };
         Ok(Box::new(TractRunner {
             info: self.info.clone(),
             program: self.program.clone(),
-            machine,
+            execution,
             executor,
             context,
-            residence: self.is_resident(options).then(|| self.residence.clone()),
+            packed_slot: self.is_packed(options).then(|| self.packed_slot.clone()),
             may_stay_in_place: options.weights == WeightStorage::Auto,
             logits: vec![],
             known_room: (0, 0),
@@ -200,13 +201,13 @@ impl Model for TractModel {
     }
 
     fn save_prepared(&self, out: &mut dyn Write) -> Result<bool, EngineError> {
-        let Some(resident) = self.residence.proven() else { return Ok(false) };
-        resident.save(out).map_err(EngineError::Storage)?;
+        let Some(packed) = self.packed_slot.proven() else { return Ok(false) };
+        packed.save(out).map_err(EngineError::Storage)?;
         Ok(true)
     }
 
     fn restore_prepared(&self, saved: SharedBytes, proof: Proof) -> Result<(), EngineError> {
-        self.residence.restore(&self.program, saved, proof)
+        self.packed_slot.restore(&self.program, saved, proof)
     }
 }
 

@@ -6,10 +6,10 @@ mod types;
 
 use self::proto::proto;
 use self::types::{check_operands, check_types};
+use crate::execution::ExecutionContext;
 use crate::failure::backend_error;
 use crate::memory::KEPT_FACTOR;
 use crate::program::Op as Operator;
-use crate::run::Machine;
 use crate::verify::Verified;
 use kinglet_bundle::onnx::Graph;
 use kinglet_engine::{CancelToken, EngineError};
@@ -160,22 +160,22 @@ impl State {
         self.buffers = Buffers::default();
     }
 
-    /// Runs the step that `machine` has laid out; appends the logits, `[picked, vocab]`, to `logits`.
+    /// Runs the step that `execution` has laid out; appends the logits, `[picked, vocab]`, to `logits`.
     ///
     /// # Errors
     /// [`EngineError::Cancelled`] between two nodes after `cancel` was raised, or what a node failed with.
     pub(crate) fn run(
         &mut self,
         program: &Verified,
-        machine: &mut Machine,
+        execution: &mut ExecutionContext,
         cancel: &CancelToken,
         logits: &mut Vec<f32>,
     ) -> Result<(), EngineError> {
-        let tokens: Vec<i64> = machine.tokens().iter().map(|&t| i64::from(t)).collect();
+        let tokens: Vec<i64> = execution.tokens().iter().map(|&t| i64::from(t)).collect();
         let input = Tensor_::from_shape(&[1, tokens.len()], &tokens).map_err(failed)?;
         // Known from the start: otherwise the plan would try to solve for them after every node.
         let symbols = &mut self.state.turn_state.resolved_symbols;
-        for (symbol, value) in [(&self.picked, machine.picked()), (&self.rows, tokens.len())] {
+        for (symbol, value) in [(&self.picked, execution.picked()), (&self.rows, tokens.len())] {
             if let Some(symbol) = symbol {
                 symbols.set(symbol, value as i64);
             }
@@ -189,7 +189,7 @@ impl State {
                     bail!("cancelled");
                 }
                 match node.op_as::<Node>() {
-                    Some(ours) => run_node(program, ours.step, machine, buffers, &inputs, &mut failure),
+                    Some(ours) => run_node(program, ours.step, execution, buffers, &inputs, &mut failure),
                     None => eval(ctx, op_state, node, inputs),
                 }
             });
@@ -216,7 +216,7 @@ fn floats(tensor: &Tensor_) -> TractResult<&[f32]> {
 fn run_node(
     program: &Verified,
     index: usize,
-    machine: &mut Machine,
+    execution: &mut ExecutionContext,
     buffers: &mut Buffers,
     inputs: &[TValue],
     failure: &mut Option<EngineError>,
@@ -225,7 +225,7 @@ fn run_node(
     let is_embedding = matches!(step.op, Operator::Embed { .. });
     let view = |t| if is_embedding { Ok(&[][..]) } else { floats(t) };
     let views: TVec<&[f32]> = inputs.iter().map(|t| view(t)).collect::<TractResult<_>>()?;
-    let made = step.outputs.iter().map(|&value| buffers.take(machine.rows_of(program.type_of(value).rows), step.width));
+    let made = step.outputs.iter().map(|&value| buffers.take(execution.rows_of(program.type_of(value).rows), step.width));
     let mut made: TVec<Arc<Tensor_>> = made.collect::<TractResult<_>>()?;
     {
         let own = made
@@ -233,7 +233,7 @@ fn run_node(
             .map(|t: &mut Arc<Tensor_>| Arc::get_mut(t).context("a buffer that somebody holds")?.try_as_plain_ram_mut());
         let mut plain: TVec<_> = own.collect::<TractResult<_>>()?;
         let mut outputs: TVec<&mut [f32]> = plain.iter_mut().map(|p| p.as_slice_mut()).collect::<TractResult<_>>()?;
-        if let Err(error) = machine.execute(program, index, &views, &mut outputs) {
+        if let Err(error) = execution.execute(program, index, &views, &mut outputs) {
             let message = error.to_string();
             *failure = Some(error);
             bail!(message);

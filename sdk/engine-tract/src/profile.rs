@@ -2,7 +2,7 @@
 
 use crate::program::{Attention, Op, Part, Step};
 use kinglet_engine::OperatorTime;
-use kinglet_kernels::Resident;
+use kinglet_kernels::PackedWeights;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub(crate) struct Call<'a> {
     pub(crate) positions: usize,
     /// Bytes of one number of a key or value.
     pub(crate) kv_bytes: usize,
-    pub(crate) resident: Option<&'a Resident>,
+    pub(crate) packed: Option<&'a PackedWeights>,
 }
 
 /// What was timed since profiling began.
@@ -73,7 +73,7 @@ impl Call<'_> {
     fn products<'p>(self, parts: impl IntoIterator<Item = &'p Part>) -> (u64, u64) {
         parts.into_iter().fold((0, 0), |(bytes, operations), part| {
             let weight = &part.weight;
-            let tiles = self.resident.and_then(|resident| resident.matrix_bytes(part.number));
+            let tiles = self.packed.and_then(|packed| packed.matrix_bytes(part.number));
             let read = tiles.map_or(weight.row_bytes() * weight.n() as u64, |bytes| bytes as u64);
             (bytes + read, operations + 2 * (self.rows * weight.n() * weight.k()) as u64)
         })

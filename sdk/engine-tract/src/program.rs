@@ -16,7 +16,7 @@ pub(crate) type ValueId = usize;
 pub(crate) struct Part {
     pub(crate) weight: Weight,
     pub(crate) bias: Option<Vector>,
-    /// Its number among the program's parts, which is what resident weights are known by.
+    /// Its number among the program's parts, which is what packed weights are known by.
     pub(crate) number: usize,
 }
 

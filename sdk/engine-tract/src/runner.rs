@@ -1,13 +1,13 @@
 //! The engine's runner: keeps the contract of [`Runner`].
 
 use crate::cache::{Caches, PAGE};
+use crate::direct::DirectExecutor;
+use crate::execution::ExecutionContext;
 use crate::memory::step_bytes;
+use crate::packed::PackedSlot;
 use crate::plan::State;
 use crate::profile::Profile;
-use crate::resident::Residence;
-use crate::run::Machine;
 use crate::verify::Verified;
-use crate::walk::Walk;
 use kinglet_engine::{
     CacheId, CancelToken, EngineError, Logits, ModelInfo, OperatorTime, Runner, SequenceStep, TracedValue, Trim, check_step,
 };
@@ -15,21 +15,21 @@ use kinglet_guard::room;
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-/// Who walks the list of operators.
+/// Who runs the list of operators.
 pub(crate) enum Executor {
     Tract(Box<State>),
-    Walk(Walk),
+    Direct(DirectExecutor),
 }
 
 pub(crate) struct TractRunner {
     pub(crate) info: Arc<ModelInfo>,
     pub(crate) program: Arc<Verified>,
-    pub(crate) machine: Machine,
+    pub(crate) execution: ExecutionContext,
     pub(crate) executor: Executor,
     pub(crate) context: usize,
-    /// Where resident weights are to come from; `None` where they are read in place.
-    pub(crate) residence: Option<Arc<Residence>>,
-    /// Whether weights may be read in place after all where the memory for resident ones is refused.
+    /// Where packed weights are to come from; `None` where they are read in place.
+    pub(crate) packed_slot: Option<Arc<PackedSlot>>,
+    /// Whether weights may be read in place after all where the memory for packed ones is refused.
     pub(crate) may_stay_in_place: bool,
     /// The last step's logits, `[rows, vocab]`.
     pub(crate) logits: Vec<f32>,
@@ -44,7 +44,7 @@ pub(crate) fn pages_for(context: usize, sequences: usize) -> usize {
 
 impl TractRunner {
     fn caches(&mut self) -> &mut Caches {
-        &mut self.machine.caches
+        &mut self.execution.caches
     }
 
     /// Makes sure that there is room for a step before it takes any memory, where it is larger than those before: kernels and tract
@@ -54,8 +54,8 @@ impl TractRunner {
         let picked = sequences.iter().map(|s| s.logits.rows(s.tokens.len())).sum::<usize>();
         if rows > self.known_room.0 || picked > self.known_room.1 {
             let (rows, picked) = (rows.max(self.known_room.0), picked.max(self.known_room.1));
-            let walked = matches!(self.executor, Executor::Walk(_));
-            room::check("a step of the model", step_bytes(&self.program, rows, picked, walked))?;
+            let direct = matches!(self.executor, Executor::Direct(_));
+            room::check("a step of the model", step_bytes(&self.program, rows, picked, direct))?;
             self.known_room = (rows, picked);
         }
         Ok(())
@@ -63,8 +63,8 @@ impl TractRunner {
 
     fn run(&mut self, cancel: &CancelToken) -> Result<(), EngineError> {
         match &mut self.executor {
-            Executor::Tract(state) => state.run(&self.program, &mut self.machine, cancel, &mut self.logits),
-            Executor::Walk(walk) => walk.run(&self.program, &mut self.machine, cancel, &mut self.logits),
+            Executor::Tract(state) => state.run(&self.program, &mut self.execution, cancel, &mut self.logits),
+            Executor::Direct(direct) => direct.run(&self.program, &mut self.execution, cancel, &mut self.logits),
         }
     }
 }
@@ -79,12 +79,12 @@ impl Runner for TractRunner {
     }
 
     fn prepare(&mut self, cancel: &CancelToken, progress: &mut dyn FnMut(f32)) -> Result<(), EngineError> {
-        if let (Some(residence), None) = (&self.residence, &self.machine.resident) {
-            match residence.get(&self.program, self.machine.pool(), cancel, progress) {
-                Ok(resident) => self.machine.resident = Some(resident),
+        if let (Some(packed_slot), None) = (&self.packed_slot, &self.execution.packed) {
+            match packed_slot.get(&self.program, self.execution.pool(), cancel, progress) {
+                Ok(packed) => self.execution.packed = Some(packed),
                 Err(refused @ EngineError::Backend { .. }) if self.may_stay_in_place => {
                     log::warn!("weights are read in place: {refused}");
-                    self.residence = None;
+                    self.packed_slot = None;
                 }
                 Err(error) => return Err(error),
             }
@@ -95,34 +95,34 @@ impl Runner for TractRunner {
     fn trim(&mut self, depth: Trim) {
         self.logits = vec![];
         self.known_room = (0, 0);
-        self.machine.trim();
+        self.execution.trim();
         match &mut self.executor {
             Executor::Tract(state) => state.trim(),
-            Executor::Walk(walk) => walk.trim(),
+            Executor::Direct(direct) => direct.trim(),
         }
         if depth < Trim::Weights {
             return;
         }
-        if self.residence.as_ref().is_some_and(|residence| residence.let_go()) {
-            self.machine.resident = None;
+        if self.packed_slot.as_ref().is_some_and(|packed_slot| packed_slot.let_go()) {
+            self.execution.packed = None;
         }
         self.program.parts().for_each(|part| part.weight.release(0..part.weight.n()));
     }
 
     fn start_profile(&mut self) {
-        self.machine.profile = Some(Profile::default());
+        self.execution.profile = Some(Profile::default());
     }
 
     fn take_profile(&mut self) -> Vec<OperatorTime> {
-        self.machine.profile.take().map_or(vec![], Profile::finish)
+        self.execution.profile.take().map_or(vec![], Profile::finish)
     }
 
     fn start_trace(&mut self) {
-        self.machine.trace = Some(vec![]);
+        self.execution.trace = Some(vec![]);
     }
 
     fn take_trace(&mut self) -> Vec<TracedValue> {
-        self.machine.trace.take().unwrap_or_default()
+        self.execution.trace.take().unwrap_or_default()
     }
 
     fn create_cache(&mut self) -> Result<CacheId, EngineError> {
@@ -142,11 +142,11 @@ impl Runner for TractRunner {
     }
 
     fn cache_len(&self, cache: CacheId) -> Result<usize, EngineError> {
-        Ok(self.machine.caches.get(cache)?.len)
+        Ok(self.execution.caches.get(cache)?.len)
     }
 
     fn save(&self, cache: CacheId, len: usize, out: &mut dyn Write) -> Result<(), EngineError> {
-        self.machine.caches.save(cache, len, out)
+        self.execution.caches.save(cache, len, out)
     }
 
     fn restore(&mut self, source: &mut dyn Read) -> Result<CacheId, EngineError> {
@@ -155,7 +155,7 @@ impl Runner for TractRunner {
     }
 
     fn kv_bytes(&self) -> usize {
-        self.machine.caches.bytes()
+        self.execution.caches.bytes()
     }
 
     fn step(&mut self, sequences: &[SequenceStep<'_>], cancel: &CancelToken) -> Result<Logits<'_>, EngineError> {
@@ -163,8 +163,8 @@ impl Runner for TractRunner {
         self.prepare(cancel, &mut |_| {})?;
         self.check_room(sequences)?;
         self.logits.clear();
-        let result = self.machine.begin(sequences).and_then(|()| self.run(cancel));
-        self.machine.end(sequences, result.is_ok());
+        let result = self.execution.begin(sequences).and_then(|()| self.run(cancel));
+        self.execution.end(sequences, result.is_ok());
         result.map(|()| Logits::new(self.info.vocab, &self.logits))
     }
 }

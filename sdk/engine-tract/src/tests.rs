@@ -145,12 +145,12 @@ impl Decoder {
         change(self.graph.nodes.iter_mut().find(|n| n.op_type == op_type).unwrap());
     }
 
-    fn open(&self, walk: bool) -> Result<TractModel, EngineError> {
-        TractModel::of_graph(&self.graph, &crate::model::GraphFacts::default(), &OpenOptions { walk })
+    fn open(&self, direct: bool) -> Result<TractModel, EngineError> {
+        TractModel::of_graph(&self.graph, &crate::model::GraphFacts::default(), &OpenOptions { direct })
     }
 
-    fn logits(&self, walk: bool) -> Vec<f32> {
-        let model = self.open(walk).unwrap();
+    fn logits(&self, direct: bool) -> Vec<f32> {
+        let model = self.open(direct).unwrap();
         let mut runner = model.runner(&RunnerOptions { context: 32, sequences: 1, ..Default::default() }).unwrap();
         let cache = runner.create_cache().unwrap();
         let step = [SequenceStep { cache, tokens: &[3, 1, 4, 1, 5], logits: LogitsWanted::All }];
@@ -176,10 +176,10 @@ fn a_decoder_becomes_our_operators() {
 #[test]
 fn tract_and_the_walk_agree() {
     let decoder = Decoder::new();
-    let (plan, walk) = (decoder.logits(false), decoder.logits(true));
+    let (plan, direct) = (decoder.logits(false), decoder.logits(true));
     assert_eq!(plan.len(), 5 * VOCAB);
     assert!(plan.iter().all(|v| v.is_finite()) && plan.iter().any(|v| v.abs() > 1e-3));
-    assert_eq!(plan, walk);
+    assert_eq!(plan, direct);
 }
 
 #[test]
@@ -356,8 +356,8 @@ fn what_is_not_known_is_refused_by_name() {
 
 #[test]
 fn a_cancelled_step_leaves_the_cache() {
-    for walk in [false, true] {
-        let model = Decoder::new().open(walk).unwrap();
+    for direct in [false, true] {
+        let model = Decoder::new().open(direct).unwrap();
         let mut runner = model.runner(&RunnerOptions { context: 32, sequences: 1, ..Default::default() }).unwrap();
         let cache = runner.create_cache().unwrap();
         let cancel = CancelToken::default();

@@ -7,10 +7,10 @@ use kinglet_testing::golden_models;
 use kinglet_tract::{OpenOptions, TractModel};
 
 /// Allocations of the calling thread in each of some steps of `sequences` sequences, after some that warm up.
-fn allocations(name: &str, walk: bool, weights: WeightStorage, sequences: usize) -> Vec<u64> {
+fn allocations(name: &str, direct: bool, weights: WeightStorage, sequences: usize) -> Vec<u64> {
     let golden = golden_models().unwrap().into_iter().find(|g| g.name == name).expect("a golden model");
     let bundle = Bundle::open(&golden.folder, &BundleOptions { variant: golden.variant, ..Default::default() }).unwrap();
-    let model = TractModel::open(&bundle, &OpenOptions { walk }).unwrap();
+    let model = TractModel::open(&bundle, &OpenOptions { direct }).unwrap();
     let options = RunnerOptions { context: 256, threads: Threads::Exactly(2), weights, ..Default::default() };
     let mut runner = model.runner(&options).unwrap();
     let caches: Vec<_> = (0..sequences).map(|_| runner.create_cache().unwrap()).collect();
@@ -29,7 +29,7 @@ fn allocations(name: &str, walk: bool, weights: WeightStorage, sequences: usize)
 #[test]
 fn decoding_allocates_nothing() {
     for name in ["qwen2/genai", "quantised/int4-b32"] {
-        for weights in [WeightStorage::InPlace, WeightStorage::Resident] {
+        for weights in [WeightStorage::InPlace, WeightStorage::Packed] {
             for sequences in [1, 4] {
                 let counts = allocations(name, true, weights, sequences);
                 assert!(counts.iter().all(|&count| count == 0), "{name} {weights:?} {sequences} sequences: {counts:?}");
@@ -42,6 +42,6 @@ fn decoding_allocates_nothing() {
 fn the_counter_counts() {
     assert!(measure(|| drop(std::hint::black_box(vec![0u8; 100]))).count_total > 0);
     // tract's plan passes tensors between its nodes.
-    let counts = allocations("quantised/int4-b32", false, WeightStorage::Resident, 1);
+    let counts = allocations("quantised/int4-b32", false, WeightStorage::Packed, 1);
     assert!(counts.iter().any(|&count| count > 0), "{counts:?}");
 }

@@ -1,5 +1,5 @@
 //! Every tiny model of the goldens, opened from its folder, held to what every engine is held to: with tract's plan and with our
-//! own walk.
+//! own direct.
 
 use kinglet_engine::{Model, RunnerOptions, WeightStorage};
 use kinglet_testing::conformance::{self, Noise, noise};
@@ -7,24 +7,24 @@ use kinglet_testing::{Golden, GoldenModel, Rounding, golden_models};
 use kinglet_tract::{OpenOptions, TractModel};
 use std::collections::{BTreeSet, HashMap};
 
-fn open(golden: &GoldenModel, walk: bool) -> Result<TractModel, String> {
-    TractModel::open(&conformance::bundle(golden)?, &OpenOptions { walk }).map_err(|error| error.to_string())
+fn open(golden: &GoldenModel, direct: bool) -> Result<TractModel, String> {
+    TractModel::open(&conformance::bundle(golden)?, &OpenOptions { direct }).map_err(|error| error.to_string())
 }
 
-fn how(walk: bool) -> &'static str {
-    if walk { "walk" } else { "tract" }
+fn how(direct: bool) -> &'static str {
+    if direct { "direct" } else { "tract" }
 }
 
-/// Runs a check with both ways to walk the list of operators.
+/// Runs a check with both ways to direct the list of operators.
 fn both_ways(check: impl Fn(&GoldenModel, &TractModel) -> Result<String, String>) {
     let models = golden_models().unwrap();
     assert!(!models.is_empty(), "the index of goldens is empty");
     let failures: Vec<String> = [false, true]
         .into_iter()
-        .flat_map(|walk| {
+        .flat_map(|direct| {
             conformance::over(&models, |golden| {
-                let found = open(golden, walk).and_then(|model| check(golden, &model));
-                found.map(|what| format!("by {}: {what}", how(walk))).map_err(|why| format!("by {}: {why}", how(walk)))
+                let found = open(golden, direct).and_then(|model| check(golden, &model));
+                found.map(|what| format!("by {}: {what}", how(direct))).map_err(|why| format!("by {}: {why}", how(direct)))
             })
         })
         .collect();
@@ -64,7 +64,7 @@ fn noise_of(golden: &GoldenModel, rounding: Rounding, weights: WeightStorage, th
 fn rounded_activations_are_no_noisier_than_onnx_runtimes() {
     let models = golden_models().unwrap();
     let mut compared = HashMap::new();
-    let failures: Vec<String> = [WeightStorage::InPlace, WeightStorage::Resident]
+    let failures: Vec<String> = [WeightStorage::InPlace, WeightStorage::Packed]
         .into_iter()
         .flat_map(|storage| {
             conformance::over(models.iter().filter(|golden| golden.rounded.is_some()), |golden| {
@@ -91,7 +91,7 @@ fn a_changed_weight_is_noticed() {
 #[test]
 fn noise_beyond_the_references_is_noticed() {
     let golden = golden_models().unwrap().into_iter().find(|g| g.name == "quantised/int4-b32").expect("an int4 golden");
-    let of = |theirs: &Golden| noise_of(&golden, Rounding::Int8Blocks, WeightStorage::Resident, theirs).unwrap();
+    let of = |theirs: &Golden| noise_of(&golden, Rounding::Int8Blocks, WeightStorage::Packed, theirs).unwrap();
     assert!(of(&golden.rounded.as_ref().unwrap().1).is_alike());
     let without_noise = &golden.golden;
     assert!(!of(without_noise).is_alike());

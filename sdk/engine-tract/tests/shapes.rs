@@ -51,7 +51,7 @@ fn logits_of_every_shape_are_alive() {
         // Different tokens in different places give different logits.
         let (first, last) = (&exact[..shape.vocabulary], &exact[exact.len() - shape.vocabulary..]);
         assert!(compare(first, last).rms > 0.3 * deviation(first), "{}: positions are alike", shape.name);
-        for weights in [WeightStorage::InPlace, WeightStorage::Resident] {
+        for weights in [WeightStorage::InPlace, WeightStorage::Packed] {
             let rounded = logits(&model, weights, false);
             let noise = compare(&rounded, &exact).rms / deviation(&exact);
             assert!(noise > 0.0 && noise < 0.2, "{}, {weights:?}: noise {noise}", shape.name);

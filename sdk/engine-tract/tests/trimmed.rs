@@ -5,30 +5,30 @@ use kinglet_engine::{CancelToken, Model, RunnerOptions, Trim, WeightStorage};
 use kinglet_testing::{GoldenModel, conformance, golden_models};
 use kinglet_tract::{OpenOptions, TractModel};
 
-fn open(golden: &GoldenModel, walk: bool) -> TractModel {
+fn open(golden: &GoldenModel, direct: bool) -> TractModel {
     let options = BundleOptions { variant: golden.variant.clone(), ..Default::default() };
-    TractModel::open(&Bundle::open(&golden.folder, &options).unwrap(), &OpenOptions { walk }).unwrap()
+    TractModel::open(&Bundle::open(&golden.folder, &options).unwrap(), &OpenOptions { direct }).unwrap()
 }
 
-fn resident() -> RunnerOptions {
-    RunnerOptions { weights: WeightStorage::Resident, ..conformance::options(false) }
+fn packed() -> RunnerOptions {
+    RunnerOptions { weights: WeightStorage::Packed, ..conformance::options(false) }
 }
 
 #[test]
 fn every_golden_model_gives_the_same_logits_bit_for_bit() {
-    for walk in [false, true] {
+    for direct in [false, true] {
         let failures = conformance::over(&golden_models().unwrap(), |golden| {
-            conformance::trimming(&open(golden, walk), &resident()).map(|()| "given back".into())
+            conformance::trimming(&open(golden, direct), &packed()).map(|()| "given back".into())
         });
-        assert!(failures.is_empty(), "walk {walk}: {}", failures.join("\n"));
+        assert!(failures.is_empty(), "direct {direct}: {}", failures.join("\n"));
     }
 }
 
 #[test]
-fn rearranged_weights_are_gone_until_they_are_needed_and_mapped_ones_stay() {
+fn packed_weights_are_gone_until_they_are_needed_and_mapped_ones_stay() {
     let goldens = golden_models().unwrap();
     let model = open(goldens.iter().find(|golden| golden.name.contains("int4")).expect("a quantised golden"), false);
-    let mut runner = model.runner(&resident()).unwrap();
+    let mut runner = model.runner(&packed()).unwrap();
     let mut prepare = || runner.prepare(&CancelToken::default(), &mut |_| {}).unwrap();
     let mut saved = vec![];
     prepare();
@@ -48,7 +48,7 @@ fn rearranged_weights_are_gone_until_they_are_needed_and_mapped_ones_stay() {
     let steps = |sound: bool| {
         model.restore_prepared(Box::new(Bytes::map(&file).unwrap()), Box::new(move |_| Ok(sound))).unwrap();
         assert!(!model.save_prepared(&mut vec![]).unwrap(), "nothing is saved that nobody has vouched for");
-        let (mut runner, mut steps) = (model.runner(&resident()).unwrap(), 0);
+        let (mut runner, mut steps) = (model.runner(&packed()).unwrap(), 0);
         runner.prepare(&CancelToken::default(), &mut |_| steps += 1).unwrap();
         assert!(model.save_prepared(&mut vec![]).unwrap());
         runner.trim(Trim::Weights);

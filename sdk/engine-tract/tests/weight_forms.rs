@@ -1,4 +1,4 @@
-//! Every form in which weights are written, against ONNX Runtime on the same graph; and with resident weights and 8-bit activations.
+//! Every form in which weights are written, against ONNX Runtime on the same graph; and with packed weights and 8-bit activations.
 #![allow(clippy::print_stdout, reason = "what the checks find belongs in the log of a test")]
 
 use kinglet_engine::{Model, RunnerOptions, WeightStorage};
@@ -10,8 +10,8 @@ const EXACT: f32 = 1e-4;
 /// Activations rounded to 8 bits, and tiles' scales to 11: the root mean square of the difference, as a part of the logits'.
 const ROUNDED: f32 = 0.03;
 
-fn logits(form: &WeightForm, walk: bool, options: &RunnerOptions, chunk: usize) -> Result<Vec<f32>, String> {
-    let model = TractModel::open(&form.bundle()?, &OpenOptions { walk }).map_err(|error| error.to_string())?;
+fn logits(form: &WeightForm, direct: bool, options: &RunnerOptions, chunk: usize) -> Result<Vec<f32>, String> {
+    let model = TractModel::open(&form.bundle()?, &OpenOptions { direct }).map_err(|error| error.to_string())?;
     let options = RunnerOptions { context: 64, sequences: 1, ..options.clone() };
     let mut runner = model.runner(&options).map_err(|error| error.to_string())?;
     let all: Vec<usize> = (0..form.ids.len()).collect();
@@ -20,14 +20,14 @@ fn logits(form: &WeightForm, walk: bool, options: &RunnerOptions, chunk: usize) 
 
 fn exact(form: &WeightForm) -> Result<f32, String> {
     let mut worst = 0f32;
-    for (walk, chunk) in [(false, form.ids.len()), (true, form.ids.len()), (true, 3)] {
-        let got = logits(form, walk, &conformance::options(true), chunk)?;
+    for (direct, chunk) in [(false, form.ids.len()), (true, form.ids.len()), (true, 3)] {
+        let got = logits(form, direct, &conformance::options(true), chunk)?;
         worst = worst.max(compare(&got, &form.logits).relative());
     }
     Ok(worst)
 }
 
-/// How far resident and in-place weights are off with rounded activations, and whether the two rows of a step are those of one alone.
+/// How far packed and in-place weights are off with rounded activations, and whether the two rows of a step are those of one alone.
 fn rounded(form: &WeightForm, weights: WeightStorage) -> Result<f32, String> {
     let options = RunnerOptions { weights, ..conformance::options(false) };
     let got = logits(form, true, &options, form.ids.len())?;
@@ -59,7 +59,7 @@ fn every_form_gives_onnx_runtimes_logits() {
 fn every_form_is_as_good_with_rounded_activations() {
     let mut failures = vec![];
     for form in weight_forms().unwrap() {
-        for storage in [WeightStorage::InPlace, WeightStorage::Resident] {
+        for storage in [WeightStorage::InPlace, WeightStorage::Packed] {
             match rounded(&form, storage) {
                 Ok(found) if found <= ROUNDED => println!("{} {storage:?}: {found:.1e}", form.name),
                 Ok(found) => failures.push(format!("{} {storage:?}: {found:.1e} of the logits", form.name)),
@@ -75,5 +75,5 @@ fn logits_of_another_form_are_noticed() {
     let forms = weight_forms().unwrap();
     let of = |name: &str| forms.iter().find(|form| form.name == name).unwrap().clone();
     let other = WeightForm { logits: of("dq-int4").logits, ..of("dq-int8") };
-    assert!(exact(&other).unwrap() > EXACT && rounded(&other, WeightStorage::Resident).unwrap() > ROUNDED);
+    assert!(exact(&other).unwrap() > EXACT && rounded(&other, WeightStorage::Packed).unwrap() > ROUNDED);
 }

@@ -133,13 +133,13 @@ pub enum KvType {
 /// Where quantised weights are read from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WeightStorage {
-    /// Resident where the machine has room for that, in place otherwise.
+    /// Packed where the machine has room for that, in place otherwise.
     #[default]
     Auto,
     /// From the model's files, mapped: ready at once, and the system may take the memory back.
     InPlace,
-    /// From memory, rearranged for the processor before the first step: faster, and the work of a moment.
-    Resident,
+    /// From memory, prepacked for the processor before the first step: faster, and the work of a moment.
+    Packed,
 }
 
 /// What a runner is made for. The defaults: 2,048 positions (or the model's maximum if that is smaller), room for 8 such

@@ -118,7 +118,7 @@ pub trait Runner: Send {
     /// Positions one sequence may hold.
     fn context(&self) -> usize;
 
-    /// Does what the first step would have to do before it can run, such as rearranging weights; nothing where that is done.
+    /// Does what the first step would have to do before it can run, such as prepacking weights; nothing where that is done.
     /// `progress` hears how much is done, from 0 to 1.
     ///
     /// # Errors

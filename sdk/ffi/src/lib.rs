@@ -12,8 +12,8 @@
 
 mod cancel;
 mod error;
+mod file_range;
 mod generation;
-mod given;
 #[cfg(feature = "jni")]
 mod jni;
 mod model;
@@ -28,8 +28,8 @@ mod system;
 
 pub use cancel::Cancellation;
 pub use error::KingletError;
+pub use file_range::FileRange;
 pub use generation::{EngineRefusal, Generation, Piece, Usage};
-pub use given::GivenFile;
 pub use model::{Kinglet, Memory, Model, ModelInfo, PrepareProgress};
 pub use options::{ChatMessage, EngineChoice, OpenOptions, ResponseOptions, Sampling, SessionSetup, WeightsChoice};
 pub use pressure::{MemoryPressure, ThermalState};

@@ -3,7 +3,7 @@
 use crate::KingletError;
 use crate::cancel::Cancellation;
 use crate::error::closed;
-use crate::given::GivenFile;
+use crate::file_range::FileRange;
 use crate::options::{OpenOptions, SessionSetup};
 use crate::replies::{ReplyOptions, ReplyScore, SmartReplies, Talk};
 use crate::session::{Place, Session};
@@ -106,9 +106,9 @@ impl Kinglet {
     ///
     /// # Errors
     /// As [`open`](Self::open), and [`KingletError::InvalidRequest`] for a descriptor that is not open.
-    pub fn open_given(&self, folder: String, files: Vec<GivenFile>) -> Result<Arc<Model>, KingletError> {
-        let files = files.into_iter().map(kinglet::GivenFile::try_from).collect::<Result<_, _>>()?;
-        Ok(Arc::new(Model::new(self.kinglet.open_given(&folder, files)?)))
+    pub fn open_ranges(&self, folder: String, files: Vec<FileRange>) -> Result<Arc<Model>, KingletError> {
+        let files = files.into_iter().map(kinglet::FileRange::try_from).collect::<Result<_, _>>()?;
+        Ok(Arc::new(Model::new(self.kinglet.open_ranges(&folder, files)?)))
     }
 
     /// What is known of the model in a folder, also of one that does not run here.

@@ -20,13 +20,13 @@ pub enum EngineChoice {
 /// Where quantised weights are read from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Enum)]
 pub enum WeightsChoice {
-    /// Resident where the machine has room for that.
+    /// Packed where the machine has room for that.
     #[default]
     Auto,
     /// The mapped files: ready at once, and the system may take their memory back.
     InPlace,
-    /// Memory of their own, rearranged before the first answer: faster.
-    Resident,
+    /// Memory of their own, prepacked before the first answer: faster.
+    Packed,
 }
 
 /// How a model is opened. Every part has a default.
@@ -43,7 +43,7 @@ pub struct OpenOptions {
     pub context: Option<u32>,
     /// Full conversations that there is room for at once; none for 8.
     #[uniffi(default = None)]
-    pub parallel: Option<u32>,
+    pub max_sequences: Option<u32>,
     /// The engine; none for the fastest that runs the model.
     #[uniffi(default = None)]
     pub engine: Option<EngineChoice>,
@@ -56,7 +56,7 @@ pub struct OpenOptions {
     /// A folder for what prompts begin with, computed once and restored later; none to keep nothing.
     #[uniffi(default = None)]
     pub prefix_cache: Option<String>,
-    /// A folder for rearranged weights, which `prepare` fills and later openings read; none to rearrange at every start.
+    /// A folder for prepacked weights, which `prepare` fills and later openings read; none to prepack at every start.
     #[uniffi(default = None)]
     pub prepared_weights: Option<String>,
 }
@@ -71,12 +71,12 @@ impl OpenOptions {
         builder = builder.weights(match self.weights.unwrap_or_default() {
             WeightsChoice::Auto => WeightStorage::Auto,
             WeightsChoice::InPlace => WeightStorage::InPlace,
-            WeightsChoice::Resident => WeightStorage::Resident,
+            WeightsChoice::Packed => WeightStorage::Packed,
         });
         builder = with(builder, self.threads, |b, n| b.threads(Threads::Exactly(n as usize)));
         builder = with(builder, self.memory_budget, |b, n| b.memory_budget(Bytes(n)));
         builder = with(builder, self.context, |b, n| b.context(n as usize));
-        builder = with(builder, self.parallel, |b, n| b.parallel(n as usize));
+        builder = with(builder, self.max_sequences, |b, n| b.max_sequences(n as usize));
         builder = with(builder, self.variant.as_deref(), |b, name| b.variant(name));
         builder = with(builder, self.prefix_cache.as_deref(), |b, folder| b.prefix_cache(PrefixCache::new(folder)));
         builder = with(builder, self.prepared_weights.as_deref(), |b, folder| b.prepared_weights(folder));

@@ -7,7 +7,7 @@ use crate::model::Model;
 pub enum MemoryPressure {
     /// Others would need some: buffers and kept beginnings are given back.
     Moderate,
-    /// The process may be ended for it: rearranged weights are given back too, and the next answer begins with rearranging them.
+    /// The process may be ended for it: prepacked weights are given back too, and the next answer begins with prepacking them.
     Critical,
 }
 

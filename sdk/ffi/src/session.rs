@@ -134,8 +134,8 @@ impl Session {
     /// # Errors
     /// [`KingletError::Busy`], [`KingletError::Closed`], [`KingletError::Unsupported`] without that folder,
     /// [`KingletError::Storage`] where it takes nothing.
-    pub fn keep(&self) -> Result<u64, KingletError> {
-        self.with_idle(|session| Ok(session.keep()?.tokens as u64))
+    pub fn save(&self) -> Result<u64, KingletError> {
+        self.with_idle(|session| Ok(session.save()?.tokens as u64))
     }
 
     /// A session with the same conversation, which shares memory with this one.

@@ -43,13 +43,13 @@ fn a_model_is_opened_from_ranges_of_a_package() {
             package.write_all(b"local header").unwrap();
             let offset = package.stream_position().unwrap();
             package.write_all(&content).unwrap();
-            files.push(GivenFile { name, descriptor: package.as_raw_fd(), offset, bytes: content.len() as u64 });
+            files.push(FileRange { name, descriptor: package.as_raw_fd(), offset, bytes: content.len() as u64 });
         } else {
             std::fs::write(folder.path().join(name), content).unwrap();
         }
     }
     let kinglet = Kinglet::new(OpenOptions::default()).unwrap();
-    let model = kinglet.open_given(folder.path().display().to_string(), files.clone()).unwrap();
+    let model = kinglet.open_ranges(folder.path().display().to_string(), files.clone()).unwrap();
     let whole = kinglet.open(source.display().to_string()).unwrap();
     drop(package);
     let replies = |model: &Model| {
@@ -61,8 +61,8 @@ fn a_model_is_opened_from_ranges_of_a_package() {
     assert_eq!(replies(&model), replies(&whole));
 
     for descriptor in [-1, -7, 1 << 20] {
-        let files = files.iter().cloned().map(|file| GivenFile { descriptor, ..file }).collect();
-        let error = kinglet.open_given(folder.path().display().to_string(), files).unwrap_err();
+        let files = files.iter().cloned().map(|file| FileRange { descriptor, ..file }).collect();
+        let error = kinglet.open_ranges(folder.path().display().to_string(), files).unwrap_err();
         assert!(matches!(error, KingletError::InvalidRequest(_)), "{error:?}");
     }
 }
@@ -111,7 +111,7 @@ fn a_conversation_outlives_its_process() {
     let options = || OpenOptions { prefix_cache: Some(cache.path().display().to_string()), ..OpenOptions::default() };
     let session = open(options()).session(SessionSetup::default()).unwrap();
     read(&session.respond("Tell me about the harbour and its ships.".into(), response(20)).unwrap());
-    let (messages, kept) = (session.messages().unwrap(), session.keep().unwrap());
+    let (messages, kept) = (session.messages().unwrap(), session.save().unwrap());
     let expected = read(&session.respond("And then?".into(), response(8)).unwrap()).0;
     let again = open(options()).session(SessionSetup { messages, ..SessionSetup::default() }).unwrap();
     let (text, usage) = read(&again.respond("And then?".into(), response(8)).unwrap());

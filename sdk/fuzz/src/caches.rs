@@ -1,4 +1,4 @@
-//! What an engine wrote and reads again: the keys and values of a sequence, and rearranged weights.
+//! What an engine wrote and reads again: the keys and values of a sequence, and prepacked weights.
 
 use crate::bytes::{Choices, changed};
 use crate::folder::golden;
@@ -9,7 +9,7 @@ use std::sync::{LazyLock, Mutex};
 
 fn open(name: &str) -> TractModel {
     let bundle = Bundle::open(&golden(name), &OpenOptions::default()).expect("a golden opens");
-    TractModel::open(&bundle, &kinglet_tract::OpenOptions { walk: true }).expect("a golden opens")
+    TractModel::open(&bundle, &kinglet_tract::OpenOptions { direct: true }).expect("a golden opens")
 }
 
 fn options() -> RunnerOptions {
@@ -17,7 +17,7 @@ fn options() -> RunnerOptions {
         context: 64,
         sequences: 4,
         threads: Threads::Exactly(1),
-        weights: WeightStorage::Resident,
+        weights: WeightStorage::Packed,
         ..Default::default()
     }
 }

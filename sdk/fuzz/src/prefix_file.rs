@@ -24,7 +24,7 @@ fn open(folder: &Scratch) -> Model {
 
 static KEPT: LazyLock<Mutex<Kept>> = LazyLock::new(|| {
     let folder = Scratch::new();
-    open(&folder).keep_prefix(tokens(), &CancelHandle::default()).expect("it is kept");
+    open(&folder).save_prefix(tokens(), &CancelHandle::default()).expect("it is kept");
     let mut files = std::fs::read_dir(folder.path()).expect("a readable folder");
     let file = files.next().and_then(Result::ok).expect("a file of the cache").path();
     let valid = std::fs::read(&file).expect("a readable file");

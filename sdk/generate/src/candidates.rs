@@ -3,7 +3,7 @@
 use crate::generator::{Cache, Generator};
 use crate::sampling::{largest, scores_into};
 use crate::softmax::log_normaliser;
-use crate::{FinishReason, GenerateError, History, OptionError, ReadPrompt, Sampler, SamplingOptions, Timing, Usage};
+use crate::{FinishReason, GenerateError, History, OptionError, PrefilledPrompt, Sampler, SamplingOptions, Timing, Usage};
 use kinglet_engine::{CancelToken, EngineError, LogitsWanted, SequenceStep, TokenId};
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -111,7 +111,7 @@ pub fn candidates(
     cancel: &CancelToken,
 ) -> Result<CandidateSet, GenerateError> {
     options.check()?;
-    candidates_after(&mut ReadPrompt::new(generator, prompt, cancel)?, options, cancel)
+    candidates_after(&mut PrefilledPrompt::new(generator, prompt, cancel)?, options, cancel)
 }
 
 /// As [`candidates`], after a prompt that was read.
@@ -119,7 +119,7 @@ pub fn candidates(
 /// # Errors
 /// As [`candidates`].
 pub fn candidates_after(
-    prompt: &mut ReadPrompt,
+    prompt: &mut PrefilledPrompt,
     options: &CandidateOptions,
     cancel: &CancelToken,
 ) -> Result<CandidateSet, GenerateError> {
@@ -141,43 +141,43 @@ pub fn candidates_after(
 }
 
 /// A candidate in the making. It needs no cache to exist: its tokens say all, so it can wait without one.
-struct Strand {
+struct GrowingCandidate {
     index: usize,
     sampler: Sampler,
     tokens: Vec<TokenId>,
     token_logprobs: Vec<f64>,
 }
 
-/// A strand that is being decoded.
-struct Lane {
-    strand: Strand,
-    place: Place,
-    /// Tokens of the strand that its cache holds.
+/// A candidate that is being decoded.
+struct ActiveSequence {
+    candidate: GrowingCandidate,
+    slot: CacheSlot,
+    /// Tokens of the candidate that its cache holds.
     fed: usize,
 }
 
-/// Where a lane's tokens are cached.
-enum Place {
+/// Where the tokens of an active sequence are cached.
+enum CacheSlot {
     /// In a fork of the prompt's cache.
     Fork(Cache),
-    /// After the prompt in its own cache: takes no room for a fork, and can be done for one lane at a time.
+    /// After the prompt in its own cache: takes no room for a fork, and can be done for one sequence at a time.
     Base,
 }
 
 struct Batch<'a> {
-    prompt: &'a ReadPrompt,
+    prompt: &'a PrefilledPrompt,
     /// The prompt's.
     base: &'a Cache,
     options: &'a CandidateOptions,
     cancel: &'a CancelToken,
-    /// Lanes decoded at once at most: lowered whenever the arena had no room for more.
+    /// Sequences decoded at once at most: lowered whenever the arena had no room for more.
     width: usize,
-    waiting: VecDeque<Strand>,
+    waiting: VecDeque<GrowingCandidate>,
     done: Vec<(usize, Candidate)>,
 }
 
 impl<'a> Batch<'a> {
-    fn new(prompt: &'a ReadPrompt, options: &'a CandidateOptions, cancel: &'a CancelToken) -> Result<Self, EngineError> {
+    fn new(prompt: &'a PrefilledPrompt, options: &'a CandidateOptions, cancel: &'a CancelToken) -> Result<Self, EngineError> {
         let base = prompt.cache()?;
         Ok(Self { prompt, base, options, cancel, width: options.count, waiting: VecDeque::new(), done: vec![] })
     }
@@ -186,7 +186,7 @@ impl<'a> Batch<'a> {
         self.prompt.generator()
     }
 
-    /// Gives every strand its first token. Returns the seed.
+    /// Gives every candidate its first token. Returns the seed.
     fn begin(&mut self) -> Result<u64, GenerateError> {
         let (suppress, logits) = (&self.generator().options().suppress, self.prompt.logits());
         let mut sampling = self.options.sampling.clone();
@@ -198,13 +198,13 @@ impl<'a> Batch<'a> {
         };
         for index in 0..ranked.as_ref().map_or(self.options.count, Vec::len) {
             let sampler = Sampler::new(&sampling, suppress, index as u64)?;
-            let mut strand = Strand { index, sampler, tokens: vec![], token_logprobs: vec![] };
+            let mut candidate = GrowingCandidate { index, sampler, tokens: vec![], token_logprobs: vec![] };
             let token = match &ranked {
                 Some(tokens) => tokens[index],
-                None => strand.sampler.sample(logits, History { prompt: self.prompt.tokens(), reply: &[] })?,
+                None => candidate.sampler.sample(logits, History { prompt: self.prompt.tokens(), reply: &[] })?,
             };
-            if let Some(strand) = self.extend(strand, token, logits)? {
-                self.waiting.push_back(strand);
+            if let Some(candidate) = self.extend(candidate, token, logits)? {
+                self.waiting.push_back(candidate);
             }
         }
         Ok(seed)
@@ -221,51 +221,59 @@ impl<'a> Batch<'a> {
         Ok(best.into_iter().filter(|(score, _)| *score > f32::NEG_INFINITY).map(|(_, token)| token).collect())
     }
 
-    /// Adds the token that was chosen by `logits`. The strand comes back unless it is complete.
-    fn extend(&mut self, mut strand: Strand, token: TokenId, logits: &[f32]) -> Result<Option<Strand>, GenerateError> {
-        strand.token_logprobs.push(f64::from(logits[token as usize]) - log_normaliser(self.generator().text(logits))?);
+    /// Adds the token that was chosen by `logits`. The candidate comes back unless it is complete.
+    fn extend(
+        &mut self,
+        mut candidate: GrowingCandidate,
+        token: TokenId,
+        logits: &[f32],
+    ) -> Result<Option<GrowingCandidate>, GenerateError> {
+        candidate.token_logprobs.push(f64::from(logits[token as usize]) - log_normaliser(self.generator().text(logits))?);
         let ends = self.generator().options().eos.contains(&token) || self.options.end_tokens.contains(&token);
         if !ends {
-            strand.tokens.push(token);
+            candidate.tokens.push(token);
         }
         let finish = if ends {
             FinishReason::EndOfTurn(token)
-        } else if strand.tokens.len() == self.options.max_new_tokens {
+        } else if candidate.tokens.len() == self.options.max_new_tokens {
             FinishReason::Length
-        } else if self.prompt.tokens().len() + strand.tokens.len() > self.generator().context() {
+        } else if self.prompt.tokens().len() + candidate.tokens.len() > self.generator().context() {
             FinishReason::ContextFull
         } else {
-            return Ok(Some(strand));
+            return Ok(Some(candidate));
         };
-        let Strand { index, tokens, token_logprobs, .. } = strand;
+        let GrowingCandidate { index, tokens, token_logprobs, .. } = candidate;
         self.done.push((index, Candidate { tokens, logprob: token_logprobs.iter().sum(), token_logprobs, finish }));
         Ok(None)
     }
 
-    /// Decodes until every strand is done, as many at once as there is room for.
+    /// Decodes until every candidate is done, as many at once as there is room for.
     fn run(&mut self) -> Result<(), GenerateError> {
         while !self.waiting.is_empty() {
-            let mut lanes = self.lanes()?;
-            while !lanes.is_empty() {
-                lanes = self.step(lanes)?;
+            let mut active = self.activate()?;
+            while !active.is_empty() {
+                active = self.step(active)?;
             }
             self.base.truncate(self.prompt.tokens().len())?;
         }
         Ok(())
     }
 
-    /// Places for the strands that go next.
-    fn lanes(&mut self) -> Result<Vec<Lane>, GenerateError> {
+    /// The candidates that go next, each with a cache slot.
+    fn activate(&mut self) -> Result<Vec<ActiveSequence>, GenerateError> {
         loop {
             let count = self.width.min(self.waiting.len());
-            let places = match count {
-                1 => Ok(vec![Place::Base]),
-                _ => (0..count).map(|_| self.base.fork().map(Place::Fork)).collect(),
+            let slots = match count {
+                1 => Ok(vec![CacheSlot::Base]),
+                _ => (0..count).map(|_| self.base.fork().map(CacheSlot::Fork)).collect(),
             };
-            match places {
-                Ok(places) => {
-                    let strands = self.waiting.drain(..count);
-                    return Ok(strands.zip(places).map(|(strand, place)| Lane { strand, place, fed: 0 }).collect());
+            match slots {
+                Ok(slots) => {
+                    let candidates = self.waiting.drain(..count);
+                    return Ok(candidates
+                        .zip(slots)
+                        .map(|(candidate, slot)| ActiveSequence { candidate, slot, fed: 0 })
+                        .collect());
                 }
                 Err(EngineError::CacheFull { .. }) => self.width = count / 2,
                 Err(error) => return Err(error.into()),
@@ -273,32 +281,34 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// One token for each lane. The lanes that go on come back.
-    fn step(&mut self, lanes: Vec<Lane>) -> Result<Vec<Lane>, GenerateError> {
-        let steps: Vec<_> = lanes.iter().map(|lane| lane.step(self.base)).collect();
+    /// One token for each active sequence. Those that go on come back.
+    fn step(&mut self, active: Vec<ActiveSequence>) -> Result<Vec<ActiveSequence>, GenerateError> {
+        let steps: Vec<_> = active.iter().map(|sequence| sequence.step(self.base)).collect();
         let logits = match self.generator().scheduler().step(&steps, self.cancel, |rows| rows.values().to_vec()) {
             Ok(logits) => logits,
-            Err(EngineError::CacheFull { .. }) if !matches!(lanes[..], [Lane { place: Place::Base, .. }]) => {
-                return Ok(self.make_room(lanes));
+            Err(EngineError::CacheFull { .. }) if !matches!(active[..], [ActiveSequence { slot: CacheSlot::Base, .. }]) => {
+                return Ok(self.make_room(active));
             }
             Err(error) => return Err(error.into()),
         };
         let mut going = vec![];
-        for (Lane { mut strand, place, .. }, row) in lanes.into_iter().zip(logits.chunks(self.generator().info().vocab)) {
-            let fed = strand.tokens.len();
-            let token = strand.sampler.sample(row, History { prompt: self.prompt.tokens(), reply: &strand.tokens })?;
-            going.extend(self.extend(strand, token, row)?.map(|strand| Lane { strand, place, fed }));
+        for (ActiveSequence { mut candidate, slot, .. }, row) in
+            active.into_iter().zip(logits.chunks(self.generator().info().vocab))
+        {
+            let fed = candidate.tokens.len();
+            let token = candidate.sampler.sample(row, History { prompt: self.prompt.tokens(), reply: &candidate.tokens })?;
+            going.extend(self.extend(candidate, token, row)?.map(|candidate| ActiveSequence { candidate, slot, fed }));
         }
         Ok(going)
     }
 
-    /// Sends the second half of the lanes back to wait; a lane that was alone waits for the prompt's own cache.
-    fn make_room(&mut self, mut lanes: Vec<Lane>) -> Vec<Lane> {
-        self.width = (lanes.len() / 2).max(1);
-        for lane in lanes.split_off(lanes.len() / 2).into_iter().rev() {
-            self.waiting.push_front(lane.strand);
+    /// Sends the second half of the active sequences back to wait; one that was alone waits for the prompt's own cache.
+    fn make_room(&mut self, mut active: Vec<ActiveSequence>) -> Vec<ActiveSequence> {
+        self.width = (active.len() / 2).max(1);
+        for sequence in active.split_off(active.len() / 2).into_iter().rev() {
+            self.waiting.push_front(sequence.candidate);
         }
-        lanes
+        active
     }
 
     fn finished(mut self) -> Vec<Candidate> {
@@ -307,12 +317,12 @@ impl<'a> Batch<'a> {
     }
 }
 
-impl Lane {
+impl ActiveSequence {
     fn step<'a>(&'a self, base: &'a Cache) -> SequenceStep<'a> {
-        let cache = match &self.place {
-            Place::Fork(fork) => fork.id,
-            Place::Base => base.id,
+        let cache = match &self.slot {
+            CacheSlot::Fork(fork) => fork.id,
+            CacheSlot::Base => base.id,
         };
-        SequenceStep { cache, tokens: &self.strand.tokens[self.fed..], logits: LogitsWanted::Last }
+        SequenceStep { cache, tokens: &self.candidate.tokens[self.fed..], logits: LogitsWanted::Last }
     }
 }

@@ -33,7 +33,7 @@ enum Phase {
 }
 
 impl<'a> Generation<'a> {
-    /// The session's cache holds a beginning of `prompt` that leaves at least one token.
+    /// The session's cache holds a prefix of `prompt` that leaves at least one token.
     pub(crate) fn new(session: &'a mut Session, prompt: &[TokenId], options: &RequestOptions) -> Result<Self, GenerateError> {
         let sampler = Sampler::new(&options.sampling, &session.generator().options().suppress, 0)?;
         let text = ReplyText::new(session.tokenizer.as_ref(), &options.stop);
@@ -76,7 +76,7 @@ impl<'a> Generation<'a> {
         let (from, total) = (self.session.tokens.len(), self.prompt.len());
         let to = total.min(from + self.session.generator().options().prefill_chunk);
         let logits = if to == total { LogitsWanted::Last } else { LogitsWanted::None };
-        self.session.feed(&self.prompt[from..to], logits)?;
+        self.session.batch_scorer(&self.prompt[from..to], logits)?;
         self.session.state = SessionState::Prefilling { done: to, total };
         if to == total {
             self.clock.prefill_done();
@@ -88,7 +88,7 @@ impl<'a> Generation<'a> {
 
     fn decode(&mut self) -> Result<Event, GenerateError> {
         if let Some(&last) = self.reply.last() {
-            self.session.feed(&[last], LogitsWanted::Last)?;
+            self.session.batch_scorer(&[last], LogitsWanted::Last)?;
         }
         if self.session.cancel.is_cancelled() {
             return Err(GenerateError::Cancelled);
@@ -170,7 +170,7 @@ impl Drop for Generation<'_> {
 
 impl Session {
     /// Feeds `tokens` after what the cache holds. If that fails, the cache and what is known of it stay as they were.
-    fn feed(&mut self, tokens: &[TokenId], logits: LogitsWanted) -> Result<(), EngineError> {
+    fn batch_scorer(&mut self, tokens: &[TokenId], logits: LogitsWanted) -> Result<(), EngineError> {
         let Self { cache, logits: out, cancel, .. } = self;
         cache.generator().scheduler().step(&[SequenceStep { cache: cache.id, tokens, logits }], cancel, |rows| {
             out.clear();

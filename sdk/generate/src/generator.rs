@@ -1,6 +1,6 @@
 //! One runner, shared.
 
-use crate::beginning::Beginning;
+use crate::prefix::Prefix;
 use crate::request::check_prompt;
 use crate::scheduler::Scheduler;
 use crate::{GenerateError, OptionError};
@@ -124,47 +124,47 @@ impl Generator {
         self.scheduler().turn(|runner, _| runner.take_profile())
     }
 
-    /// Bytes that all key/value caches take now, those of kept beginnings included. Waits for a step in progress.
+    /// Bytes that all key/value caches take now, those of kept prefixes included. Waits for a step in progress.
     pub fn kv_bytes(&self) -> usize {
         self.scheduler().turn(|runner, _| runner.kv_bytes())
     }
 
-    /// Keeps a beginning: every sequence that begins with it, or with a part of it, goes on from there and shares its memory.
+    /// Keeps a prefix: every sequence that begins with it, or with a part of it, goes on from there and shares its memory.
     /// Eight are kept; where there is no room for a step, those that were not used for longest give way.
     ///
     /// # Errors
     /// [`GenerateError::Engine`] where the engine cannot share it.
-    pub fn keep(&self, beginning: &Beginning) -> Result<(), GenerateError> {
+    pub fn add_prefix(&self, prefix: &Prefix) -> Result<(), GenerateError> {
         self.scheduler().turn(|runner, kept| {
-            let id = runner.fork(beginning.cache().id)?;
-            kept.add(beginning.tokens().to_vec(), id).into_iter().for_each(|cache| runner.release(cache));
+            let id = runner.fork(prefix.cache().id)?;
+            kept.add(prefix.tokens().to_vec(), id).into_iter().for_each(|cache| runner.release(cache));
             Ok(())
         })
     }
 
-    /// How many tokens of the beginning of `tokens` are kept.
+    /// How many tokens of the prefix of `tokens` are kept.
     pub fn kept_tokens(&self, tokens: &[TokenId]) -> usize {
         self.scheduler().turn(|_, kept| kept.common(tokens))
     }
 
-    /// Gives memory back: kept beginnings, and what [`Runner::trim`] gives. It never waits: during a step it is done behind it.
+    /// Gives memory back: kept prefixes, and what [`Runner::trim`] gives. It never waits: during a step it is done behind it.
     pub fn trim(&self, depth: Trim) {
         self.scheduler().trim(depth);
     }
 
     /// Has steps wait until [`resume`](Self::resume); the one in progress ends first. Cancelling ends the waiting.
     pub fn pause(&self) {
-        self.scheduler().pace().pause(true);
+        self.scheduler().throttle().pause(true);
     }
 
     /// Ends a pause, however often it was asked for.
     pub fn resume(&self) {
-        self.scheduler().pace().pause(false);
+        self.scheduler().throttle().pause(false);
     }
 
     /// The share of the time that steps may use, from 0.01 to 1: between two of them, the device rests. Answers stay the same.
     pub fn set_share(&self, share: f64) {
-        self.scheduler().pace().set_share(share);
+        self.scheduler().throttle().set_share(share);
     }
 
     pub(crate) fn scheduler(&self) -> &Scheduler {
@@ -176,12 +176,12 @@ impl Generator {
         Ok(Cache { generator: self.clone(), id })
     }
 
-    /// A cache with as much of the beginning of `prompt` as is kept, and how many tokens that is; `None` where that is not
+    /// A cache with as much of the prefix of `prompt` as is kept, and how many tokens that is; `None` where that is not
     /// more than `known`.
     pub(crate) fn cache_beyond(&self, known: usize, prompt: &[TokenId]) -> Result<Option<(Cache, usize)>, EngineError> {
         let found = self.scheduler().turn(|runner, kept| {
-            let Some((beginning, len)) = kept.longest(prompt).filter(|(_, len)| *len > known) else { return Ok(None) };
-            let id = runner.fork(beginning)?;
+            let Some((prefix, len)) = kept.longest(prompt).filter(|(_, len)| *len > known) else { return Ok(None) };
+            let id = runner.fork(prefix)?;
             if let Err(error) = runner.truncate(id, len) {
                 runner.release(id);
                 return Err(error);
@@ -201,7 +201,7 @@ impl Generator {
         }
     }
 
-    /// Reads `prompt` in chunks, from where a kept beginning ends.
+    /// Reads `prompt` in chunks, from where a kept prefix ends.
     pub(crate) fn prefill(&self, prompt: &[TokenId], cancel: &CancelToken) -> Result<Prefilled, GenerateError> {
         check_prompt(prompt.len(), self.context())?;
         let (cache, kept) = match self.cache_beyond(0, &prompt[..prompt.len() - 1])? {

@@ -1,7 +1,7 @@
 //! Sampling, sessions, candidates and scoring over any engine.
 //!
 //! Knows: how a token is chosen from logits ([`Sampler`]), what a sequence holds and which part of it the next request
-//! can use again ([`Session`]), which beginnings are kept for all ([`Beginning`]), how a conversation becomes such a sequence ([`TextSession`]), how several replies are
+//! can use again ([`Session`]), which prefixes are kept for all ([`Prefix`]), how a conversation becomes such a sequence ([`TextSession`]), how several replies are
 //! decoded as one batch ([`candidates()`]), how likely a given reply is ([`score()`]), how work is cancelled, and what it
 //! cost ([`Usage`], [`Timing`]).
 //! Must not know: which engine runs, files, which task asks.
@@ -10,15 +10,14 @@
 //! owns a key/value cache gives it back when it is dropped. Prompts and replies are never logged.
 #![forbid(unsafe_code)]
 
-mod beginning;
+mod batch_scorer;
 mod candidates;
 mod error;
-mod feed;
 mod generation;
 mod generator;
 mod outcome;
-mod pace;
-mod read_prompt;
+mod prefilled_prompt;
+mod prefix;
 mod reply_text;
 mod request;
 mod sampling;
@@ -27,15 +26,16 @@ mod score;
 mod session;
 mod softmax;
 mod text_session;
+mod throttle;
 
-pub use beginning::Beginning;
 pub use candidates::{Candidate, CandidateOptions, CandidateSet, FirstToken, candidates, candidates_after};
 pub use error::{GenerateError, OptionError};
 pub use generation::Generation;
 pub use generator::{Generator, GeneratorOptions};
 pub use kinglet_engine::{CancelToken, TokenId, Trim};
 pub use outcome::{Event, FinishReason, Outcome, Timing, Usage};
-pub use read_prompt::ReadPrompt;
+pub use prefilled_prompt::PrefilledPrompt;
+pub use prefix::Prefix;
 pub use request::{ContextOverflow, RequestOptions};
 pub use sampling::{History, Sampler, SamplingOptions, distribution};
 pub use score::{Columns, Score, all_logits, last_logits, score, score_after, stepped_logits};

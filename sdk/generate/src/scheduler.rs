@@ -9,8 +9,8 @@
 
 mod queue;
 
-use crate::beginning::Kept;
-use crate::pace::Pace;
+use crate::prefix::PrefixPool;
+use crate::throttle::Throttle;
 use kinglet_engine::{CacheId, CancelToken, EngineError, Logits, Runner, SequenceStep, Trim};
 use queue::{Fate, Limits, Queue, Ticket, step_size};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -35,7 +35,7 @@ pub(crate) struct Scheduler {
     answered: Condvar,
     /// Memory that is to be given back as soon as nobody works.
     trim: Mutex<Option<Trim>>,
-    pace: Pace,
+    throttle: Throttle,
     limits: Limits,
     engine: &'static str,
     vocab: usize,
@@ -44,7 +44,7 @@ pub(crate) struct Scheduler {
 /// What threads take turns with.
 struct Work {
     runner: Box<dyn Runner>,
-    kept: Kept,
+    kept: PrefixPool,
 }
 
 impl Scheduler {
@@ -53,20 +53,20 @@ impl Scheduler {
         let (engine, vocab) = (runner.info().engine, runner.info().vocab);
         let logits = (LOGITS_BYTES / (size_of::<f32>() * vocab.max(1))).max(1);
         Self {
-            work: Mutex::new(Work { runner, kept: Kept::default() }),
+            work: Mutex::new(Work { runner, kept: PrefixPool::default() }),
             queue: Mutex::default(),
             entered: Condvar::new(),
             answered: Condvar::new(),
             trim: Mutex::new(None),
-            pace: Pace::default(),
+            throttle: Throttle::default(),
             limits: Limits { rows, logits },
             engine,
             vocab,
         }
     }
 
-    pub(crate) fn pace(&self) -> &Pace {
-        &self.pace
+    pub(crate) fn throttle(&self) -> &Throttle {
+        &self.throttle
     }
 
     /// Rows of logits that a step of many sequences may give.
@@ -75,7 +75,7 @@ impl Scheduler {
     }
 
     /// A turn with the runner, after which memory that was asked for meanwhile is given back.
-    pub(crate) fn turn<T>(&self, work: impl FnOnce(&mut dyn Runner, &mut Kept) -> T) -> T {
+    pub(crate) fn turn<T>(&self, work: impl FnOnce(&mut dyn Runner, &mut PrefixPool) -> T) -> T {
         // A runner and its prefixes are consistent between calls, so a lock poisoned by a panic elsewhere is still good.
         let mut guard = self.work.lock().unwrap_or_else(PoisonError::into_inner);
         let Work { runner, kept } = &mut *guard;
@@ -118,7 +118,7 @@ impl Scheduler {
             }
         }
         let lead = Lead { scheduler: self, unanswered: vec![] };
-        self.pace.wait(cancel)?;
+        self.throttle.wait(cancel)?;
         self.gather();
         lead.run(sequences, cancel, read)
     }
@@ -149,7 +149,7 @@ impl Scheduler {
     fn attempt<R>(
         &self,
         runner: &mut dyn Runner,
-        kept: &mut Kept,
+        kept: &mut PrefixPool,
         steps: &[SequenceStep<'_>],
         cancel: &CancelToken,
         read: impl FnOnce(&[f32]) -> R,
@@ -159,7 +159,7 @@ impl Scheduler {
             let error = match runner.step(steps, cancel) {
                 Ok(logits) => {
                     let took = began.elapsed();
-                    self.pace.took(took);
+                    self.throttle.took(took);
                     let until = Instant::now() + (took / GATHER).min(LONGEST_GATHER);
                     self.queue().expect(steps.iter().map(|step| step.cache), until);
                     return Ok(read(logits.values()));
@@ -197,7 +197,7 @@ impl Scheduler {
 }
 
 /// Whether a kept prefix gave way to what failed for want of room.
-fn makes_room(error: &EngineError, runner: &mut dyn Runner, kept: &mut Kept) -> bool {
+fn makes_room(error: &EngineError, runner: &mut dyn Runner, kept: &mut PrefixPool) -> bool {
     matches!(error, EngineError::CacheFull { .. }) && kept.give_way(runner)
 }
 
@@ -236,7 +236,7 @@ impl Lead<'_> {
     fn together(
         &mut self,
         runner: &mut dyn Runner,
-        kept: &mut Kept,
+        kept: &mut PrefixPool,
         own: &[SequenceStep<'_>],
         cancel: &CancelToken,
         mut joined: Vec<Ticket>,

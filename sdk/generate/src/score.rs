@@ -1,10 +1,10 @@
 //! How likely the model holds given texts, and its raw logits.
 
-use crate::feed::{Feed, Wanted};
+use crate::batch_scorer::{BatchScorer, Wanted};
 use crate::generator::Generator;
 use crate::request::check_prompt;
 use crate::softmax::log_normaliser;
-use crate::{GenerateError, OptionError, ReadPrompt};
+use crate::{GenerateError, OptionError, PrefilledPrompt};
 use kinglet_engine::{CancelToken, EngineError, LogitsWanted, SequenceStep, TokenId};
 use kinglet_guard::room;
 use std::ops::Range;
@@ -40,7 +40,7 @@ pub fn score(
     cancel: &CancelToken,
 ) -> Result<Vec<Score>, GenerateError> {
     check(generator, prompt.len(), continuations)?;
-    score_after(&mut ReadPrompt::new(generator, prompt, cancel)?, continuations, cancel)
+    score_after(&mut PrefilledPrompt::new(generator, prompt, cancel)?, continuations, cancel)
 }
 
 /// As [`score`], after a prompt that was read.
@@ -48,7 +48,7 @@ pub fn score(
 /// # Errors
 /// As [`score`].
 pub fn score_after(
-    prompt: &mut ReadPrompt,
+    prompt: &mut PrefilledPrompt,
     continuations: &[Vec<TokenId>],
     cancel: &CancelToken,
 ) -> Result<Vec<Score>, GenerateError> {
@@ -64,7 +64,7 @@ pub fn score_after(
     }
     let long: Vec<usize> = (0..continuations.len()).filter(|&i| continuations[i].len() > 1).collect();
     let fed: Vec<&[TokenId]> = long.iter().map(|&i| &continuations[i][..continuations[i].len() - 1]).collect();
-    Feed::new(base, len, Wanted::All, cancel).run(&fed, &mut |sequence, position, row| {
+    BatchScorer::new(base, len, Wanted::All, cancel).run(&fed, &mut |sequence, position, row| {
         let continuation = long[sequence];
         let token = continuations[continuation][position + 1];
         logprobs[continuation][position + 1] = f64::from(row[token as usize]) - log_normaliser(generator.text(row))?;
@@ -121,7 +121,7 @@ impl Columns<'_> {
     }
 }
 
-/// The logits after each of `prompts`, `[prompts][columns]`. Prompts share steps, and a beginning common to all of them is
+/// The logits after each of `prompts`, `[prompts][columns]`. Prompts share steps, and a prefix common to all of them is
 /// read once; they may be more than the arena has room for at once.
 ///
 /// # Errors
@@ -145,7 +145,7 @@ pub fn last_logits(
     };
     let rests: Vec<&[TokenId]> = prompts.iter().map(|prompt| &prompt[shared..]).collect();
     let mut out = vec![vec![]; prompts.len()];
-    Feed::new(&base, shared, Wanted::Last, cancel).run(&rests, &mut |prompt, _, row| {
+    BatchScorer::new(&base, shared, Wanted::Last, cancel).run(&rests, &mut |prompt, _, row| {
         out[prompt] = columns.of(row);
         Ok(())
     })?;
@@ -169,7 +169,7 @@ pub fn all_logits(generator: &Generator, tokens: &[TokenId], cancel: &CancelToke
     check_prompt(tokens.len(), generator.context())?;
     let base = generator.empty_cache()?;
     let mut out = room_for(tokens.len(), generator.info().vocab)?;
-    Feed::new(&base, 0, Wanted::All, cancel).run(&[tokens], &mut |_, _, row| {
+    BatchScorer::new(&base, 0, Wanted::All, cancel).run(&[tokens], &mut |_, _, row| {
         out.extend_from_slice(row);
         Ok(())
     })?;

@@ -1,8 +1,8 @@
 //! A sequence that lives on between requests.
 
-use crate::beginning::{Beginning, common};
 use crate::generation::Generation;
 use crate::generator::{Cache, Generator};
+use crate::prefix::{Prefix, common};
 use crate::{GenerateError, RequestOptions};
 use kinglet_engine::{CancelToken, TokenId};
 use kinglet_text::Tokenizer;
@@ -31,7 +31,7 @@ pub enum SessionState {
 }
 
 /// A key/value cache and the tokens in it. Each request says the whole sequence that it continues; what the cache holds of
-/// its beginning is not computed again.
+/// its prefix is not computed again.
 ///
 /// A request that fails, is cancelled or is dropped half-way leaves the session [`Idle`](SessionState::Idle), with every
 /// token of the steps that ended well still in the cache.
@@ -116,8 +116,8 @@ impl Session {
         Generation::new(self, tokens, options)
     }
 
-    /// Cuts the cache to its longest common beginning with `prompt`, at most all but the last token of that: this one is
-    /// fed again to get its logits. Where the generator keeps more of that beginning, the session goes on from there.
+    /// Cuts the cache to its longest common prefix with `prompt`, at most all but the last token of that: this one is
+    /// fed again to get its logits. Where the generator keeps more of that prefix, the session goes on from there.
     fn keep_beginning_of(&mut self, prompt: &[TokenId]) -> Result<(), GenerateError> {
         let fed = &prompt[..prompt.len() - 1];
         let keep = common(&self.tokens, fed);
@@ -133,14 +133,14 @@ impl Session {
     ///
     /// # Errors
     /// [`GenerateError::Engine`] where the engine cannot share them.
-    pub fn beginning(&self, len: usize) -> Result<Option<Beginning>, GenerateError> {
+    pub fn prefix(&self, len: usize) -> Result<Option<Prefix>, GenerateError> {
         let tokens = &self.tokens[..len.min(self.tokens.len())];
         if tokens.is_empty() {
             return Ok(None);
         }
         let cache = self.cache.fork()?;
         cache.truncate(tokens.len())?;
-        Ok(Some(Beginning::new(tokens.to_vec(), cache)))
+        Ok(Some(Prefix::new(tokens.to_vec(), cache)))
     }
 
     /// Cuts the cache to `keep` positions, whatever a failed step may have left behind them.

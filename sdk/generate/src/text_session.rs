@@ -1,7 +1,7 @@
 //! A conversation: messages in, streamed text out.
 
-use crate::beginning::common;
 use crate::generator::Generator;
+use crate::prefix::common;
 use crate::session::Session;
 use crate::{Event, FinishReason, GenerateError, Generation, RequestOptions};
 use kinglet_engine::{CancelToken, TokenId};

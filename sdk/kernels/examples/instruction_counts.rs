@@ -8,7 +8,7 @@
 use std::ops::ControlFlow;
 
 use half::f16;
-use kinglet_kernels::{Activations, BlockWeights, Floats, Isa, Linear, Matrix, Pool, Resident, Scratch, ZeroPoints, linear};
+use kinglet_kernels::{Activations, BlockWeights, Floats, Isa, Linear, Matrix, PackedWeights, Pool, Scratch, ZeroPoints, linear};
 
 /// Input features.
 const K: usize = 1024;
@@ -32,8 +32,9 @@ fn product(pool: &Pool, storage: &str, bits: usize, m: usize, n: usize) {
     let weights =
         BlockWeights { bits, n, k: K, block: 32, packed: &packed, scales: Floats::F16(&scales), zero_points: ZeroPoints::Middle };
     let in_place = Matrix::blocks(weights).expect("made to fit");
-    let resident = Resident::new(pool, &[in_place], |_, _| ControlFlow::Continue(())).expect("memory").expect("never broken off");
-    let weight = if storage == "tiles" { resident.matrix(0).expect("blocks of 32 have tiles") } else { in_place };
+    let packed =
+        PackedWeights::new(pool, &[in_place], |_, _| ControlFlow::Continue(())).expect("memory").expect("never broken off");
+    let weight = if storage == "tiles" { packed.matrix(0).expect("blocks of 32 have tiles") } else { in_place };
     let (x, mut y, mut scratch) = (vec![0.3; m * K], vec![0.; m * n], Scratch::new());
     let mut product = || linear(pool, &mut scratch, &[Linear { weight, bias: None }], &x, &mut y, Activations::Int8);
     // The first time, memory is allocated.

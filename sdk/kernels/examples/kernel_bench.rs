@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use half::f16;
 use kinglet_kernels::{
     Activations, AttentionShape, BlockWeights, FloatWeights, Floats, GateActivation, Isa, KvArena, KvElement, KvLayout, LayerKv,
-    Layout, Linear, Matrix, Pool, Resident, Run, Scratch, ZeroPoints, attention, gated, linear,
+    Layout, Linear, Matrix, PackedWeights, Pool, Scratch, SequenceRows, ZeroPoints, attention, gated, linear,
 };
 
 /// Weights of a shape are repeated until they fill this many bytes.
@@ -74,14 +74,14 @@ fn line(what: &str, m: usize, pool: &Pool, bytes: usize, operations: usize, mut 
 }
 
 /// All of them in tiles.
-fn resident(pool: &Pool, weights: &[&Blocks]) -> Resident {
+fn packed(pool: &Pool, weights: &[&Blocks]) -> PackedWeights {
     let matrices: Vec<Matrix<'_>> = weights.iter().map(|weights| weights.linear().weight).collect();
-    let made = Resident::new(pool, &matrices, |_, _| std::ops::ControlFlow::Continue(())).expect("memory");
+    let made = PackedWeights::new(pool, &matrices, |_, _| std::ops::ControlFlow::Continue(())).expect("memory");
     made.expect("never broken off")
 }
 
 /// The copy with this number, in place or in tiles.
-fn stored<'a>(copy: &'a Blocks, tiles: Option<&'a Resident>, index: usize) -> Linear<'a> {
+fn stored<'a>(copy: &'a Blocks, tiles: Option<&'a PackedWeights>, index: usize) -> Linear<'a> {
     let in_tiles = tiles.and_then(|tiles| tiles.matrix(index));
     in_tiles.map_or_else(|| copy.linear(), |weight| Linear { weight, bias: None })
 }
@@ -96,7 +96,7 @@ fn products(pool: &Pool, scratch: &mut Scratch) {
     ] {
         let bytes = Blocks::new(bits, n, k, half).bytes();
         let copies: Vec<Blocks> = (0..BEYOND_CACHES.div_ceil(bytes)).map(|_| Blocks::new(bits, n, k, half)).collect();
-        let tiles = resident(pool, &copies.iter().collect::<Vec<_>>());
+        let tiles = packed(pool, &copies.iter().collect::<Vec<_>>());
         for (name, bytes, tiles) in [("", bytes, None), (", tiles", tiles.bytes() / copies.len(), Some(&tiles))] {
             for m in [1, 4, 128] {
                 if n > 100_000 && m > 4 {
@@ -117,7 +117,7 @@ fn feed_forward(pool: &Pool, scratch: &mut Scratch) {
     let bytes = 2 * Blocks::new(4, n, k, false).bytes();
     let copies: Vec<[Blocks; 2]> =
         (0..BEYOND_CACHES.div_ceil(bytes)).map(|_| [(); 2].map(|()| Blocks::new(4, n, k, false))).collect();
-    let tiles = resident(pool, &copies.iter().flatten().collect::<Vec<_>>());
+    let tiles = packed(pool, &copies.iter().flatten().collect::<Vec<_>>());
     for (name, bytes, tiles) in [("", bytes, None), (", tiles", tiles.bytes() / copies.len(), Some(&tiles))] {
         for m in [1, 4, 128] {
             let (x, mut y) = (vec![0.3; m * k], vec![0.; m * n]);
@@ -177,7 +177,15 @@ fn attentions(pool: &Pool, scratch: &mut Scratch) {
                 norm_after_rotation: false,
                 rotary: None,
             };
-            attention(pool, scratch, &shape, &mut arena, &[Run { pages: &pages, past, first_row: 0, rows }], &qkv, &mut out);
+            attention(
+                pool,
+                scratch,
+                &shape,
+                &mut arena,
+                &[SequenceRows { pages: &pages, past, first_row: 0, rows }],
+                &qkv,
+                &mut out,
+            );
         });
     }
 }

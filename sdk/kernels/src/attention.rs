@@ -78,7 +78,7 @@ pub struct AttentionShape<'a> {
 
 /// Consecutive rows of a step that belong to one sequence.
 #[derive(Clone, Copy, Debug)]
-pub struct Run<'a> {
+pub struct SequenceRows<'a> {
     /// The pages of the sequence: position `p` lies in `pages[p / page_positions]`. They must reach to `past + rows`; more are
     /// ignored. Runs may share the pages of what they have in common, but not a page that one of them writes to.
     pub pages: &'a [u32],
@@ -103,7 +103,7 @@ pub fn attention(
     scratch: &mut Scratch,
     shape: &AttentionShape<'_>,
     arena: &mut KvArena,
-    runs: &[Run<'_>],
+    runs: &[SequenceRows<'_>],
     qkv: &[f32],
     out: &mut [f32],
 ) {
@@ -133,7 +133,7 @@ pub fn attention(
 
 /// # Panics
 /// Where anything does not fit together; what this accepts, the kernels can trust.
-fn check(shape: &AttentionShape<'_>, arena: &KvArena, runs: &[Run<'_>], qkv: &[f32], out: &[f32]) {
+fn check(shape: &AttentionShape<'_>, arena: &KvArena, runs: &[SequenceRows<'_>], qkv: &[f32], out: &[f32]) {
     let LayerKv { kv_heads, head_dim, value_dim } = arena.layout().layers()[shape.layer];
     let q_heads = shape.q_heads;
     assert!(q_heads > 0 && q_heads.is_multiple_of(kv_heads), "{q_heads} query heads over {kv_heads}");
@@ -168,7 +168,7 @@ struct Call<'a> {
     shape: &'a AttentionShape<'a>,
     heads: LayerKv,
     layout: &'a KvLayout,
-    runs: &'a [Run<'a>],
+    runs: &'a [SequenceRows<'a>],
     /// `[rows, width]`
     qkv: &'a [f32],
     /// `[pages, page bytes]`
@@ -376,7 +376,7 @@ impl Call<'_> {
 
     /// The run of a query of an item, and its row in the run.
     #[inline(always)]
-    fn place(&self, item: &Item, query: usize) -> (&Run<'_>, usize) {
+    fn place(&self, item: &Item, query: usize) -> (&SequenceRows<'_>, usize) {
         let row = query / self.group();
         (&self.runs[item.runs.start + row / item.rows.len()], item.rows.start + row % item.rows.len())
     }

@@ -9,7 +9,7 @@
 //! ```text
 //! public     linear  gated  rms_norm  add_rms_norm  attention  maximum    over Pool, Scratch, Matrix, KvArena
 //!               |      |        |           |           |          |
-//! items      few_rows  tiled_rows  tiles  exact  norm  attention  reduce     one Kernel each: what a worker does with one item
+//! items      block_gemv  tiled_gemv  tiles  exact  norm  attention  reduce     one Kernel each: what a worker does with one item
 //!               |      |        |           |           |          |
 //! algorithms     parameters   float_product   math   rotary         generic over the instruction set
 //!                                  |
@@ -52,32 +52,32 @@ pub mod cpu;
 mod float_product;
 mod floats;
 mod kv;
-mod limits;
 mod lines;
 mod math;
 mod matrix;
 mod memory;
 mod norm;
+mod packed;
 mod pool;
 mod product;
 mod reduce;
-mod resident;
+mod roofline;
 mod rotary;
 mod shape;
 mod simd;
 mod threads;
 
-pub use attention::{AttentionShape, HeadNorm, Run, attention};
+pub use attention::{AttentionShape, HeadNorm, SequenceRows, attention};
 pub use cpu::Isa;
 pub use floats::Floats;
 pub use kv::{KvArena, KvElement, KvLayout, LayerKv};
-pub use limits::Limits;
 pub use matrix::{BlockWeights, FloatWeights, IntegerWeights, Layout, Matrix, ZeroPoints};
 pub use norm::{add_rms_norm, rms_norm};
+pub use packed::{PackedWeights, SavedWeightsError, SharedBytes};
 pub use pool::Pool;
 pub use product::{Activations, GateActivation, Linear, Scratch, gated, linear};
 pub use reduce::{maximum, sum_of_exponentials};
-pub use resident::{Resident, SavedWeightsError, SharedBytes};
+pub use roofline::Roofline;
 pub use rotary::RotaryRows;
 pub use shape::ShapeError;
 pub use threads::suitable_threads;

@@ -8,7 +8,7 @@
 //!   waits only for those that joined: a worker without a core costs nothing.
 //! * Each worker takes the items of a stretch of its own one after the other, so that what lies together is read by one core; when
 //!   it has none left it takes from the others' stretches: whoever is slow is helped.
-//! * A worker whose core others take stays out of jobs for a while: see [`crowding`].
+//! * A worker whose core others take stays out of jobs for a while: see [`preemption`].
 //! * Whoever waits spins for some tens of microseconds, then sleeps. An idle pool uses no processor time.
 //!
 //! The state of a pool is one word:
@@ -22,7 +22,7 @@
 //! A job is written while the word says closed and empty, so that no worker can be looking at it; a worker reads it only between
 //! joining (which succeeds only while OPEN) and leaving, and the caller keeps it alive until the count is zero.
 
-mod crowding;
+mod preemption;
 
 use std::any::Any;
 use std::cell::UnsafeCell;
@@ -33,7 +33,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
-use self::crowding::{Caller, Crowding, LongWaits};
+use self::preemption::{Caller, LongWaits, Preemption};
 use crate::cpu::Isa;
 
 const INSIDE: u64 = 0xffff;
@@ -197,14 +197,14 @@ impl Shared {
     fn work(&self, worker: usize, is_last: bool) {
         let mut last = 0;
         let mut spins = 0;
-        let mut crowding = Crowding::of_this_thread();
+        let mut preemption = Preemption::of_this_thread();
         while !self.stop.load(Ordering::Relaxed) {
             let state = self.state.load(Ordering::Acquire);
             if is_open(state, last) {
                 let vacant = if is_last { self.vacant() } else { None };
-                if let Some(rest) = vacant.or_else(|| crowding.rest(&self.long_waits)) {
+                if let Some(rest) = vacant.or_else(|| preemption.rest(&self.long_waits)) {
                     self.stay_out(rest);
-                    crowding.rested();
+                    preemption.rested();
                     continue;
                 }
                 if self.state.compare_exchange(state, state + 1, Ordering::AcqRel, Ordering::Relaxed).is_ok() {

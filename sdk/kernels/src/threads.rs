@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use self::cores::Cores;
 use crate::float_product::Rows;
-use crate::limits::best;
 use crate::memory::LargePages;
 use crate::pool::Pool;
+use crate::roofline::best;
 use crate::simd::{Kernel, Simd};
 
 /// The number of threads on which models run fastest here, or nearly so: the fewest that are within 5 % of the best. At most what

@@ -3,7 +3,7 @@
 mod support;
 
 use kinglet_kernels::{
-    AttentionShape, HeadNorm, KvArena, KvElement, KvLayout, LayerKv, Pool, RotaryRows, Run, Scratch, attention,
+    AttentionShape, HeadNorm, KvArena, KvElement, KvLayout, LayerKv, Pool, RotaryRows, Scratch, SequenceRows, attention,
 };
 use proptest::prelude::*;
 use support::{Expected, Random, assert_close, each_isa};
@@ -79,7 +79,7 @@ impl Model {
         for &(pages, past, rows) in sequences {
             let (first_row, rows_count) = (positions.len(), rows.len() / width);
             positions.extend(past..past + rows_count);
-            runs.push(Run { pages, past, first_row, rows: rows_count });
+            runs.push(SequenceRows { pages, past, first_row, rows: rows_count });
             qkv.extend_from_slice(rows);
         }
         let half = rotary.map_or(0, |(dim, _)| dim / 2);
@@ -381,7 +381,7 @@ fn rows_between_runs_keep_what_they_had() {
             rotary: None,
         };
         let mut out = vec![7.; 3 * 64];
-        let runs = [0, 2].map(|row| Run { pages: [&[1], &[2]][row / 2], past: 0, first_row: row, rows: 1 });
+        let runs = [0, 2].map(|row| SequenceRows { pages: [&[1], &[2]][row / 2], past: 0, first_row: row, rows: 1 });
         attention(pool, &mut Scratch::new(), &shape, &mut case.arena(4), &runs, &qkv, &mut out);
         assert!(out[64..128].iter().all(|&x| x == 7.) && out[..64].iter().chain(&out[128..]).all(|&x| x != 7.));
     });
@@ -408,7 +408,7 @@ fn nan_spoils_what_sees_it() {
     });
 }
 
-fn step_with(case: Case, runs: &[Run<'_>], rows: usize) {
+fn step_with(case: Case, runs: &[SequenceRows<'_>], rows: usize) {
     let shape = AttentionShape {
         layer: 1,
         q_heads: case.q_heads,
@@ -427,27 +427,27 @@ fn step_with(case: Case, runs: &[Run<'_>], rows: usize) {
 #[test]
 #[should_panic(expected = "two runs write to one page")]
 fn two_runs_may_not_write_to_one_page() {
-    let run = |first_row| Run { pages: &[1], past: 3, first_row, rows: 1 };
+    let run = |first_row| SequenceRows { pages: &[1], past: 3, first_row, rows: 1 };
     step_with(PLAIN, &[run(0), run(1)], 2);
 }
 
 #[test]
 #[should_panic(expected = "runs overlap")]
 fn runs_may_not_overlap() {
-    let run = |page, first_row| Run { pages: page, past: 3, first_row, rows: 2 };
+    let run = |page, first_row| SequenceRows { pages: page, past: 3, first_row, rows: 2 };
     step_with(PLAIN, &[run(&[0], 0), run(&[1], 1)], 3);
 }
 
 #[test]
 #[should_panic(expected = "1 pages where 2 are needed")]
 fn a_run_needs_pages_for_all_its_positions() {
-    step_with(PLAIN, &[Run { pages: &[1], past: 63, first_row: 0, rows: 2 }], 2);
+    step_with(PLAIN, &[SequenceRows { pages: &[1], past: 63, first_row: 0, rows: 2 }], 2);
 }
 
 #[test]
 #[should_panic(expected = "a page beyond 2")]
 fn a_page_must_be_in_the_arena() {
-    step_with(PLAIN, &[Run { pages: &[2], past: 0, first_row: 0, rows: 1 }], 1);
+    step_with(PLAIN, &[SequenceRows { pages: &[2], past: 0, first_row: 0, rows: 1 }], 1);
 }
 
 #[test]

@@ -12,7 +12,7 @@ fn main() -> Result<(), kinglet::Error> {
     let mut arguments = std::env::args().skip(1);
     let folder = arguments.next().unwrap_or_else(|| "goldcrest".into());
     let tokens = arguments.next().and_then(|tokens| tokens.parse().ok()).unwrap_or(64);
-    let model = Kinglet::builder().context(256).parallel(16).build()?.open(folder)?;
+    let model = Kinglet::builder().context(256).max_sequences(16).build()?.open(folder)?;
     answers(&model, 1, tokens)?;
     for sessions in [1, 2, 4, 8, 16] {
         let rates = answers(&model, sessions, tokens)?;

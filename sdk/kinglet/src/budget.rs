@@ -6,7 +6,7 @@ use kinglet_engine::MemoryEstimate;
 /// A context is not made smaller than this to fit a budget.
 const LEAST_CONTEXT: usize = 128;
 
-/// A context and a number of parallel sequences.
+/// A context and a number of sequences at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Room {
     /// Positions that one sequence may hold.

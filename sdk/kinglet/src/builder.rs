@@ -1,11 +1,11 @@
 //! The one place where engines, budgets and defaults are put together.
 
 use crate::find::Places;
-use crate::own::Own;
+use crate::local_model::LocalModel;
 use crate::probe::Candidate;
 use crate::system::{System, SystemPolicy};
 use crate::{Bytes, EngineRefusal, Error, Model, ModelReport, PrefixCache, Provider};
-use kinglet_bundle::{Bundle, GivenFile, OpenOptions};
+use kinglet_bundle::{Bundle, FileRange, OpenOptions};
 use kinglet_engine::{Threads, WeightStorage};
 use kinglet_system::{Host, SystemModel};
 use std::path::{Path, PathBuf};
@@ -38,7 +38,7 @@ pub(crate) struct Settings {
     suitable_threads: Arc<OnceLock<usize>>,
     pub(crate) memory_budget: Option<Bytes>,
     pub(crate) context: Option<usize>,
-    pub(crate) parallel: usize,
+    pub(crate) max_sequences: usize,
     pub(crate) engine: Engine,
     /// The library of ONNX Runtime, where the caller knows it.
     pub(crate) onnxruntime: Option<PathBuf>,
@@ -93,7 +93,7 @@ impl Default for Builder {
             suitable_threads: Arc::default(),
             memory_budget: None,
             context: None,
-            parallel: 8,
+            max_sequences: 8,
             engine: Engine::Auto,
             onnxruntime: None,
             provider: None,
@@ -134,8 +134,8 @@ impl Builder {
     }
 
     /// Full conversations that there is room for at once; the default is 8. Memory is taken as they grow.
-    pub fn parallel(mut self, sequences: usize) -> Builder {
-        self.settings.parallel = sequences;
+    pub fn max_sequences(mut self, sequences: usize) -> Builder {
+        self.settings.max_sequences = sequences;
         self
     }
 
@@ -183,7 +183,7 @@ impl Builder {
         self
     }
 
-    /// Where quantised weights are read from; by default from memory of their own, rearranged before the first step, where the
+    /// Where quantised weights are read from; by default from memory of their own, prepacked before the first step, where the
     /// machine has room for that. In place, from the mapped files, a model is ready at once and slower.
     pub fn weights(mut self, storage: WeightStorage) -> Builder {
         self.settings.weights = storage;
@@ -204,10 +204,10 @@ impl Builder {
         self
     }
 
-    /// Keeps rearranged weights in this folder: [`Model::prepare`] saves them, and whoever opens the model with this folder
+    /// Keeps prepacked weights in this folder: [`Model::prepare`] saves them, and whoever opens the model with this folder
     /// later is ready at once. They are mapped from there, so that the system can take their memory back and processes share it,
     /// and take as much room on the disk as the model's own. An application calls `prepare` when it installs a model. By default
-    /// nothing is saved, and weights are rearranged whenever a model is first used. It is for [`WeightStorage::Auto`] alone.
+    /// nothing is saved, and weights are prepacked whenever a model is first used. It is for [`WeightStorage::Auto`] alone.
     pub fn prepared_weights(mut self, folder: impl Into<PathBuf>) -> Builder {
         self.settings.prepared_weights = Some(folder.into());
         self.settings.save_prepared = true;
@@ -247,11 +247,11 @@ impl Builder {
     /// [`Error::InvalidRequest`] for a context, a number of sequences, threads or a prefix cache of 0, and for a provider beside
     /// another engine than ONNX Runtime; [`Error::Unsupported`] for an engine that this build does not have.
     pub fn build(self) -> Result<Kinglet, Error> {
-        let Settings { threads, context, parallel, engine, provider, ref prefix_cache, .. } = self.settings;
+        let Settings { threads, context, max_sequences, engine, provider, ref prefix_cache, .. } = self.settings;
         let zeros = [
             ("context", context == Some(0)),
             ("number of threads", threads == Threads::Exactly(0)),
-            ("number of parallel sequences", parallel == 0),
+            ("number of sequences at once", max_sequences == 0),
             ("size of the prefix cache", prefix_cache.as_ref().is_some_and(|cache| cache.max_bytes.0 == 0)),
         ];
         if let Some((what, _)) = zeros.iter().find(|(_, zero)| *zero) {
@@ -295,7 +295,7 @@ impl Kinglet {
     /// [`Error::NotFound`], [`Error::BadModel`], [`Error::Unsupported`], [`Error::OutOfMemory`], and
     /// [`Error::InvalidRequest`] for a variant that the folder does not have.
     pub fn open(&self, path_or_name: impl AsRef<Path>) -> Result<Model, Error> {
-        self.open_given(path_or_name, vec![])
+        self.open_ranges(path_or_name, vec![])
     }
 
     /// As [`open`](Self::open), with files that lie elsewhere than in the folder: the graph, or what it names as its weights, as ranges
@@ -304,15 +304,15 @@ impl Kinglet {
     ///
     /// # Errors
     /// As [`open`](Self::open); [`Error::BadModel`] for a range that is not all in its file.
-    pub fn open_given(&self, path_or_name: impl AsRef<Path>, files: Vec<GivenFile>) -> Result<Model, Error> {
+    pub fn open_ranges(&self, path_or_name: impl AsRef<Path>, files: Vec<FileRange>) -> Result<Model, Error> {
         let Some(system) = self.settings.system.clone() else {
-            return Ok(Model::new(self.open_own(path_or_name.as_ref(), files)?, None));
+            return Ok(Model::new(self.open_local(path_or_name.as_ref(), files)?, None));
         };
         if system.policy == SystemPolicy::Only {
             return Ok(Model::of_system(system, None));
         }
-        match self.open_own(path_or_name.as_ref(), files) {
-            Ok(own) => Ok(Model::new(own, Some(system))),
+        match self.open_local(path_or_name.as_ref(), files) {
+            Ok(local) => Ok(Model::new(local, Some(system))),
             Err(error) if system.may_stand_in(&error) => {
                 log::info!("the system's model stands in for a folder that cannot be opened: {error}");
                 Ok(Model::of_system(system, Some(EngineRefusal { engine: "folder".into(), reason: error.to_string() })))
@@ -331,8 +331,8 @@ impl Kinglet {
         Ok(Model::of_system(system, None))
     }
 
-    fn open_own(&self, path_or_name: &Path, files: Vec<GivenFile>) -> Result<Own, Error> {
-        Own::open(self.bundle_given(path_or_name, files)?, &self.settings)
+    fn open_local(&self, path_or_name: &Path, files: Vec<FileRange>) -> Result<LocalModel, Error> {
+        LocalModel::open(self.bundle_of_ranges(path_or_name, files)?, &self.settings)
     }
 
     /// What is known of a model, also of one that this build does not run: the report then says why.
@@ -366,10 +366,10 @@ impl Kinglet {
     }
 
     pub(crate) fn bundle(&self, path_or_name: &Path) -> Result<Bundle, Error> {
-        self.bundle_given(path_or_name, vec![])
+        self.bundle_of_ranges(path_or_name, vec![])
     }
 
-    fn bundle_given(&self, path_or_name: &Path, files: Vec<GivenFile>) -> Result<Bundle, Error> {
+    fn bundle_of_ranges(&self, path_or_name: &Path, files: Vec<FileRange>) -> Result<Bundle, Error> {
         let folder = self.find(path_or_name)?;
         let options = OpenOptions { variant: self.settings.variant.clone(), files, ..OpenOptions::default() };
         Ok(Bundle::open(&folder, &options)?)
@@ -385,7 +385,7 @@ mod tests {
         for (builder, word) in [
             (Kinglet::builder().context(0), "context"),
             (Kinglet::builder().threads(Threads::Exactly(0)), "threads"),
-            (Kinglet::builder().parallel(0), "parallel"),
+            (Kinglet::builder().max_sequences(0), "sequences at once"),
             (Kinglet::builder().prefix_cache(PrefixCache { max_bytes: Bytes(0), ..PrefixCache::new("a") }), "prefix cache"),
         ] {
             let error = builder.build().unwrap_err();

@@ -1,6 +1,6 @@
 //! Prompts as they stand, without a chat template: one answer, or several at once.
 
-use crate::prefix::{FixedBeginning, Remembering};
+use crate::prefix::{FixedPrefix, Remembering};
 use crate::request::steps;
 use crate::{CancelHandle, Error, GenerationOptions, Model, Prompt, Response, SamplingOptions};
 use kinglet_generate::{CandidateOptions, Generation, RequestOptions, Session, Timing, candidates};
@@ -12,7 +12,7 @@ pub struct Completer {
     session: Session,
     save: bool,
     /// The prompt of the answer in progress, where it is to be saved.
-    prompt: Option<FixedBeginning>,
+    prompt: Option<FixedPrefix>,
 }
 
 impl Model {
@@ -21,7 +21,7 @@ impl Model {
     /// # Errors
     /// [`Error::BadModel`] for a tokenizer that is missing or unusable.
     pub fn completer(&self) -> Result<Completer, Error> {
-        let session = Session::with_tokenizer(&self.own()?.generator, self.text()?.tokenizer.clone())?;
+        let session = Session::with_tokenizer(&self.local()?.generator, self.text()?.tokenizer.clone())?;
         Ok(Completer { model: self.clone(), session, save: false, prompt: None })
     }
 
@@ -30,7 +30,7 @@ impl Model {
     /// # Errors
     /// [`Error::Failed`] where the engine cannot make a cache.
     pub fn token_completer(&self) -> Result<Completer, Error> {
-        Ok(Completer { model: self.clone(), session: Session::new(&self.own()?.generator)?, save: false, prompt: None })
+        Ok(Completer { model: self.clone(), session: Session::new(&self.local()?.generator)?, save: false, prompt: None })
     }
 }
 
@@ -53,15 +53,15 @@ impl Completer {
         let tokens = self.model.prompt_tokens(prompt.into(), &cancel)?;
         let request = options.to_request(self.model.recommended_sampling());
         let request = RequestOptions { lower_cancel: false, ..request };
-        self.prompt = if self.save { FixedBeginning::new(self.model.own()?, || tokens.clone()) } else { None };
+        self.prompt = if self.save { FixedPrefix::new(self.model.local()?, || tokens.clone()) } else { None };
         let started = Instant::now();
         if let Some(prompt) = &self.prompt {
-            prompt.recall(&self.session);
+            prompt.restore(&self.session);
         }
         let before = started.elapsed();
         let events = self.session.complete(&tokens, &request)?;
         let session = Generation::session;
-        let engine = self.model.own()?.engine_name();
+        let engine = self.model.local()?.engine_name();
         Ok(Response::new(steps(Remembering { events, session, fixed: self.prompt.as_mut() }, before, engine)))
     }
 
@@ -134,7 +134,7 @@ impl Model {
         let prompt = self.prompt_tokens(prompt.into(), &cancel.0)?;
         let ContinuationOptions { count, max_new_tokens, sampling } = options.clone();
         let options = CandidateOptions { count, max_new_tokens, sampling, ..CandidateOptions::default() };
-        let set = candidates(&self.own()?.generator, &prompt, &options, &cancel.0)?;
+        let set = candidates(&self.local()?.generator, &prompt, &options, &cancel.0)?;
         let continuations = set.candidates.into_iter().map(|c| Continuation { tokens: c.tokens, logprob: c.logprob }).collect();
         Ok(Continuations { continuations, new_tokens: set.usage.new_tokens, timing: set.timing })
     }

@@ -115,7 +115,7 @@ impl Model {
     /// # Errors
     /// [`Error::Unsupported`] for a model without a folder.
     pub fn conformance_file(&self) -> Result<PathBuf, Error> {
-        Ok(self.own()?.bundle.folder().join(CONFORMANCE_FILE))
+        Ok(self.local()?.bundle.folder().join(CONFORMANCE_FILE))
     }
 
     /// The vectors that the model's folder carries; `None` where it carries none.
@@ -123,7 +123,7 @@ impl Model {
     /// # Errors
     /// As [`Conformance::read`].
     pub fn conformance(&self) -> Result<Option<Conformance>, Error> {
-        self.own()?.bundle.extra_file(CONFORMANCE_FILE).map(|file| Conformance::read(&file)).transpose()
+        self.local()?.bundle.extra_file(CONFORMANCE_FILE).map(|file| Conformance::read(&file)).transpose()
     }
 }
 

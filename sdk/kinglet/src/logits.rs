@@ -68,7 +68,7 @@ impl Model {
         cancel: &CancelHandle,
     ) -> Result<Vec<Likelihood>, Error> {
         let prompt = self.prompt_tokens(prompt.into(), &cancel.0)?;
-        let scores = score(&self.own()?.generator, &prompt, continuations, &cancel.0)?;
+        let scores = score(&self.local()?.generator, &prompt, continuations, &cancel.0)?;
         Ok(scores.into_iter().map(|score| Likelihood { logprob: score.logprob, tokens: score.tokens }).collect())
     }
 
@@ -78,7 +78,7 @@ impl Model {
     /// # Errors
     /// [`Error::InvalidRequest`] for a token outside the vocabulary, [`Error::Cancelled`].
     pub fn likelihood(&self, tokens: &[u32], cancel: &CancelHandle) -> Result<Likelihood, Error> {
-        self.own()?;
+        self.local()?;
         let mut whole = Likelihood { logprob: 0.0, tokens: 0 };
         for Window { from, judged, to } in windows(tokens.len(), self.context()) {
             let continuation = [tokens[judged..to].to_vec()];
@@ -95,9 +95,9 @@ impl Model {
     pub fn logits(&self, tokens: &[u32], positions: Positions, cancel: &CancelHandle) -> Result<Logits, Error> {
         let vocabulary = self.vocabulary();
         let values = match positions {
-            Positions::All => all_logits(&self.own()?.generator, tokens, &cancel.0)?,
+            Positions::All => all_logits(&self.local()?.generator, tokens, &cancel.0)?,
             Positions::Last => {
-                let rows = last_logits(&self.own()?.generator, &[tokens.to_vec()], Columns::All, &cancel.0)?;
+                let rows = last_logits(&self.local()?.generator, &[tokens.to_vec()], Columns::All, &cancel.0)?;
                 rows.into_iter().flatten().collect()
             }
         };

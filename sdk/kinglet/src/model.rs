@@ -1,6 +1,6 @@
 //! An opened model: what everything else is asked of.
 
-use crate::own::Own;
+use crate::local_model::LocalModel;
 use crate::system::{System, SystemPolicy};
 use crate::text::Text;
 use crate::{Bytes, CancelHandle, EngineRefusal, Error};
@@ -14,27 +14,27 @@ use std::sync::{Arc, LazyLock};
 /// What has to do with tokens (prompts as they stand, likelihoods, logits, prefixes, tokenizer and template) is of the folder's
 /// model alone; where there is none, it is [`Error::Unsupported`].
 #[derive(Clone)]
-pub struct Model(Arc<Voices>);
+pub struct Model(Arc<Backends>);
 
 /// What the clones share: who there is to answer.
-struct Voices {
-    own: Option<Arc<Own>>,
+struct Backends {
+    local: Option<Arc<LocalModel>>,
     system: Option<System>,
     /// Why there is no model of a folder, where one was asked for.
     absent: Option<EngineRefusal>,
     /// Who judges suggested replies beside the model of a folder.
-    judge: Option<Arc<Own>>,
+    judge: Option<Arc<LocalModel>>,
 }
 
 impl Model {
     /// The model of a folder, and the system's beside it.
-    pub(crate) fn new(own: Own, system: Option<System>) -> Model {
-        Model(Arc::new(Voices { own: Some(Arc::new(own)), system, absent: None, judge: None }))
+    pub(crate) fn new(local: LocalModel, system: Option<System>) -> Model {
+        Model(Arc::new(Backends { local: Some(Arc::new(local)), system, absent: None, judge: None }))
     }
 
     /// The system's model alone.
     pub(crate) fn of_system(system: System, absent: Option<EngineRefusal>) -> Model {
-        Model(Arc::new(Voices { own: None, system: Some(system), absent, judge: None }))
+        Model(Arc::new(Backends { local: None, system: Some(system), absent, judge: None }))
     }
 
     /// The same model, whose suggested replies `judge` judges: a model with a bank of replies, as the one that ships with Kinglet. What
@@ -53,25 +53,25 @@ impl Model {
     /// # Errors
     /// [`Error::Unsupported`] where `judge` is the system's model alone, or has no bank.
     pub fn judged_by(&self, judge: &Model) -> Result<Model, Error> {
-        let own = judge.own()?;
+        let local = judge.local()?;
         if !judge.has_bank() {
-            let folder = own.bundle.folder().display();
+            let folder = local.bundle.folder().display();
             return Err(Error::unsupported(format!(
                 "`{folder}` has no bank of replies to judge with; take the model that ships with Kinglet"
             )));
         }
-        let Voices { own: writer, system, absent, .. } = &*self.0;
-        let judge = Some(own.clone());
-        Ok(Model(Arc::new(Voices { own: writer.clone(), system: system.clone(), absent: absent.clone(), judge })))
+        let Backends { local: writer, system, absent, .. } = &*self.0;
+        let judge = Some(local.clone());
+        Ok(Model(Arc::new(Backends { local: writer.clone(), system: system.clone(), absent: absent.clone(), judge })))
     }
 
     /// Whether the model of the folder has a bank of replies, by which it judges.
     pub fn has_bank(&self) -> bool {
-        self.0.own.as_ref().is_some_and(|own| own.extras.reply_bank.is_some())
+        self.0.local.as_ref().is_some_and(|local| local.extras.reply_bank.is_some())
     }
 
     /// Who judges suggested replies beside the model of the folder.
-    pub(crate) fn judge(&self) -> Option<&Own> {
+    pub(crate) fn judge(&self) -> Option<&LocalModel> {
         self.0.judge.as_deref()
     }
 
@@ -79,8 +79,8 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::Unsupported`] where there is none.
-    pub(crate) fn own(&self) -> Result<&Arc<Own>, Error> {
-        self.0.own.as_ref().ok_or_else(|| {
+    pub(crate) fn local(&self) -> Result<&Arc<LocalModel>, Error> {
+        self.0.local.as_ref().ok_or_else(|| {
             let why = self.0.absent.as_ref().map(|absent| format!(", and the folder could not be opened ({})", absent.reason));
             let message = "the system's model takes and gives text alone, no tokens, likelihoods or prefixes";
             Error::unsupported(format!("{message}{}; open a model folder for that", why.unwrap_or_default()))
@@ -94,7 +94,7 @@ impl Model {
 
     /// Whether the system's model is asked first.
     pub(crate) fn system_first(&self) -> bool {
-        self.system().is_some_and(|system| self.0.own.is_none() || system.policy != SystemPolicy::Fallback)
+        self.system().is_some_and(|system| self.0.local.is_none() || system.policy != SystemPolicy::Fallback)
     }
 
     /// Why there is no model of a folder, where one was asked for.
@@ -102,7 +102,7 @@ impl Model {
         self.0.absent.as_ref()
     }
 
-    /// Does now what the first answer would have to do first, such as rearranging weights: a moment for small models, a second
+    /// Does now what the first answer would have to do first, such as prepacking weights: a moment for small models, a second
     /// or two for large ones. `progress` hears how much is done, from 0 to 1. Where it is done already, or was kept, nothing happens but
     /// that what was kept is verified. A system's
     /// model that is asked first and available is prewarmed instead.
@@ -115,49 +115,49 @@ impl Model {
             return Ok(system.host.prewarm(None)?);
         }
         // Where the system's model comes first but is not there, nothing else may be there to be prepared.
-        let Some(own) = &self.0.own else { return Ok(()) };
-        own.generator.prepare(&cancel.0, &mut progress)?;
-        let prepared = own.prepared.as_ref().filter(|_| own.settings.save_prepared);
-        prepared.map_or(Ok(()), |prepared| prepared.save(&*own.engine.model))
+        let Some(local) = &self.0.local else { return Ok(()) };
+        local.generator.prepare(&cancel.0, &mut progress)?;
+        let prepared = local.prepared.as_ref().filter(|_| local.settings.save_prepared);
+        prepared.map_or(Ok(()), |prepared| prepared.save(&*local.engine.model))
     }
 
     /// The file with this model's [prepared weights](crate::Builder::prepared_weights); `None` where there is none.
     pub fn prepared_file(&self) -> Option<PathBuf> {
-        let prepared = self.0.own.as_ref()?.prepared.as_ref()?;
+        let prepared = self.0.local.as_ref()?.prepared.as_ref()?;
         Some(prepared.path()).filter(|path| path.is_file())
     }
 
     /// Positions that one conversation may hold; 0 where the system's model alone answers, which counts no positions.
     pub fn context(&self) -> usize {
-        self.0.own.as_ref().map_or(0, |own| own.generator.context())
+        self.0.local.as_ref().map_or(0, |local| local.generator.context())
     }
 
     /// Number of logits that a position has; 0 where the system's model alone answers, which gives none.
     pub fn vocabulary(&self) -> usize {
-        self.0.own.as_ref().map_or(0, |own| own.generator.info().vocab)
+        self.0.local.as_ref().map_or(0, |local| local.generator.info().vocab)
     }
 
     /// Bytes that keys and values of all sessions and kept prefixes take now, without those of the system's model.
     pub fn kv_bytes(&self) -> Bytes {
-        Bytes(self.0.own.as_ref().map_or(0, |own| own.generator.kv_bytes() as u64))
+        Bytes(self.0.local.as_ref().map_or(0, |local| local.generator.kv_bytes() as u64))
     }
 
     /// How the model's makers would have tokens chosen; greedy where its files say nothing usable, and where the system's model
     /// alone answers, which chooses by itself unless it is told.
     pub fn recommended_sampling(&self) -> &SamplingOptions {
         static GREEDY: LazyLock<SamplingOptions> = LazyLock::new(SamplingOptions::default);
-        self.0.own.as_ref().map_or(&*GREEDY, |own| &own.sampling)
+        self.0.local.as_ref().map_or(&*GREEDY, |local| &local.sampling)
     }
 
     /// Tokenizer and template, read from the folder at the first call.
     pub(crate) fn text(&self) -> Result<Arc<Text>, Error> {
-        self.own()?.text()
+        self.local()?.text()
     }
 }
 
 impl std::fmt::Debug for Model {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let own = self.0.own.as_ref().map(|own| (own.bundle.folder(), &own.fit));
-        f.debug_struct("Model").field("own", &own).field("system", &self.0.system).finish_non_exhaustive()
+        let local = self.0.local.as_ref().map(|local| (local.bundle.folder(), &local.fit));
+        f.debug_struct("Model").field("local", &local).field("system", &self.0.system).finish_non_exhaustive()
     }
 }

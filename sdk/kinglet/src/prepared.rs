@@ -1,4 +1,4 @@
-//! Prepared weights: rearranged once, kept in a folder, and read from there by whoever opens the model next.
+//! Prepared weights: prepacked once, kept in a folder, and read from there by whoever opens the model next.
 //!
 //! ```text
 //! magic [8]  version u32  key [32]  fingerprint of the model [32]    zeros up to a multiple of 4096    what the engine saved    seal
@@ -42,7 +42,7 @@ pub(crate) struct PreparedWeights {
     /// What the names of all files of this model begin with, for whatever machine or version they were made.
     model: String,
     fingerprint: Fingerprint,
-    /// Everything that the rearranged weights depend on.
+    /// Everything that the prepacked weights depend on.
     key: ModelKey,
 }
 

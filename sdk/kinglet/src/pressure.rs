@@ -8,7 +8,7 @@ use kinglet_generate::Trim;
 pub enum MemoryPressure {
     /// Others would need some: buffers and kept beginnings are given back, and the next answer is as fast as ever.
     Moderate,
-    /// The process may be ended for it: besides, weights that were rearranged are, and the next answer begins with rearranging them
+    /// The process may be ended for it: besides, weights that were prepacked are, and the next answer begins with prepacking them
     /// again, unless they were [prepared](crate::Builder::prepared_weights).
     Critical,
 }
@@ -42,8 +42,8 @@ impl ThermalState {
 impl Model {
     /// Gives memory back; during a step, as soon as it has ended. Conversations keep what they hold.
     pub fn memory_pressure(&self, pressure: MemoryPressure) {
-        let Ok(own) = self.own() else { return };
-        own.generator.trim(match pressure {
+        let Ok(local) = self.local() else { return };
+        local.generator.trim(match pressure {
             MemoryPressure::Moderate => Trim::Buffers,
             MemoryPressure::Critical => Trim::Weights,
         });
@@ -51,23 +51,23 @@ impl Model {
 
     /// Slows answers down while the device is hot, and lets them run again when it is not. It holds until the next call.
     pub fn thermal(&self, state: ThermalState) {
-        if let Ok(own) = self.own() {
-            own.generator.set_share(state.share());
+        if let Ok(local) = self.local() {
+            local.generator.set_share(state.share());
         }
     }
 
     /// Has answers wait, after the token in progress, until [`resume`](Self::resume): for an application that goes to the
     /// background. Cancelling an answer ends its waiting.
     pub fn pause(&self) {
-        if let Ok(own) = self.own() {
-            own.generator.pause();
+        if let Ok(local) = self.local() {
+            local.generator.pause();
         }
     }
 
     /// Ends a pause, however often it was asked for.
     pub fn resume(&self) {
-        if let Ok(own) = self.own() {
-            own.generator.resume();
+        if let Ok(local) = self.local() {
+            local.generator.resume();
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Where a model's time goes, and what the machine could do at most.
 
 use crate::{Error, Model};
-use kinglet_kernels::{Limits, Pool};
+use kinglet_kernels::{Pool, Roofline};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -36,8 +36,8 @@ impl MachineLimits {
     /// [`Error::OutOfMemory`] or another where the system refuses the memory.
     pub fn measure(threads: usize) -> Result<MachineLimits, Error> {
         let limits =
-            Limits::measure(&Pool::new(threads)).map_err(|e| Error::unsupported(format!("limits cannot be measured: {e}")))?;
-        let Limits { read_bytes_per_second, int8_operations_per_second } = limits;
+            Roofline::measure(&Pool::new(threads)).map_err(|e| Error::unsupported(format!("limits cannot be measured: {e}")))?;
+        let Roofline { read_bytes_per_second, int8_operations_per_second } = limits;
         Ok(MachineLimits { read_bytes_per_second, int8_operations_per_second })
     }
 }
@@ -51,11 +51,11 @@ impl Model {
     /// What `work` fails with.
     pub fn profile<E>(&self, work: impl FnOnce() -> Result<(), E>) -> Result<(Vec<OperatorProfile>, Duration), E> {
         let began = std::time::Instant::now();
-        let Ok(own) = self.own() else { return work().map(|()| (vec![], began.elapsed())) };
-        own.generator.start_profile();
+        let Ok(local) = self.local() else { return work().map(|()| (vec![], began.elapsed())) };
+        local.generator.start_profile();
         let result = work();
         let took = began.elapsed();
-        let mut operators: Vec<OperatorProfile> = own
+        let mut operators: Vec<OperatorProfile> = local
             .generator
             .take_profile()
             .into_iter()

@@ -58,34 +58,34 @@ impl Model {
     /// one of its nodes or would need more memory; [`Error::InvalidRequest`] for no tokens, too many, or one outside the
     /// vocabulary; [`Error::Cancelled`].
     pub fn compare_with_reference(&self, tokens: &[u32], cancel: &CancelHandle) -> Result<ReferenceReport, Error> {
-        let own = self.own()?;
+        let local = self.local()?;
         let traced = self.trace(tokens, cancel)?;
-        let graph = own.bundle.graph()?;
+        let graph = local.bundle.graph()?;
         let names: Vec<&str> = traced.iter().map(|traced| traced.value.as_str()).collect();
-        let given = decoder_inputs(&graph, own.bundle.io(), tokens);
+        let given = decoder_inputs(&graph, local.bundle.io(), tokens);
         let values = evaluate(&graph, &given, &names, Limits::default()).map_err(refused)?;
         Ok(ReferenceReport { tokens: tokens.len(), ..compare(&traced, &values, tolerance(&graph)) })
     }
 
     /// The values that the embedded engine computes.
     fn trace(&self, tokens: &[u32], cancel: &CancelHandle) -> Result<Vec<TracedValue>, Error> {
-        let own = self.own()?;
+        let local = self.local()?;
         let options = RunnerOptions {
             context: tokens.len().max(1),
             sequences: 1,
-            threads: Threads::Exactly(own.settings.thread_count()),
+            threads: Threads::Exactly(local.settings.thread_count()),
             kv_type: KvType::Float32,
             exact_activations: true,
             weights: WeightStorage::InPlace,
         };
-        let mut runner = own.engine.model.runner(&options)?;
+        let mut runner = local.engine.model.runner(&options)?;
         runner.start_trace();
         let cache = runner.create_cache()?;
         runner.step(&[SequenceStep { cache, tokens, logits: LogitsWanted::All }], &cancel.0)?;
         let traced = runner.take_trace();
         if traced.is_empty() {
             let message = "gives no values but the logits; open the model with the embedded one to compare it";
-            return Err(Error::unsupported(format!("the engine `{}` {message}", own.engine_name())));
+            return Err(Error::unsupported(format!("the engine `{}` {message}", local.engine_name())));
         }
         Ok(traced)
     }

@@ -37,9 +37,9 @@ fn the_engine_agrees_with_the_interpreter_layer_by_layer() {
 /// What the interpreter has for the values that a model's engine computes.
 fn both(model: &Model) -> (Vec<TracedValue>, Vec<Tensor>) {
     let traced = model.trace(&TOKENS, &CancelHandle::default()).unwrap();
-    let graph = model.own().unwrap().bundle.graph().unwrap();
+    let graph = model.local().unwrap().bundle.graph().unwrap();
     let names: Vec<&str> = traced.iter().map(|traced| traced.value.as_str()).collect();
-    let given = decoder_inputs(&graph, model.own().unwrap().bundle.io(), &TOKENS);
+    let given = decoder_inputs(&graph, model.local().unwrap().bundle.io(), &TOKENS);
     let values = evaluate(&graph, &given, &names, Limits::default()).unwrap();
     (traced, values)
 }

@@ -1,6 +1,6 @@
 //! Replies: suggested ones, and how well given ones fit.
 
-use crate::own::Own;
+use crate::local_model::LocalModel;
 use crate::system::{self, System};
 use crate::{CancelHandle, Error, Model, PromptRequest};
 use kinglet_bundle::Bundle;
@@ -122,26 +122,26 @@ impl Model {
     ) -> Result<SmartReply, Error> {
         let request = SmartReplyRequest { conversation: conversation.clone(), options };
         // Only likelihoods rank a bank.
-        let ranked = request.options.bank.is_some() && self.own().is_ok();
-        let Some(system) = self.system().filter(|_| !ranked) else { return self.own_reply(request, cancel) };
-        let (own, of_system) = (|request| self.own_reply(request, cancel), |request| system::reply(system, request, cancel));
+        let ranked = request.options.bank.is_some() && self.local().is_ok();
+        let Some(system) = self.system().filter(|_| !ranked) else { return self.local_reply(request, cancel) };
+        let (local, of_system) = (|request| self.local_reply(request, cancel), |request| system::reply(system, request, cancel));
         if !self.system_first() {
-            return match own(request.clone()) {
+            return match local(request.clone()) {
                 Err(error) if System::takes_over(&error) => of_system(request).map_err(|other| first_unless_told(error, other)),
                 answer => answer,
             };
         }
         match of_system(request.clone()) {
-            Err(error) if self.own().is_ok() && System::gives_way(&error) => {
+            Err(error) if self.local().is_ok() && System::gives_way(&error) => {
                 log::info!("the folder's model suggests replies instead of {}: {error}", system.engine);
-                own(request)
+                local(request)
             }
             answer => answer,
         }
     }
 
     /// Replies of the folder's model.
-    fn own_reply(&self, request: SmartReplyRequest, cancel: &CancelHandle) -> Result<SmartReply, Error> {
+    fn local_reply(&self, request: SmartReplyRequest, cancel: &CancelHandle) -> Result<SmartReply, Error> {
         self.text()?.template()?;
         let replier = if request.options.bank.is_some() { self.ranking_replier()? } else { self.replier()? };
         self.keep_fixed(|| replier.ranker().model().fixed_tokens(&request.conversation), cancel)?;
@@ -215,14 +215,14 @@ impl Model {
 
     /// What suggests and ranks replies, made at the first call.
     fn replier(&self) -> Result<Arc<SmartReplier>, Error> {
-        replier_of(self.own()?)
+        replier_of(self.local()?)
     }
 
     /// The same, with the table of n-grams that counts where replies are ranked, if the folder has one.
     fn ranking_replier(&self) -> Result<Arc<SmartReplier>, Error> {
-        let (own, replier) = (self.own()?, self.replier()?);
+        let (local, replier) = (self.local()?, self.replier()?);
         if replier.ranker().wants_words() {
-            let path = wanted(&own.bundle, RANK_NGRAMS, "reply_ranking.blend")?;
+            let path = wanted(&local.bundle, RANK_NGRAMS, "reply_ranking.blend")?;
             replier.ranker().set_words(table(&path, DualEncoder::read)?);
         }
         Ok(replier)
@@ -230,16 +230,16 @@ impl Model {
 }
 
 /// What suggests and ranks replies with a folder's model, made at the first call.
-fn replier_of(own: &Own) -> Result<Arc<SmartReplier>, Error> {
-    own.replier.get_or_read(|| {
-        let text = own.text()?;
+fn replier_of(local: &LocalModel) -> Result<Arc<SmartReplier>, Error> {
+    local.replier.get_or_read(|| {
+        let text = local.text()?;
         let template = match text.template() {
             Ok(template) => (**template).clone(),
             Err(_) => ChatTemplate::from_sources(vec![("default".into(), NO_TEMPLATE.into())], vec![])?,
         };
-        let model = ReplyModel::new(own.generator.clone(), text.tokenizer.clone(), template, own.extras.clone())?;
+        let model = ReplyModel::new(local.generator.clone(), text.tokenizer.clone(), template, local.extras.clone())?;
         room::check("the rules of smart replies", RULES_BYTES)?;
         let replier = SmartReplier::new(Arc::new(model.at(jiff::ZonedDateTime::now().datetime())));
-        with_bank(replier, &own.bundle, &own.extras)
+        with_bank(replier, &local.bundle, &local.extras)
     })
 }

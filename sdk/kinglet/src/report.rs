@@ -3,7 +3,7 @@
 use crate::budget::Fit;
 use crate::builder::Settings;
 use crate::engines::{self, Chosen, EngineRefusal};
-use crate::own::fit_of;
+use crate::local_model::fit_of;
 use crate::parameters::parameters;
 use crate::probe::Decision;
 use crate::replies::read_extras;
@@ -116,7 +116,7 @@ pub struct EngineReport {
     /// Positions that one conversation may hold.
     pub context: usize,
     /// Full conversations that there is room for at once.
-    pub parallel: usize,
+    pub max_sequences: usize,
     /// Why that is less than was asked for, in one sentence.
     pub reduced: Option<String>,
     /// The engines that were asked before this one, and why they do not run the model.
@@ -190,11 +190,11 @@ impl Model {
     /// [`Error::BadModel`] where its files have changed since it was opened; [`Error::Unsupported`] for a model without a folder,
     /// of which [`system_report`](Self::system_report) tells.
     pub fn report(&self) -> Result<ModelReport, Error> {
-        let own = self.own()?;
-        let text = own.text();
-        let memory = MemoryReport::new(own.fit.estimate, own.process, text.as_deref().ok());
-        let engine = EngineReport::new(&own.engine, &own.fit, &own.settings, memory);
-        let report = report(&own.bundle, Ok(engine), TextReport::new(text.as_deref()), &own.extras)?;
+        let local = self.local()?;
+        let text = local.text();
+        let memory = MemoryReport::new(local.fit.estimate, local.process, text.as_deref().ok());
+        let engine = EngineReport::new(&local.engine, &local.fit, &local.settings, memory);
+        let report = report(&local.bundle, Ok(engine), TextReport::new(text.as_deref()), &local.extras)?;
         Ok(ModelReport { system: self.system_report(), ..report })
     }
 }
@@ -303,7 +303,7 @@ impl EngineReport {
                 Threads::Exactly(threads) => Some(threads),
             },
             context: fit.room.context,
-            parallel: fit.room.sequences,
+            max_sequences: fit.room.sequences,
             reduced: fit.reduced.clone(),
             refused: engine.refused.clone(),
             memory,

@@ -1,14 +1,14 @@
 //! A conversation with a model.
 
-mod own;
+mod local;
 mod turn;
 
 use crate::system::System;
-use crate::{CancelHandle, EngineRefusal, Error, GenerationOptions, KeptPrefix, Message, Model, PromptRequest, Response};
+use crate::{CancelHandle, EngineRefusal, Error, GenerationOptions, Message, Model, PromptRequest, Response, SavedPrefix};
 use kinglet_generate::{GenerateError, OptionError};
-use own::OwnSession;
+use local::LocalSession;
 use serde_json::{Map, Value};
-use turn::{Asked, Turn, Voice};
+use turn::{Asked, Responder, Turn};
 
 /// Options of a [`Session`].
 ///
@@ -41,7 +41,7 @@ pub struct SessionOptions {
 pub struct Session {
     /// What was said: finished turns only.
     messages: Vec<Message>,
-    own: Option<OwnSession>,
+    local: Option<LocalSession>,
     system: Option<System>,
     system_first: bool,
     /// Why the folder's model is not there, where it was asked for.
@@ -63,10 +63,10 @@ impl Model {
         let messages: Vec<Message> = system.into_iter().chain(messages).collect();
         let (with_tools, cancel) = (tools.is_some(), CancelHandle::default());
         let frame = PromptRequest { tools, template, variables, ..PromptRequest::default() };
-        let own = self.own().ok().map(|own| OwnSession::new(own.clone(), frame, cancel.0.clone()));
+        let local = self.local().ok().map(|local| LocalSession::new(local.clone(), frame, cancel.0.clone()));
         let mut session = Session {
             messages,
-            own,
+            local,
             system: self.system().cloned(),
             system_first: self.system_first(),
             absent: self.absent().cloned(),
@@ -82,13 +82,13 @@ impl Model {
 impl Session {
     /// Begins the conversation of the folder's model where that is asked first. Where it cannot hold one, the system's stands in.
     fn begin_own(&mut self) -> Result<(), Error> {
-        let Some(own) = self.own.as_mut().filter(|_| !self.system_first) else { return Ok(()) };
-        let Err(error) = own.begin(&self.messages) else { return Ok(()) };
+        let Some(local) = self.local.as_mut().filter(|_| !self.system_first) else { return Ok(()) };
+        let Err(error) = local.begin(&self.messages) else { return Ok(()) };
         if !self.system.as_ref().is_some_and(|system| system.may_stand_in(&error)) {
             return Err(error);
         }
-        self.absent = Some(EngineRefusal { engine: own.engine().to_owned(), reason: error.to_string() });
-        self.own = None;
+        self.absent = Some(EngineRefusal { engine: local.engine().to_owned(), reason: error.to_string() });
+        self.local = None;
         Ok(())
     }
 
@@ -111,8 +111,8 @@ impl Session {
         self.cancel.reset();
         let (message, cancel) = (Message::new("user", text), self.cancel.0.clone());
         let asked = Asked { message, options: options.clone(), tools: self.tools, cancel };
-        let (own, system) = (self.own.as_mut().map(Voice::Own), self.system.as_ref().map(Voice::System));
-        let voices = if self.system_first { [system, own] } else { [own, system] };
+        let (local, system) = (self.local.as_mut().map(Responder::Local), self.system.as_ref().map(Responder::System));
+        let voices = if self.system_first { [system, local] } else { [local, system] };
         let mut voices = voices.into_iter().flatten();
         let Some(first) = voices.next() else { return Err(Error::unsupported("there is no model to answer; open one")) };
         let refused = self.absent.iter().cloned().collect();
@@ -124,8 +124,8 @@ impl Session {
     /// default.
     #[must_use]
     pub fn save_prompts(mut self, save: bool) -> Session {
-        if let Some(own) = &mut self.own {
-            own.save_prompts(save);
+        if let Some(local) = &mut self.local {
+            local.save_prompts(save);
         }
         self
     }
@@ -148,7 +148,7 @@ impl Session {
         let cancel = CancelHandle::default();
         Ok(Session {
             messages: self.messages.clone(),
-            own: self.own.as_ref().map(|own| own.fork(cancel.0.clone())).transpose()?,
+            local: self.local.as_ref().map(|local| local.fork(cancel.0.clone())).transpose()?,
             system: self.system.clone(),
             system_first: self.system_first,
             absent: self.absent.clone(),
@@ -165,9 +165,9 @@ impl Session {
     /// # Errors
     /// [`Error::Unsupported`] without a prefix cache, and where the system's model alone answers; [`Error::Storage`] where nothing
     /// can be written.
-    pub fn keep(&self) -> Result<KeptPrefix, Error> {
-        let own = self.own.as_ref().ok_or_else(|| Error::unsupported("the system's model keeps what it read to itself"))?;
-        own.keep()
+    pub fn save(&self) -> Result<SavedPrefix, Error> {
+        let local = self.local.as_ref().ok_or_else(|| Error::unsupported("the system's model keeps what it read to itself"))?;
+        local.save()
     }
 
     /// Forgets what was said, and keeps the instructions.
@@ -177,7 +177,7 @@ impl Session {
     pub fn reset(&mut self) -> Result<(), Error> {
         let told = self.messages.iter().take_while(|message| message.role() == Some("system")).count();
         self.messages.truncate(told);
-        self.own.as_mut().map_or(Ok(()), OwnSession::reset)
+        self.local.as_mut().map_or(Ok(()), LocalSession::reset)
     }
 }
 

@@ -195,7 +195,7 @@ impl Model {
             Prompt::Tokens(tokens) => return Ok(tokens),
         };
         let cancelled = gave_up(cancel);
-        let bounds = Bounds { most_tokens: Some(self.own()?.generator.context()), cancelled: Some(&cancelled) };
+        let bounds = Bounds { most_tokens: Some(self.local()?.generator.context()), cancelled: Some(&cancelled) };
         Ok(self.text()?.tokenizer.encode_within(&text, Specials::PROMPT, &bounds)?)
     }
 }

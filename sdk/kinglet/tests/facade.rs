@@ -202,7 +202,7 @@ fn a_budget_costs_parallel_room_first_and_is_refused_below_the_least() {
     let whole = tiny().report().unwrap().engine.unwrap();
     let reduced = open(Bytes(whole.memory.total.0 - 1)).unwrap().report().unwrap().engine.unwrap();
     assert_eq!(reduced.context, whole.context);
-    assert!(reduced.parallel < whole.parallel && reduced.reduced.is_some(), "{reduced:?}");
+    assert!(reduced.max_sequences < whole.max_sequences && reduced.reduced.is_some(), "{reduced:?}");
     assert!(reduced.memory.total < whole.memory.total);
     let error = open(Bytes(1000)).unwrap_err();
     let Error::OutOfMemory { needed, budget, .. } = error else { panic!("{error}") };

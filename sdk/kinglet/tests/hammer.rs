@@ -104,7 +104,7 @@ impl Share<'_> {
 
 #[test]
 fn everything_at_once_ends_and_the_model_answers_as_before() {
-    let kinglet = Kinglet::builder().engine(Engine::Tract).threads(Threads::Exactly(4)).context(256).parallel(16);
+    let kinglet = Kinglet::builder().engine(Engine::Tract).threads(Threads::Exactly(4)).context(256).max_sequences(16);
     let model = kinglet.build().and_then(|kinglet| kinglet.open("goldcrest")).unwrap();
     let ask = || {
         let mut session = model.session(SessionOptions::default())?;

@@ -1,8 +1,8 @@
 //! The prefix cache on a tiny golden: what a later session or process finds of an earlier one, and that no answer depends on it.
 
 use kinglet::{
-    Answer, Bytes, CancelHandle, Conversation, Error, GenerationOptions, KeptPrefix, Kinglet, Model, PrefixCache, PrefixSource,
-    SamplingOptions, SessionOptions, SmartReplyOptions, Threads,
+    Answer, Bytes, CancelHandle, Conversation, Error, GenerationOptions, Kinglet, Model, PrefixCache, PrefixSource,
+    SamplingOptions, SavedPrefix, SessionOptions, SmartReplyOptions, Threads,
 };
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -117,14 +117,14 @@ fn what_is_restored_is_what_was_computed_bit_for_bit() {
         let found = model.likelihoods(prompt, &[vec![7, 8, 9], vec![9, 8]], &never).unwrap();
         found.into_iter().map(|one| one.logprob.to_bits()).collect::<Vec<_>>()
     };
-    let kept = first.keep_prefix(&tokens[..], &never).unwrap();
+    let kept = first.save_prefix(&tokens[..], &never).unwrap();
     assert_eq!((kept.tokens, kept.source), (tokens.len(), PrefixSource::Computed));
     let second = open(Some(dir.path()));
     assert_eq!(second.recall_prefix([&tokens[..], &[5]].concat()).unwrap(), tokens.len());
     assert_eq!(judge(&second), judge(&first));
     let other = [&tokens[..tokens.len() - 1], &[3]].concat();
     let third = open(None);
-    third.keep_prefix(other, &never).unwrap();
+    third.save_prefix(other, &never).unwrap();
     assert_eq!(judge(&third), judge(&first), "of another prefix only what is common is used");
 }
 
@@ -132,19 +132,19 @@ fn what_is_restored_is_what_was_computed_bit_for_bit() {
 fn keeping_says_where_a_prefix_came_from() {
     let dir = tempfile::tempdir().unwrap();
     let never = CancelHandle::default();
-    let keep = |model: &Model, prompt: &str| model.keep_prefix(prompt, &never).unwrap();
+    let keep = |model: &Model, prompt: &str| model.save_prefix(prompt, &never).unwrap();
     let model = open(Some(dir.path()));
-    let KeptPrefix { source: PrefixSource::Computed, file: Some(bytes), .. } = keep(&model, RULES) else { panic!() };
+    let SavedPrefix { source: PrefixSource::Computed, file: Some(bytes), .. } = keep(&model, RULES) else { panic!() };
     assert_eq!(Bytes(fs::metadata(&files(dir.path())[0]).unwrap().len()), bytes);
     let held = model.kv_bytes();
     assert_eq!((keep(&model, RULES).source, model.kv_bytes()), (PrefixSource::Memory, held));
     assert_eq!(keep(&open(Some(dir.path())), RULES).source, PrefixSource::Disk);
     assert_eq!(keep(&model, "Hi").file, None, "too short to be saved");
-    assert!(matches!(model.keep_prefix("", &never), Err(Error::InvalidRequest(_))));
-    assert!(matches!(model.keep_prefix(vec![5; 5000], &never), Err(Error::InvalidRequest(_))));
+    assert!(matches!(model.save_prefix("", &never), Err(Error::InvalidRequest(_))));
+    assert!(matches!(model.save_prefix(vec![5; 5000], &never), Err(Error::InvalidRequest(_))));
     let cancelled = CancelHandle::default();
     cancelled.cancel();
-    assert!(matches!(model.keep_prefix("Something that nobody has said before", &cancelled), Err(Error::Cancelled)));
+    assert!(matches!(model.save_prefix("Something that nobody has said before", &cancelled), Err(Error::Cancelled)));
     let without = keep(&open(None), RULES);
     assert_eq!((without.source, without.file), (PrefixSource::Computed, None));
 }
@@ -185,7 +185,7 @@ fn answers_come_where_nothing_can_be_saved() {
     let again = ask(&model, told(RULES), "Hello");
     assert!(again.tokens == plain.tokens && again.usage.cached_tokens > 20, "it is kept in memory");
     let prompt = model.tokenize("Another beginning, of more than sixteen tokens", false).unwrap();
-    let refused = model.keep_prefix(&prompt[..], &CancelHandle::default()).unwrap_err();
+    let refused = model.save_prefix(&prompt[..], &CancelHandle::default()).unwrap_err();
     assert!(matches!(refused, Error::Storage(_)) && refused.to_string().contains("file"), "{refused}");
     assert_eq!(model.recall_prefix(&prompt[..]).unwrap(), prompt.len(), "it is in memory");
     let small = PrefixCache { max_bytes: Bytes(1000), ..PrefixCache::new(dir.path().join("small")) };
@@ -241,7 +241,7 @@ fn a_conversation_goes_on_in_another_process_without_being_read_again() {
         session.respond(first).unwrap().finish().unwrap();
         (
             session.messages()[1..].to_vec(),
-            cache.map(|_| session.keep().unwrap()),
+            cache.map(|_| session.save().unwrap()),
             session.respond(second).unwrap().finish().unwrap(),
         )
     };
@@ -261,14 +261,14 @@ fn a_conversation_goes_on_in_another_process_without_being_read_again() {
 fn a_conversation_is_kept_only_where_there_is_a_place_for_it() {
     let mut session = open(None).session(told(RULES)).unwrap();
     session.respond("Hello").unwrap().finish().unwrap();
-    let error = session.keep().unwrap_err();
+    let error = session.save().unwrap_err();
     assert!(matches!(error, Error::Unsupported(_)) && error.to_string().contains("prefix_cache"), "{error}");
 
     let dir = tempfile::tempdir().unwrap();
     let taken = dir.path().join("taken");
     fs::write(&taken, "a file where a folder should be").unwrap();
     let mut session = open(Some(&taken)).session(told(RULES)).unwrap();
-    assert_eq!(session.keep().unwrap().tokens, 0, "nothing was read yet");
+    assert_eq!(session.save().unwrap().tokens, 0, "nothing was read yet");
     session.respond("Hello").unwrap().finish().unwrap();
-    assert!(matches!(session.keep(), Err(Error::Storage(_))));
+    assert!(matches!(session.save(), Err(Error::Storage(_))));
 }

@@ -14,7 +14,7 @@ fn prepare(model: &Model) -> Result<(), Error> {
     model.prepare(&CancelHandle::default(), |_| {})
 }
 
-/// How often `prepare` tells how far it is: weights that are there already are not rearranged.
+/// How often `prepare` tells how far it is: weights that are there already are not prepacked.
 fn steps(model: &Model) -> usize {
     let mut steps = 0;
     model.prepare(&CancelHandle::default(), |_| steps += 1).unwrap();
@@ -45,8 +45,8 @@ fn weights_are_prepared_once() {
     assert_eq!(fs::metadata(file).unwrap().modified().unwrap(), written);
     let memory = second.report().unwrap().engine.unwrap().memory;
     assert!(memory.weights.0 <= bytes && bytes < memory.weights.0 + 65_536, "{bytes} bytes for {}", memory.weights);
-    for (weights, rearranged) in [(WeightStorage::Resident, true), (WeightStorage::InPlace, false)] {
-        assert_eq!(steps(&open(&cache, weights)) > 0, rearranged, "who wants them elsewhere has them there: {weights:?}");
+    for (weights, prepacked) in [(WeightStorage::Packed, true), (WeightStorage::InPlace, false)] {
+        assert_eq!(steps(&open(&cache, weights)) > 0, prepacked, "who wants them elsewhere has them there: {weights:?}");
     }
 }
 

@@ -11,7 +11,7 @@ use crate::error::TaskError;
 use crate::extras::ReplyRanking;
 use crate::model::{Prompt, ReplyModel};
 use dual_encoder::ByWords;
-use kinglet_generate::{CancelToken, Columns, ReadPrompt, TokenId, last_logits, score, score_after};
+use kinglet_generate::{CancelToken, Columns, PrefilledPrompt, TokenId, last_logits, score, score_after};
 use memo::Memo;
 use serde::Serialize;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -104,7 +104,7 @@ impl ReplyRanker {
     /// leaves too little room for the candidates.
     pub(crate) fn score_with<S: AsRef<str>>(
         &self,
-        read: Option<ReadPrompt>,
+        read: Option<PrefilledPrompt>,
         conversation: &Conversation,
         candidates: &[S],
         cancel: &CancelToken,
@@ -162,7 +162,7 @@ impl ReplyRanker {
         if candidates.is_empty() {
             return Ok(vec![]);
         }
-        let read = ReadPrompt::new(self.model.generator(), &prompt.tokens, cancel)?;
+        let read = PrefilledPrompt::new(self.model.generator(), &prompt.tokens, cancel)?;
         self.score_read(read, prompt, by_words, candidates, cancel)
     }
 
@@ -170,7 +170,7 @@ impl ReplyRanker {
     /// empty.
     fn score_read<S: AsRef<str>>(
         &self,
-        mut read: ReadPrompt,
+        mut read: PrefilledPrompt,
         prompt: &Prompt,
         by_words: &[ByWords],
         candidates: &[S],

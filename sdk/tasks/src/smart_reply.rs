@@ -31,7 +31,7 @@ use crate::reply::{select, tidy};
 use crate::safety::is_bad_news;
 use admission::Admission;
 use kinglet_generate::{
-    CancelToken, CandidateOptions, FinishReason, FirstToken, ReadPrompt, SamplingOptions, TokenId, candidates_after,
+    CancelToken, CandidateOptions, FinishReason, FirstToken, PrefilledPrompt, SamplingOptions, TokenId, candidates_after,
 };
 use own_bank::Judged;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -235,7 +235,7 @@ impl SmartReplier {
     ) -> Result<Outcome, TaskError> {
         let (conversation, options) = (request.conversation(), request.options());
         let prompt = judge.model().prompt(conversation, options.max_new_tokens)?;
-        let read = ReadPrompt::new(judge.model().generator(), &prompt.tokens, cancel)?;
+        let read = PrefilledPrompt::new(judge.model().generator(), &prompt.tokens, cancel)?;
         let bank = judge.ready(own, prompt.end, cancel)?;
         let context = normalised(&read.logits()[own.ranking.columns()]);
         let mut judgement = bank.judge(&context, &conversation.turn_taking());
@@ -283,14 +283,14 @@ impl SmartReplier {
     fn written(
         &self,
         request: &ValidSmartReply,
-        read: Option<(Prompt, ReadPrompt)>,
+        read: Option<(Prompt, PrefilledPrompt)>,
         cancel: &CancelToken,
-    ) -> Result<(Vec<Written>, ReadPrompt, ReplyUsage), TaskError> {
+    ) -> Result<(Vec<Written>, PrefilledPrompt, ReplyUsage), TaskError> {
         let (prompt, mut read) = match read {
             Some(read) => read,
             None => {
                 let prompt = self.model().prompt(request.conversation(), request.options().max_new_tokens)?;
-                let read = ReadPrompt::new(self.model().generator(), &prompt.tokens, cancel)?;
+                let read = PrefilledPrompt::new(self.model().generator(), &prompt.tokens, cancel)?;
                 (prompt, read)
             }
         };
@@ -324,7 +324,7 @@ impl SmartReplier {
         &self,
         request: &ValidSmartReply,
         prompt: &Prompt,
-        read: &mut ReadPrompt,
+        read: &mut PrefilledPrompt,
         cancel: &CancelToken,
     ) -> Result<(Vec<Written>, ReplyUsage), TaskError> {
         let options = request.options();
@@ -363,7 +363,7 @@ impl SmartReplier {
         request: &ValidSmartReply,
         texts: Vec<String>,
         source: ReplySource,
-        read: Option<ReadPrompt>,
+        read: Option<PrefilledPrompt>,
         usage: ReplyUsage,
         cancel: &CancelToken,
     ) -> Result<Outcome, TaskError> {

@@ -1,8 +1,8 @@
 //! What the crate promises, seen from outside.
 
 mod edits;
+mod file_range;
 mod folders;
-mod given;
 mod goldens;
 mod hostile;
 mod protobuf;

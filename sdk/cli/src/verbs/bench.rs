@@ -155,7 +155,7 @@ fn put_memory(figures: &mut Figures, key: &str, bytes: Option<Bytes>) {
 fn explained(key: &str) -> (&'static str, &'static str) {
     match key {
         "load_s" => ("s", "to be ready for a prompt"),
-        "prepare_s" => ("s", "to rearrange weights, before the first prompt"),
+        "prepare_s" => ("s", "to prepack weights, before the first prompt"),
         "ttft128_ms" => ("ms", "from a prompt of 128 tokens to the first token of the answer"),
         "prefill128" => ("tok/s", "reading a prompt of 128 tokens"),
         "prefill512" => ("tok/s", "reading a prompt of 512 tokens"),

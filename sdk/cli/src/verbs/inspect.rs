@@ -100,7 +100,7 @@ fn engine(engine: &EngineReport) -> Vec<(&'static str, String)> {
     let mut rows = vec![
         ("engine", format!("{}{provider}, {} weights", engine.name, engine.precision)),
         ("operators", format!("{} on Kinglet's kernels; left to the engine: {foreign}", engine.own_operators)),
-        ("context", format!("{} positions, {} at once", engine.context, engine.parallel)),
+        ("context", format!("{} positions, {} at once", engine.context, engine.max_sequences)),
         (
             "memory",
             format!(

@@ -9,7 +9,7 @@ use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// Rearrange a model's weights now and keep them, so that it is ready at once from then on
+/// Prepack a model's weights now and keep them, so that it is ready at once from then on
 ///
 /// They take as much room on the disk as the model's own: in kinglet/weights of the user's cache, where `run`, `chat`, `reply`, `score`
 /// and `logits` find them, or in another folder that those are given by --prepared-weights as well. What is kept already is verified,
@@ -31,7 +31,7 @@ struct Prepared {
     model: PathBuf,
     folder: PathBuf,
     took_ms: f64,
-    /// The file; none for a model whose weights need no rearranging.
+    /// The file; none for a model whose weights need no prepacking.
     file: Option<PathBuf>,
     /// Whether the file was there, and every byte of it is what was saved.
     verified: bool,

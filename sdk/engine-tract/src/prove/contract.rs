@@ -103,7 +103,7 @@ pub(super) fn tensor_of(role: Role, input: &ValueInfo, extents: &[Extent], lengt
     }
 }
 
-/// Pseudo-random numbers with mean 0 and deviation 1, the same on every machine.
+/// Pseudo-random numbers with mean 0 and deviation 1, the same on every execution.
 pub(super) struct Random(u64);
 
 impl Random {

@@ -14,8 +14,8 @@ fn refuses(cases: &[Bent]) {
     for Bent { name, bend, says } in cases {
         let mut decoder = Decoder::new();
         bend(&mut decoder);
-        for walk in [false, true] {
-            let Err(error) = decoder.open(walk) else { panic!("{name}: opened, walk {walk}") };
+        for direct in [false, true] {
+            let Err(error) = decoder.open(direct) else { panic!("{name}: opened, direct {direct}") };
             let message = error.to_string();
             assert!(says.iter().all(|s| message.contains(s)), "{name}: {message}");
             assert!(!message.contains('\n'), "{name}: {message}");
@@ -307,8 +307,8 @@ fn chain(d: &mut Decoder, op_type: &'static str, count: usize, constant: &[f32])
 fn long_graphs_open_or_are_refused() {
     let mut scaled = Decoder::new();
     chain(&mut scaled, "Mul", 20_000, &[1.0]);
-    for walk in [false, true] {
-        assert_eq!(scaled.logits(walk), Decoder::new().logits(true), "times one is the same");
+    for direct in [false, true] {
+        assert_eq!(scaled.logits(direct), Decoder::new().logits(true), "times one is the same");
     }
     scaled.insert_after("down", &["Neg"]);
     let message = scaled.open(false).map(|_| ()).unwrap_err().to_string();

@@ -1,7 +1,7 @@
 //! Between program and run: every value gets a type, and every operator is proved to fit its operands and its weights.
 //!
 //! A program comes from a file that anyone may have written. What follows trusts it, down to the kernels, which write where lengths
-//! tell them to; so [`Verified`] is the only form of a program that plan, walk and machine take. One pass in running order, as a
+//! tell them to; so [`Verified`] is the only form of a program that plan, direct and execution take. One pass in running order, as a
 //! WebAssembly engine makes one over a function: [`verify`] the list of values, [`operands`] what each operator asks of them.
 
 mod operands;
@@ -147,7 +147,7 @@ fn check_tables(program: &Program) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// Parts are numbered in running order: resident weights are found by these numbers.
+/// Parts are numbered in running order: packed weights are found by these numbers.
 fn check_parts(program: &Program) -> Result<(), EngineError> {
     let mut numbers = 0..;
     for step in &program.steps {

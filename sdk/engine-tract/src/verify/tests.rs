@@ -284,7 +284,7 @@ const CASES: &[Case] = &[
         says: "`/linear` (linear): in part 1 of 3, its rows reach beyond the weight",
     },
     Case {
-        proves: "Parts are numbered in running order, which is how resident weights are found.",
+        proves: "Parts are numbered in running order, which is how packed weights are found.",
         bend: |p| parts(p)[1].number = 0,
         says: "`/linear` (linear): its weights are not numbered in running order",
     },

@@ -33,16 +33,16 @@ pub(super) fn run(bundle: &Bundle, name: &str) {
 
 /// Whether the reference interpreter computed the graph, so that there was something to compare.
 fn judged(bundle: &Bundle, name: &str) -> bool {
-    let planned = logits(bundle, &OpenOptions { walk: false });
-    let walked = logits(bundle, &OpenOptions { walk: true });
-    let (planned, walked) = match (planned, walked) {
-        (Some(planned), Some(walked)) => (planned, walked),
+    let planned = logits(bundle, &OpenOptions { direct: false });
+    let direct = logits(bundle, &OpenOptions { direct: true });
+    let (planned, direct) = match (planned, direct) {
+        (Some(planned), Some(direct)) => (planned, direct),
         (None, None) => return false,
         (planned, _) => {
-            panic!("{name}: {} runs it, the other way does not", if planned.is_some() { "the plan" } else { "the walk" })
+            panic!("{name}: {} runs it, the other way does not", if planned.is_some() { "the plan" } else { "the direct" })
         }
     };
-    hold(name, "plan and walk", &planned, &walked);
+    hold(name, "plan and direct", &planned, &direct);
     let Some(graph) = bundle.graph().ok() else { return false };
     let Some(given) = given(bundle, &graph) else { return false };
     let logits = bundle.io().logits.as_str();

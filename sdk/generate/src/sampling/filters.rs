@@ -1,11 +1,11 @@
 //! Which tokens may be drawn. Tokens are ranked by score, highest first, equals by ascending id; each filter keeps a
-//! beginning of this ranking, so together they keep the shortest of the beginnings.
+//! prefix of this ranking, so together they keep the shortest of the prefixes.
 
 use super::SamplingOptions;
 use kinglet_engine::TokenId;
 use std::cmp::Ordering;
 
-/// Where a beginning of the ranking ends.
+/// Where a prefix of the ranking ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Cut {
     /// Tokens with a lower score are out.

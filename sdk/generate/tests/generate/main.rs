@@ -1,9 +1,9 @@
 //! Generation over the fake engine, whose logits can be worked out by hand.
 
-mod beginning;
 mod candidates;
 mod conversation;
 mod fixture;
+mod prefix;
 mod sampling_golden;
 mod scheduler;
 mod scoring;

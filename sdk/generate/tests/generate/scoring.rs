@@ -185,14 +185,14 @@ proptest! {
 
     #[test]
     fn last_logits_do_not_depend_on_batches_and_room(
-        beginning in tokens(0, 5),
+        prefix in tokens(0, 5),
         ends in prop::collection::vec(tokens(1, 12), 0..12),
         batch_rows in 1usize..40,
         sequences in 1usize..6,
     ) {
         let options = GeneratorOptions { batch_rows, ..Default::default() };
         let bench = bench(arbitrary_model(), runner_options(17, sequences), options);
-        let prompts: Vec<_> = ends.iter().map(|end| [&beginning[..], end].concat()).collect();
+        let prompts: Vec<_> = ends.iter().map(|end| [&prefix[..], end].concat()).collect();
         let expected: Vec<_> = prompts.iter().map(|prompt| bench.model.logits(prompt)).collect();
         prop_assert_eq!(last_logits(&bench.generator, &prompts, Columns::All, &never()).unwrap(), expected);
         prop_assert_eq!(bench.generator.kv_bytes(), 0);

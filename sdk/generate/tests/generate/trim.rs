@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex};
 #[test]
 fn between_steps_it_is_given_back_at_once_with_kept_beginnings() {
     let bench = arbitrary();
-    let beginning = Beginning::compute(&bench.generator, &[3, 1, 4], &never()).unwrap();
-    bench.generator.keep(&beginning).unwrap();
-    drop(beginning);
+    let prefix = Prefix::compute(&bench.generator, &[3, 1, 4], &never()).unwrap();
+    bench.generator.add_prefix(&prefix).unwrap();
+    drop(prefix);
     assert_eq!(bench.generator.kept_tokens(&[3, 1, 4]), 3);
     bench.generator.trim(Trim::Buffers);
     assert_eq!((bench.control.trims(), bench.generator.kept_tokens(&[3, 1, 4])), (vec![Trim::Buffers], 0));

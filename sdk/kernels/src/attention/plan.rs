@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{AttentionShape, ITEM_QUERIES, Run};
+use super::{AttentionShape, ITEM_QUERIES, SequenceRows};
 
 /// The items of a call, kept to be refilled.
 #[derive(Debug, Default)]
@@ -37,7 +37,7 @@ impl Plan {
         kv_heads: usize,
         positions: usize,
         shape: &AttentionShape<'_>,
-        runs: &[Run<'_>],
+        runs: &[SequenceRows<'_>],
         threads: usize,
     ) {
         self.writes.clear();
@@ -73,8 +73,8 @@ impl Plan {
 
 /// How many of the runs, from the first and at most `most`, have one row and begin with pages in common, and with how many; a run
 /// by itself shares none.
-fn alike(runs: &[Run<'_>], positions: usize, most: usize) -> (usize, usize) {
-    let full = |run: &Run<'_>| run.past / positions;
+fn alike(runs: &[SequenceRows<'_>], positions: usize, most: usize) -> (usize, usize) {
+    let full = |run: &SequenceRows<'_>| run.past / positions;
     let (mut count, mut shared) = (1, full(&runs[0]));
     while count < most.min(runs.len()) && runs[0].rows == 1 && runs[count].rows == 1 {
         let (a, b) = (&runs[0].pages[..shared], &runs[count].pages[..full(&runs[count])]);

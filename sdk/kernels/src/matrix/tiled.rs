@@ -1,4 +1,4 @@
-//! Quantised weights rearranged for the kernels: the resident storage.
+//! Quantised weights prepacked for the kernels: the packed storage.
 //!
 //! A *tile* is as many weight rows as a vector has lanes. Within a block of 32 input features, a vector holds four neighbouring
 //! bytes of each row, so that one four-way byte product advances all rows of the tile. A *run* of blocks follows the vector of their

@@ -6,22 +6,22 @@
 //!
 //! | method | weights | rows of x |
 //! |---|---|---|
-//! | [`FewRows`] | quantised in blocks, in place, activations int8 | 1 to 4 |
-//! | [`TiledRows`] | quantised, in tiles, activations int8 | 1 to 4 |
-//! | [`Tiles`] | either | 5 and more |
+//! | [`BlockGemv`] | quantised in blocks, in place, activations int8 | 1 to 4 |
+//! | [`TiledGemv`] | quantised, in tiles, activations int8 | 1 to 4 |
+//! | [`Gemm`] | either | 5 and more |
 //! | [`Exact`] | any | any |
 //!
 //! Whatever the method, the number of rows and of threads, the element `y[i, j]` is the same sum in the same order: the tokens of a
 //! sequence do not depend on what shares its steps.
 
+mod block_gemv;
 mod exact;
-mod few_rows;
 mod finish;
+mod gemm;
 mod parameters;
 mod quantise;
 mod scratch;
-mod tiled_rows;
-mod tiles;
+mod tiled_gemv;
 mod unpack;
 
 use std::ops::Range;
@@ -29,13 +29,13 @@ use std::ops::Range;
 pub use scratch::Scratch;
 pub(crate) use scratch::WorkerScratch;
 
+use self::block_gemv::BlockGemv;
 use self::exact::Exact;
-use self::few_rows::FewRows;
 use self::finish::{AddBias, Gate};
+use self::gemm::{Gemm, Source};
 pub(crate) use self::quantise::BLOCK;
 use self::quantise::{FEW, FORMS, Form, Order, QuantisedRows};
-use self::tiled_rows::TiledRows;
-use self::tiles::{Source, Tiles};
+use self::tiled_gemv::TiledGemv;
 use crate::cpu::Isa;
 use crate::float_product::Rows;
 use crate::lines::Buffer;
@@ -48,7 +48,7 @@ pub enum Activations {
     /// float32 throughout.
     Exact,
     /// Activations quantised to int8 in blocks of 32, for block-quantised weights of 4 and 8 bits with whole zero points whose `k` and
-    /// block are multiples of 32, and for resident ones; every other weight is multiplied exactly.
+    /// block are multiples of 32, and for packed ones; every other weight is multiplied exactly.
     #[default]
     Int8,
 }
@@ -297,10 +297,10 @@ impl<'a> Part<'a> {
                     Integer::InPlace(weights) => Source::InPlace(weights),
                     Integer::Tiled(weights) => Source::Tiled(weights),
                 };
-                pool.isa().run(Tiles { weights, x, rows, y, buffer });
+                pool.isa().run(Gemm { weights, x, rows, y, buffer });
             }
-            Method::Integer(Integer::InPlace(weights), x) => pool.isa().run(FewRows { weights, x, rows, y }),
-            Method::Integer(Integer::Tiled(weights), x) => pool.isa().run(TiledRows { weights, x, rows, y }),
+            Method::Integer(Integer::InPlace(weights), x) => pool.isa().run(BlockGemv { weights, x, rows, y }),
+            Method::Integer(Integer::Tiled(weights), x) => pool.isa().run(TiledGemv { weights, x, rows, y }),
             Method::Exact => pool.isa().run(Exact { weights: weight, x: self.x, columns: columns.clone(), y, buffer }),
         }
         if let Some(bias) = bias {

@@ -32,7 +32,7 @@ pub(crate) enum Order {
     /// As weights in place want them; blocks are padded with zeros to a multiple of 4.
     ///
     /// ```text
-    /// few rows (product/few_rows.rs):  values [m][even values | odd values] for 4 bits, [m][values] for 8
+    /// few rows (product/block_gemv.rs):  values [m][even values | odd values] for 4 bits, [m][values] for 8
     ///                                  scales, corrections [m][block]
     /// many rows (product/tiles.rs):    values [group][block % P][block / P][row][32 values]
     ///                                  scales, corrections [group][block % P][block / P][row]

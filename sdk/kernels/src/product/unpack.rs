@@ -4,9 +4,9 @@ use std::mem::MaybeUninit;
 
 use half::f16;
 
+use super::gemm::{Strip, VECTORS};
 use super::parameters::{AnyBlock, FourRows, StepParameters};
 use super::quantise::phase_major;
-use super::tiles::{Strip, VECTORS};
 use crate::lines::Line;
 use crate::matrix::{BlockWeights, Points, TiledWeights};
 use crate::simd::{MAX_LANES, Simd};

@@ -27,7 +27,7 @@ impl Model {
     /// # Errors
     /// [`Error::Cancelled`] soon after `cancel` is raised, and what the model fails with.
     pub fn make_conformance(&self, cancel: &CancelHandle, mut progress: impl FnMut(f32)) -> Result<Conformance, Error> {
-        let info = self.own()?.generator.info();
+        let info = self.local()?.generator.info();
         let mut greedy = vec![];
         let answered = PROMPTS.into_iter().filter(|tokens| tokens + ANSWER <= self.context());
         for (i, tokens) in answered.enumerate() {

@@ -51,7 +51,7 @@ impl Folder {
         fs::metadata(self.path.join(self.name(tokens))).ok().filter(|metadata| metadata.is_file()).map(|metadata| metadata.len())
     }
 
-    /// Restores the longest saved beginning of `tokens` that has more than `known` tokens. `restore` is given the tokens that a
+    /// Restores the longest saved prefix of `tokens` that has more than `known` tokens. `restore` is given the tokens that a
     /// file holds and reads what the engine saved. A file that is damaged is removed, and the next one is tried.
     pub(super) fn restore<T>(
         &self,
@@ -60,9 +60,9 @@ impl Folder {
         mut restore: impl FnMut(&[u32], &mut dyn Read) -> Result<T, Unread>,
     ) -> Option<T> {
         for length in self.lengths(tokens, known) {
-            let beginning = &tokens[..length];
-            let path = self.path.join(self.name(beginning));
-            match self.read(&path, beginning, |source| restore(beginning, source)) {
+            let prefix = &tokens[..length];
+            let path = self.path.join(self.name(prefix));
+            match self.read(&path, prefix, |source| restore(prefix, source)) {
                 Ok(restored) => return Some(restored),
                 Err(Unread::Damaged(reason)) => {
                     log::warn!("the saved prefix `{}` is removed and computed anew: {reason}", path.display());

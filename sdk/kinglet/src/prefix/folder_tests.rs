@@ -18,10 +18,10 @@ fn save(folder: &Folder, tokens: &[u32]) -> io::Result<u64> {
 
 /// The tokens that were restored; their middle is as it was saved.
 fn restore(folder: &Folder, tokens: &[u32]) -> Option<Vec<u32>> {
-    let (tokens, middle) = folder.restore(tokens, 0, |beginning, source| {
+    let (tokens, middle) = folder.restore(tokens, 0, |prefix, source| {
         let mut middle = [0; 100];
         source.read_exact(&mut middle)?;
-        Ok((beginning.to_vec(), middle))
+        Ok((prefix.to_vec(), middle))
     })?;
     assert_eq!(middle, [tokens[0] as u8; 100]);
     Some(tokens)

@@ -8,17 +8,17 @@ mod file;
 mod folder;
 mod session;
 
-pub(crate) use session::{FixedBeginning, Remembering};
+pub(crate) use session::{FixedPrefix, Remembering};
 
 use crate::engines::Chosen;
-use crate::own::Own;
+use crate::local_model::LocalModel;
 use crate::saved::{self, ModelKey};
 use crate::{Bytes, CancelHandle, Error, Model, Prompt};
 use file::Unread;
 use folder::Folder;
 use kinglet_bundle::Bundle;
 use kinglet_engine::{EngineError, RunnerOptions};
-use kinglet_generate::{Beginning, GenerateError, Generator};
+use kinglet_generate::{GenerateError, Generator, Prefix};
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,10 +29,10 @@ const LEAST_TOKENS: usize = 16;
 /// Where the beginnings of prompts are saved, so that they need not be computed again after a restart.
 ///
 /// A session saves its instructions and tools when they were first read; each later session of the same model with the same
-/// beginning restores them, in this process and in others, instead of computing them. Processes may share the folder. What is
+/// prefix restores them, in this process and in others, instead of computing them. Processes may share the folder. What is
 /// damaged is removed and computed anew, and where nothing can be saved, answers come all the same.
 ///
-/// An application that may be ended at any time, as on phones, keeps a conversation with [`Session::keep`](crate::Session::keep).
+/// An application that may be ended at any time, as on phones, keeps a conversation with [`Session::save`](crate::Session::save).
 ///
 /// Instructions and conversations can be read out of the files, which are for this user alone where the system knows such permissions.
 ///
@@ -58,7 +58,7 @@ impl PrefixCache {
     }
 }
 
-/// Where a beginning came from.
+/// Where a prefix came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PrefixSource {
     /// It was kept in memory.
@@ -69,9 +69,9 @@ pub enum PrefixSource {
     Computed,
 }
 
-/// What [`Model::keep_prefix`] or [`Session::keep`](crate::Session::keep) did.
+/// What [`Model::save_prefix`] or [`Session::save`](crate::Session::save) did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeptPrefix {
+pub struct SavedPrefix {
     /// Tokens it has.
     pub tokens: usize,
     /// Where it came from.
@@ -95,24 +95,24 @@ impl Prefixes {
         Prefixes { folder: Folder::new(cache.dir.clone(), cache.max_bytes.0, key), gave_up: AtomicBool::new(false) }
     }
 
-    /// Restores to memory what is saved of the beginning of `tokens` beyond what is there.
-    fn recall(&self, generator: &Generator, tokens: &[u32]) {
+    /// Restores to memory what is saved of the prefix of `tokens` beyond what is there.
+    fn restore(&self, generator: &Generator, tokens: &[u32]) {
         let known = generator.kept_tokens(tokens);
-        let restored = self.folder.restore(tokens, known, |beginning, source| {
-            let beginning = Beginning::restore(generator, beginning, source).map_err(|error| match &error {
+        let restored = self.folder.restore(tokens, known, |prefix, source| {
+            let prefix = Prefix::restore(generator, prefix, source).map_err(|error| match &error {
                 GenerateError::Engine(EngineError::SavedCache(reason)) => Unread::Damaged(reason.to_string()),
                 _ => Unread::NotNow(error.to_string()),
             })?;
-            Ok(beginning)
+            Ok(prefix)
         });
-        if let Some(Err(error)) = restored.map(|beginning| generator.keep(&beginning)) {
+        if let Some(Err(error)) = restored.map(|prefix| generator.add_prefix(&prefix)) {
             log::info!("a restored prefix is not used: {error}");
         }
     }
 
-    /// Saves a beginning unless it is saved already, and gives the size of its file; `None` for one that is too short.
-    fn save(&self, beginning: &Beginning) -> io::Result<Option<Bytes>> {
-        let tokens = beginning.tokens();
+    /// Saves a prefix unless it is saved already, and gives the size of its file; `None` for one that is too short.
+    fn save(&self, prefix: &Prefix) -> io::Result<Option<Bytes>> {
+        let tokens = prefix.tokens();
         if tokens.len() < LEAST_TOKENS {
             return Ok(None);
         }
@@ -120,7 +120,7 @@ impl Prefixes {
             return Ok(Some(Bytes(bytes)));
         }
         let saved = self.folder.save(tokens, |out| {
-            beginning.save(out).map_err(|error| match error {
+            prefix.save(out).map_err(|error| match error {
                 GenerateError::Engine(EngineError::Storage(error)) => error,
                 other => io::Error::other(other),
             })
@@ -132,18 +132,18 @@ impl Prefixes {
     ///
     /// # Errors
     /// [`Error::Storage`].
-    pub(crate) fn keep(&self, held: Option<&Beginning>) -> Result<KeptPrefix, Error> {
+    pub(crate) fn save_held(&self, held: Option<&Prefix>) -> Result<SavedPrefix, Error> {
         let file = held.map_or(Ok(None), |held| self.save(held)).map_err(|error| self.unsaved(error))?;
         let tokens = held.map_or(0, |held| held.tokens().len());
-        Ok(KeptPrefix { tokens, source: PrefixSource::Memory, file })
+        Ok(SavedPrefix { tokens, source: PrefixSource::Memory, file })
     }
 
-    /// Saves a beginning if that is possible; the first time that it is not is told in the log.
-    fn try_to_save(&self, beginning: &Beginning) {
+    /// Saves a prefix if that is possible; the first time that it is not is told in the log.
+    fn try_to_save(&self, prefix: &Prefix) {
         if self.gave_up.load(Ordering::Relaxed) {
             return;
         }
-        if let Err(error) = self.save(beginning) {
+        if let Err(error) = self.save(prefix) {
             self.gave_up.store(true, Ordering::Relaxed);
             log::warn!("{}", self.unsaved(error));
         }
@@ -171,7 +171,7 @@ fn key(bundle: &Bundle, engine: &Chosen, options: &RunnerOptions) -> ModelKey {
 }
 
 impl Model {
-    /// Restores what the [`PrefixCache`] holds of the beginning of `prompt`, and gives the number of its tokens that are in
+    /// Restores what the [`PrefixCache`] holds of the prefix of `prompt`, and gives the number of its tokens that are in
     /// memory then. Every request whose prompt begins so goes on from there. Sessions do this by themselves; call it to have it
     /// done before there is a request.
     ///
@@ -179,9 +179,9 @@ impl Model {
     /// Those of [`tokenize`](Self::tokenize) for a prompt of text.
     pub fn recall_prefix(&self, prompt: impl Into<Prompt>) -> Result<usize, Error> {
         let tokens = self.prompt_tokens(prompt.into(), &CancelHandle::default().0)?;
-        let own = self.own()?;
-        own.recall(&tokens);
-        Ok(own.generator.kept_tokens(&tokens))
+        let local = self.local()?;
+        local.restore(&tokens);
+        Ok(local.generator.kept_tokens(&tokens))
     }
 
     /// Has `prompt` in memory, so that every request whose prompt begins with it goes on from there, and saves it where there
@@ -190,7 +190,7 @@ impl Model {
     /// ```
     /// use kinglet::{CancelHandle, Kinglet, PrefixSource};
     /// let model = Kinglet::builder().build()?.open("goldcrest")?;
-    /// let kept = model.keep_prefix("<|begin|><|customer|>Hello! ", &CancelHandle::default())?;
+    /// let kept = model.save_prefix("<|begin|><|customer|>Hello! ", &CancelHandle::default())?;
     /// assert_eq!((kept.source, kept.file), (PrefixSource::Computed, None));
     /// # Ok::<(), kinglet::Error>(())
     /// ```
@@ -198,27 +198,27 @@ impl Model {
     /// # Errors
     /// [`Error::Storage`] where it cannot be saved: it is kept in memory then. [`Error::InvalidRequest`] for a prompt that is
     /// empty or does not fit the context, [`Error::OutOfMemory`], [`Error::Cancelled`].
-    pub fn keep_prefix(&self, prompt: impl Into<Prompt>, cancel: &CancelHandle) -> Result<KeptPrefix, Error> {
+    pub fn save_prefix(&self, prompt: impl Into<Prompt>, cancel: &CancelHandle) -> Result<SavedPrefix, Error> {
         let tokens = self.prompt_tokens(prompt.into(), &cancel.0)?;
-        let own = self.own()?;
-        let generator = &own.generator;
+        let local = self.local()?;
+        let generator = &local.generator;
         let in_memory = || !tokens.is_empty() && generator.kept_tokens(&tokens) == tokens.len();
         let source = if in_memory() {
             PrefixSource::Memory
         } else {
-            own.recall(&tokens);
+            local.restore(&tokens);
             if in_memory() { PrefixSource::Disk } else { PrefixSource::Computed }
         };
-        let prefixes = own.prefixes.as_ref().filter(|_| tokens.len() >= LEAST_TOKENS);
+        let prefixes = local.prefixes.as_ref().filter(|_| tokens.len() >= LEAST_TOKENS);
         let saved = prefixes.and_then(|prefixes| prefixes.folder.saved_bytes(&tokens)).map(Bytes);
-        let done = KeptPrefix { tokens: tokens.len(), source, file: saved };
+        let done = SavedPrefix { tokens: tokens.len(), source, file: saved };
         if source != PrefixSource::Computed && saved.is_some() == prefixes.is_some() {
             return Ok(done);
         }
-        let beginning = Beginning::compute(generator, &tokens, &cancel.0)?;
-        generator.keep(&beginning)?;
+        let prefix = Prefix::compute(generator, &tokens, &cancel.0)?;
+        generator.add_prefix(&prefix)?;
         let Some(prefixes) = prefixes else { return Ok(done) };
-        Ok(KeptPrefix { file: prefixes.save(&beginning).map_err(|error| prefixes.unsaved(error))?, ..done })
+        Ok(SavedPrefix { file: prefixes.save(&prefix).map_err(|error| prefixes.unsaved(error))?, ..done })
     }
 
     /// Has what all prompts of a task begin with in memory, where there is a prefix cache and it is worth it. That it could not
@@ -227,15 +227,15 @@ impl Model {
     /// # Errors
     /// [`Error::Cancelled`]; whatever else is wrong, the request itself will tell.
     pub(crate) fn keep_fixed(&self, tokens: impl FnOnce() -> Vec<u32>, cancel: &CancelHandle) -> Result<(), Error> {
-        let own = self.own()?;
-        if own.prefixes.is_none() {
+        let local = self.local()?;
+        if local.prefixes.is_none() {
             return Ok(());
         }
         let tokens = tokens();
-        if tokens.len() < LEAST_TOKENS || own.generator.kept_tokens(&tokens) == tokens.len() {
+        if tokens.len() < LEAST_TOKENS || local.generator.kept_tokens(&tokens) == tokens.len() {
             return Ok(());
         }
-        match self.keep_prefix(tokens, cancel) {
+        match self.save_prefix(tokens, cancel) {
             Err(Error::Cancelled) => return Err(Error::Cancelled),
             Err(error @ Error::Storage(_)) => log::warn!("{error}"),
             Err(error) => log::debug!("a prefix is not kept: {error}"),
@@ -245,7 +245,7 @@ impl Model {
     }
 }
 
-impl Own {
+impl LocalModel {
     /// Where beginnings are saved.
     ///
     /// # Errors
@@ -256,9 +256,9 @@ impl Own {
     }
 
     /// As [`Model::recall_prefix`], for tokens that are worth it.
-    pub(crate) fn recall(&self, tokens: &[u32]) {
+    pub(crate) fn restore(&self, tokens: &[u32]) {
         if let Some(prefixes) = self.prefixes.as_ref().filter(|_| tokens.len() >= LEAST_TOKENS) {
-            prefixes.recall(&self.generator, tokens);
+            prefixes.restore(&self.generator, tokens);
         }
     }
 }

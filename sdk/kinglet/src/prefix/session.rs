@@ -1,40 +1,40 @@
 //! Sessions and the prefix cache: restored before an answer, saved after the first.
 
 use super::LEAST_TOKENS;
-use crate::own::Own;
+use crate::local_model::LocalModel;
 use kinglet_generate::{Event, GenerateError, Session};
 use std::sync::Arc;
 
 /// What all prompts of a session begin with.
 #[derive(Clone)]
-pub(crate) struct FixedBeginning {
-    own: Arc<Own>,
+pub(crate) struct FixedPrefix {
+    local: Arc<LocalModel>,
     tokens: Vec<u32>,
     /// Nothing is left to be saved.
     settled: bool,
 }
 
-impl FixedBeginning {
+impl FixedPrefix {
     /// `None` where there is no prefix cache, or too little to be worth it.
-    pub(crate) fn new(own: &Arc<Own>, tokens: impl FnOnce() -> Vec<u32>) -> Option<FixedBeginning> {
-        own.prefixes.as_ref()?;
+    pub(crate) fn new(local: &Arc<LocalModel>, tokens: impl FnOnce() -> Vec<u32>) -> Option<FixedPrefix> {
+        local.prefixes.as_ref()?;
         let tokens = tokens();
-        (tokens.len() >= LEAST_TOKENS).then(|| FixedBeginning { own: own.clone(), tokens, settled: false })
+        (tokens.len() >= LEAST_TOKENS).then(|| FixedPrefix { local: local.clone(), tokens, settled: false })
     }
 
     /// Restores what is saved, unless the session holds it.
-    pub(crate) fn recall(&self, session: &Session) {
+    pub(crate) fn restore(&self, session: &Session) {
         if self.held(session) < self.tokens.len() {
-            self.own.recall(&self.tokens);
+            self.local.restore(&self.tokens);
         }
     }
 
-    /// Tokens of the beginning that the session's cache holds.
+    /// Tokens of the prefix that the session's cache holds.
     fn held(&self, session: &Session) -> usize {
         self.tokens.iter().zip(session.cached_tokens()).take_while(|(a, b)| a == b).count()
     }
 
-    /// Keeps and saves what the session holds of the beginning.
+    /// Keeps and saves what the session holds of the prefix.
     fn remember(&mut self, session: &Session) {
         let held = self.held(session);
         // A prompt that was cancelled half-way may go on later.
@@ -42,18 +42,18 @@ impl FixedBeginning {
             return;
         }
         self.settled = true;
-        let (generator, Some(prefixes)) = (&self.own.generator, &self.own.prefixes) else { return };
+        let (generator, Some(prefixes)) = (&self.local.generator, &self.local.prefixes) else { return };
         if held < LEAST_TOKENS {
             return;
         }
-        match session.beginning(held) {
-            Ok(Some(beginning)) => {
+        match session.prefix(held) {
+            Ok(Some(prefix)) => {
                 if generator.kept_tokens(&self.tokens) < held
-                    && let Err(error) = generator.keep(&beginning)
+                    && let Err(error) = generator.add_prefix(&prefix)
                 {
                     log::info!("a prefix is not kept: {error}");
                 }
-                prefixes.try_to_save(&beginning);
+                prefixes.try_to_save(&prefix);
             }
             Ok(None) => {}
             Err(error) => log::info!("a prefix is not saved: {error}"),
@@ -61,11 +61,11 @@ impl FixedBeginning {
     }
 }
 
-/// The events of an answer, after which its beginning is remembered.
+/// The events of an answer, after which its prefix is remembered.
 pub(crate) struct Remembering<'a, I> {
     pub(crate) events: I,
     pub(crate) session: fn(&I) -> &Session,
-    pub(crate) fixed: Option<&'a mut FixedBeginning>,
+    pub(crate) fixed: Option<&'a mut FixedPrefix>,
 }
 
 impl<I: Iterator<Item = Result<Event, GenerateError>>> Iterator for Remembering<'_, I> {

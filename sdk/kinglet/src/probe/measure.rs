@@ -52,7 +52,7 @@ impl Kinglet {
         }
         let open = started.elapsed();
         let tokens = prompt((READ + STEPPED).min(model.context()), model.vocabulary());
-        let values = stepped_logits(&model.own()?.generator, &tokens, READ, &cancel.0)?;
+        let values = stepped_logits(&model.local()?.generator, &tokens, READ, &cancel.0)?;
         let logits = Logits { positions: tokens.len(), vocabulary: model.vocabulary(), values };
         let (prefill, decode) = time(&model, cancel)?;
         Ok(Measured { open, prefill_tokens_per_second: prefill, decode_tokens_per_second: decode, logits })

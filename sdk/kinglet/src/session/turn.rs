@@ -1,6 +1,6 @@
 //! One turn of a conversation: who answers, and who does where that one fails.
 
-use super::own::OwnSession;
+use super::local::LocalSession;
 use crate::request::Step;
 use crate::system::{System, answer, system_request};
 use crate::{EngineRefusal, Error, FinishReason, GenerationOptions, Message};
@@ -9,8 +9,8 @@ use kinglet_generate::CancelToken;
 type Steps<'a> = Box<dyn Iterator<Item = Result<Step, Error>> + 'a>;
 
 /// Who may answer.
-pub(super) enum Voice<'a> {
-    Own(&'a mut OwnSession),
+pub(super) enum Responder<'a> {
+    Local(&'a mut LocalSession),
     System(&'a System),
 }
 
@@ -30,7 +30,7 @@ pub(super) struct Turn<'a> {
     /// Whether the one who answers gives way after a failure, as long as there is nothing of an answer.
     gives_way: fn(&Error) -> bool,
     /// Who answers then.
-    spare: Option<Voice<'a>>,
+    spare: Option<Responder<'a>>,
     asked: Asked,
     conversation: &'a mut Vec<Message>,
     text: String,
@@ -40,28 +40,28 @@ pub(super) struct Turn<'a> {
     refused: Vec<EngineRefusal>,
 }
 
-impl<'a> Voice<'a> {
+impl<'a> Responder<'a> {
     fn engine(&self) -> String {
         match self {
-            Voice::Own(own) => own.engine().to_owned(),
-            Voice::System(system) => system.engine.clone(),
+            Responder::Local(local) => local.engine().to_owned(),
+            Responder::System(system) => system.engine.clone(),
         }
     }
 
     fn gives_way(&self) -> fn(&Error) -> bool {
         match self {
-            Voice::Own(_) => System::takes_over,
-            Voice::System(_) => System::gives_way,
+            Responder::Local(_) => System::takes_over,
+            Responder::System(_) => System::gives_way,
         }
     }
 
     fn answer(self, conversation: &[Message], asked: &Asked) -> Result<Steps<'a>, Error> {
         match self {
-            Voice::Own(own) => own.respond(conversation, &asked.message, &asked.options),
-            Voice::System(_) if asked.tools => {
+            Responder::Local(local) => local.respond(conversation, &asked.message, &asked.options),
+            Responder::System(_) if asked.tools => {
                 Err(Error::unsupported("the system's model takes no tools; leave them out, or ask a folder's model"))
             }
-            Voice::System(system) => {
+            Responder::System(system) => {
                 let messages: Vec<Message> = conversation.iter().chain([&asked.message]).cloned().collect();
                 Ok(Box::new(answer(system, system_request(&messages, &asked.options)?, asked.cancel.clone())))
             }
@@ -75,8 +75,8 @@ impl<'a> Turn<'a> {
     /// # Errors
     /// What `first` refuses before it begins, unless `spare` may answer instead.
     pub(super) fn new(
-        first: Voice<'a>,
-        spare: Option<Voice<'a>>,
+        first: Responder<'a>,
+        spare: Option<Responder<'a>>,
         asked: Asked,
         conversation: &'a mut Vec<Message>,
         refused: Vec<EngineRefusal>,

@@ -94,7 +94,7 @@ fn what_needs_tokens_says_what_to_do() {
         model.likelihood(&[1, 2], &never).unwrap_err(),
         model.likelihood(&[], &never).unwrap_err(),
         model.likelihoods("a", &[vec![1]], &never).unwrap_err(),
-        model.keep_prefix("a", &never).unwrap_err(),
+        model.save_prefix("a", &never).unwrap_err(),
         model.recall_prefix("a").unwrap_err(),
         model.score_replies(&talk, &["a"], &never).unwrap_err(),
         model.score_completions("a", &["b"], &never).unwrap_err(),

@@ -139,7 +139,7 @@ fn as_a_fallback_the_system_waits() {
 fn without_memory_the_system_answers() {
     let host = FakeSystemModel::saying(["Hello."]);
     let builder =
-        builder().context(128).parallel(1).end_tokens(false).system_model(Arc::new(host.clone()), SystemPolicy::Fallback);
+        builder().context(128).max_sequences(1).end_tokens(false).system_model(Arc::new(host.clone()), SystemPolicy::Fallback);
     let model = builder.build().unwrap().open(tiny_folder()).unwrap();
     let mut full = session(&model, 500);
     let first = answer(&mut full, "Hi").unwrap();

@@ -42,7 +42,7 @@ impl Growth {
             builder = builder.context(longest as usize + Bench::ANSWER);
         }
         if self.candidates.is_empty() {
-            builder = builder.parallel(1);
+            builder = builder.max_sequences(1);
         }
         Ok(builder.build()?.open(common.model())?)
     }

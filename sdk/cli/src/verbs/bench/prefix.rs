@@ -3,7 +3,7 @@
 use super::measure::{Bench, complete, median};
 use crate::arguments::Common;
 use crate::failure::Failure;
-use kinglet::{Bytes, CancelHandle, Error, KeptPrefix, Model, PrefixCache};
+use kinglet::{Bytes, CancelHandle, Error, Model, PrefixCache, SavedPrefix};
 use std::path::Path;
 use std::time::Instant;
 
@@ -33,8 +33,8 @@ pub(super) fn measure(common: &Common) -> Result<Option<Saved>, Failure> {
         return Ok(None);
     }
     let prompt = Bench::new(&model, common.seed.unwrap_or(1)).prompt(TOKENS + 1);
-    let bytes = match model.keep_prefix(&prompt[..TOKENS], &CancelHandle::default()) {
-        Ok(KeptPrefix { file: Some(bytes), .. }) => bytes,
+    let bytes = match model.save_prefix(&prompt[..TOKENS], &CancelHandle::default()) {
+        Ok(SavedPrefix { file: Some(bytes), .. }) => bytes,
         Err(error @ Error::Storage(_)) => {
             log::warn!("{error}");
             return Ok(None);

@@ -22,7 +22,7 @@ impl Phase {
         Ok(Some(Phase { name, operators, seconds: took.as_secs_f64() }))
     }
 
-    /// Seconds outside of operators: the walk over them, sampling, and what threads wait for in between.
+    /// Seconds outside of operators: the loop over them, sampling, and what threads wait for in between.
     fn rest(&self) -> f64 {
         self.seconds - self.operators.iter().map(|operator| operator.seconds).sum::<f64>()
     }
@@ -53,7 +53,7 @@ pub(super) fn run(common: &Common, model: &Model, bench: &mut Bench<'_>, out: &m
             out.line(&line(phase, operator, &limits))?;
         }
         let rest = phase.rest();
-        out.line(&format!("  {:5.1}% {:8.2} {:49}walk, sampling, waiting", rest / phase.seconds * 100.0, rest * 1e3, ""))?;
+        out.line(&format!("  {:5.1}% {:8.2} {:49}loop, sampling, waiting", rest / phase.seconds * 100.0, rest * 1e3, ""))?;
     }
     Ok(())
 }

@@ -90,6 +90,6 @@ fn what_was_crafted_is_refused() {
 fn a_context_without_end_ends() {
     let decoder = Decoder::written_out();
     let facts = GraphFacts { max_context: Some(usize::MAX), ..GraphFacts::default() };
-    let model = TractModel::of_graph(&decoder.graph, &facts, &OpenOptions { walk: true });
+    let model = TractModel::of_graph(&decoder.graph, &facts, &OpenOptions { direct: true });
     assert!(model.is_ok(), "{:?}", model.err());
 }

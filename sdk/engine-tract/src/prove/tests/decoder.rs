@@ -264,7 +264,7 @@ impl Decoder {
     pub(super) fn open(&self) -> Result<TractModel, EngineError> {
         let presents = ["key", "value"].map(|part| (format!("past.0.{part}"), format!("present.0.{part}")));
         let facts = GraphFacts { presents: presents.into(), ..GraphFacts::default() };
-        TractModel::of_graph(&self.graph, &facts, &OpenOptions { walk: true })
+        TractModel::of_graph(&self.graph, &facts, &OpenOptions { direct: true })
     }
 
     /// The logits of a prompt, a part of it read before the rest.

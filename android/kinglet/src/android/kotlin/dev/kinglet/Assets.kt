@@ -4,7 +4,7 @@ import android.content.Context
 import android.content.res.AssetManager
 import android.os.ParcelFileDescriptor
 import android.util.Log
-import dev.kinglet.ffi.GivenFile
+import dev.kinglet.ffi.FileRange
 import java.io.File
 import java.io.FileNotFoundException
 import java.io.IOException
@@ -36,7 +36,7 @@ public suspend fun KingletModel.Companion.openAsset(
     try {
         for (name in names) File(folder, name).parentFile?.mkdirs()
         for (name in names - stored.map { it.first }.toSet()) copy(context.assets, "$path/$name", File(folder, name))
-        val files = stored.map { (name, at) -> GivenFile(name, at.parcelFileDescriptor.fd, at.startOffset.toULong(), at.length.toULong()) }
+        val files = stored.map { (name, at) -> FileRange(name, at.parcelFileDescriptor.fd, at.startOffset.toULong(), at.length.toULong()) }
         open(folder, files, options, dispatcher)
     } finally {
         stored.forEach { it.second.close() }
@@ -57,7 +57,7 @@ public suspend fun KingletModel.Companion.openDescriptors(
     files: Map<String, ParcelFileDescriptor>,
     options: OpenOptions = OpenOptions(),
     dispatcher: CoroutineDispatcher = Dispatchers.IO,
-): KingletModel = open(folder, files.map { (name, file) -> GivenFile(name, file.fd, 0u, file.statSize.toULong()) }, options, dispatcher)
+): KingletModel = open(folder, files.map { (name, file) -> FileRange(name, file.fd, 0u, file.statSize.toULong()) }, options, dispatcher)
 
 /** The files below a folder of the assets, by their names in it. */
 private fun files(assets: AssetManager, folder: String): List<String> =

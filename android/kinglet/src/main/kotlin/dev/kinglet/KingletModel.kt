@@ -2,7 +2,7 @@ package dev.kinglet
 
 import dev.kinglet.ffi.Cancellation
 import dev.kinglet.ffi.ChatMessage
-import dev.kinglet.ffi.GivenFile
+import dev.kinglet.ffi.FileRange
 import dev.kinglet.ffi.Kinglet as NativeKinglet
 import dev.kinglet.ffi.Model as NativeModel
 import dev.kinglet.ffi.OpenOptions as NativeOpenOptions
@@ -170,10 +170,10 @@ public class KingletModel private constructor(
          */
         internal suspend fun open(
             folder: File,
-            files: List<GivenFile>,
+            files: List<FileRange>,
             options: OpenOptions,
             dispatcher: CoroutineDispatcher,
-        ): KingletModel = opened(dispatcher, { NativeKinglet(options.native()) }) { it.openGiven(folder.path, files) }
+        ): KingletModel = opened(dispatcher, { NativeKinglet(options.native()) }) { it.openRanges(folder.path, files) }
 
         /**
          * Opens the system's model alone, without a folder.

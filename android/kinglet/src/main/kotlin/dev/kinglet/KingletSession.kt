@@ -46,7 +46,7 @@ public class KingletSession internal constructor(
      * @throws KingletException.Unsupported without [OpenOptions.prefixCache]
      * @throws KingletException.Storage where that folder takes nothing
      */
-    public suspend fun keep(): Int = dispatcher.work { native.keep().toInt() }
+    public suspend fun save(): Int = dispatcher.work { native.save().toInt() }
 
     /**
      * What was said so far: finished turns only.

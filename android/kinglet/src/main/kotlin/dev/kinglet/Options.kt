@@ -27,8 +27,8 @@ public enum class Weights {
     /** The mapped files: ready at once, and the system may take their memory back. */
     IN_PLACE,
 
-    /** Memory of their own, rearranged before the first answer: faster. */
-    RESIDENT,
+    /** Memory of their own, prepacked before the first answer: faster. */
+    PACKED,
 }
 
 /**
@@ -37,20 +37,20 @@ public enum class Weights {
  * @property threads threads to compute on; `null` for what suits the device.
  * @property memoryBudget bytes that the model may take: weights, keys and values, scratch; `null` for no limit.
  * @property context positions (tokens) that one conversation may hold; `null` for 2,048, or what the model was made for if that is less.
- * @property parallel full conversations that there is room for at once; `null` for 8.
+ * @property maxSequences full conversations that there is room for at once; `null` for 8.
  * @property engine the engine.
  * @property weights where quantised weights are read from.
  * @property variant which of several graphs in the model's folder; `null` for the smallest precision.
  * @property prefixCache a folder for what prompts begin with, computed once and restored later, such as one in `Context.cacheDir`;
  *   `null` to keep nothing.
- * @property preparedWeights a folder for rearranged weights, which [KingletModel.prepare] fills and later openings read, such as one
- *   in `Context.noBackupFilesDir`; `null` to rearrange at every start.
+ * @property preparedWeights a folder for prepacked weights, which [KingletModel.prepare] fills and later openings read, such as one
+ *   in `Context.noBackupFilesDir`; `null` to prepack at every start.
  */
 public data class OpenOptions(
     val threads: Int? = null,
     val memoryBudget: Long? = null,
     val context: Int? = null,
-    val parallel: Int? = null,
+    val maxSequences: Int? = null,
     val engine: Engine = Engine.AUTO,
     val weights: Weights = Weights.AUTO,
     val variant: String? = null,
@@ -62,7 +62,7 @@ public data class OpenOptions(
             threads = threads?.count("threads"),
             memoryBudget = memoryBudget?.also { require(it >= 0) { "memoryBudget is $it bytes" } }?.toULong(),
             context = context?.count("context"),
-            parallel = parallel?.count("parallel"),
+            maxSequences = maxSequences?.count("maxSequences"),
             engine =
                 when (engine) {
                     Engine.AUTO -> EngineChoice.AUTO
@@ -73,7 +73,7 @@ public data class OpenOptions(
                 when (weights) {
                     Weights.AUTO -> WeightsChoice.AUTO
                     Weights.IN_PLACE -> WeightsChoice.IN_PLACE
-                    Weights.RESIDENT -> WeightsChoice.RESIDENT
+                    Weights.PACKED -> WeightsChoice.PACKED
                 },
             variant = variant,
             prefixCache = prefixCache,

@@ -9,7 +9,7 @@ public enum class MemoryPressure {
     MODERATE,
 
     /**
-     * The process may be ended for it: rearranged weights are given back too, and the next answer begins with rearranging them, unless
+     * The process may be ended for it: prepacked weights are given back too, and the next answer begins with prepacking them, unless
      * they lie in [OpenOptions.preparedWeights].
      */
     CRITICAL,

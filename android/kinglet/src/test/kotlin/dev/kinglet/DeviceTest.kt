@@ -73,7 +73,7 @@ class DeviceTest {
                 val session = model.session()
                 session.text("Tell me about the harbour and its ships.")
                 val messages = session.messages()
-                assertTrue(session.keep() > 16)
+                assertTrue(session.save() > 16)
                 messages to session.text("And then?")
             }
             KingletModel.open(endless, options).use { model ->

@@ -48,7 +48,7 @@ class SampleViewModel(application: Application) : AndroidViewModel(application) 
         viewModelScope.launch {
             val began = System.nanoTime()
             try {
-                val model = KingletModel.openAsset(application, "models/goldcrest", OpenOptions(context = 512, parallel = 8))
+                val model = KingletModel.openAsset(application, "models/goldcrest", OpenOptions(context = 512, maxSequences = 8))
                 mutable.value = ModelState(model.info(), millis(began))
                 governor = KingletGovernor(application, model)
                 opened.complete(model)

@@ -1,16 +1,16 @@
 //! The folder's model in a conversation.
 
-use crate::own::Own;
-use crate::prefix::{FixedBeginning, Remembering};
+use crate::local_model::LocalModel;
+use crate::prefix::{FixedPrefix, Remembering};
 use crate::request::{Step, steps};
-use crate::{Error, GenerationOptions, KeptPrefix, Message, PromptRequest};
+use crate::{Error, GenerationOptions, Message, PromptRequest, SavedPrefix};
 use kinglet_generate::{CancelToken, RequestOptions, TextSession};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A conversation of tokens, begun when it is first needed.
-pub(super) struct OwnSession {
-    own: Arc<Own>,
+pub(super) struct LocalSession {
+    local: Arc<LocalModel>,
     /// Tools, template and variables of the conversation; its messages are the session's.
     frame: PromptRequest,
     cancel: CancelToken,
@@ -22,12 +22,12 @@ pub(super) struct OwnSession {
 /// A conversation that has begun.
 pub(super) struct Begun {
     session: TextSession,
-    fixed: Option<FixedBeginning>,
+    fixed: Option<FixedPrefix>,
 }
 
-impl OwnSession {
-    pub(super) fn new(own: Arc<Own>, frame: PromptRequest, cancel: CancelToken) -> OwnSession {
-        OwnSession { own, frame, cancel, begun: None, save: false }
+impl LocalSession {
+    pub(super) fn new(local: Arc<LocalModel>, frame: PromptRequest, cancel: CancelToken) -> LocalSession {
+        LocalSession { local, frame, cancel, begun: None, save: false }
     }
 
     /// Whether whole prompts are saved in the prefix cache.
@@ -37,7 +37,7 @@ impl OwnSession {
 
     /// The engine's name.
     pub(super) fn engine(&self) -> &'static str {
-        self.own.engine_name()
+        self.local.engine_name()
     }
 
     /// Begins the conversation with what was said, unless it has begun.
@@ -48,11 +48,11 @@ impl OwnSession {
         let begun = match self.begun.take() {
             Some(begun) => begun,
             None => {
-                let text = self.own.text()?;
+                let text = self.local.text()?;
                 let request = PromptRequest { messages: messages.to_vec(), ..self.frame.clone() };
                 let (tokenizer, template) = (text.tokenizer.clone(), text.template()?.clone());
-                let session = TextSession::new(&self.own.generator, tokenizer, template, request.into())?;
-                let fixed = FixedBeginning::new(&self.own, || session.fixed_tokens());
+                let session = TextSession::new(&self.local.generator, tokenizer, template, request.into())?;
+                let fixed = FixedPrefix::new(&self.local, || session.fixed_tokens());
                 Begun { session: session.cancelled_by(self.cancel.clone()), fixed }
             }
         };
@@ -66,41 +66,41 @@ impl OwnSession {
         asked: &Message,
         options: &GenerationOptions,
     ) -> Result<Box<dyn Iterator<Item = Result<Step, Error>> + '_>, Error> {
-        let request = RequestOptions { lower_cancel: false, ..options.to_request(&self.own.sampling) };
-        let (own, save) = (self.own.clone(), self.save);
+        let request = RequestOptions { lower_cancel: false, ..options.to_request(&self.local.sampling) };
+        let (local, save) = (self.local.clone(), self.save);
         let Begun { session, fixed } = self.begin(messages)?;
         // Turns that another engine answered are read like any others.
         session.conversation_mut().messages = messages.to_vec();
-        if save && own.prefixes.is_some() {
+        if save && local.prefixes.is_some() {
             let prompt = session.prompt(std::slice::from_ref(asked))?;
-            *fixed = FixedBeginning::new(&own, || prompt);
+            *fixed = FixedPrefix::new(&local, || prompt);
         }
-        let before = recall(&own, session, fixed.as_ref(), asked)?;
+        let before = restored_tokens(&local, session, fixed.as_ref(), asked)?;
         let events = session.respond_to(vec![asked.clone()], &request)?;
         let session = kinglet_generate::Response::session;
-        Ok(Box::new(steps(Remembering { events, session, fixed: fixed.as_mut() }, before, own.engine_name())))
+        Ok(Box::new(steps(Remembering { events, session, fixed: fixed.as_mut() }, before, local.engine_name())))
     }
 
     /// Saves what the cache holds of the conversation.
     ///
     /// # Errors
     /// [`Error::Unsupported`] without a prefix cache, [`Error::Storage`] where that cannot be written.
-    pub(super) fn keep(&self) -> Result<KeptPrefix, Error> {
-        let prefixes = self.own.prefixes()?;
+    pub(super) fn save(&self) -> Result<SavedPrefix, Error> {
+        let prefixes = self.local.prefixes()?;
         let held = match &self.begun {
-            Some(Begun { session, .. }) => session.session().beginning(usize::MAX)?,
+            Some(Begun { session, .. }) => session.session().prefix(usize::MAX)?,
             None => None,
         };
-        prefixes.keep(held.as_ref())
+        prefixes.save_held(held.as_ref())
     }
 
     /// The same conversation, ended by another flag.
-    pub(super) fn fork(&self, cancel: CancelToken) -> Result<OwnSession, Error> {
+    pub(super) fn fork(&self, cancel: CancelToken) -> Result<LocalSession, Error> {
         let fork = |Begun { session, fixed }: &Begun| -> Result<Begun, Error> {
             Ok(Begun { session: session.fork()?.cancelled_by(cancel.clone()), fixed: fixed.clone() })
         };
         let begun = self.begun.as_ref().map(fork).transpose()?;
-        Ok(OwnSession { own: self.own.clone(), frame: self.frame.clone(), cancel, begun, save: self.save })
+        Ok(LocalSession { local: self.local.clone(), frame: self.frame.clone(), cancel, begun, save: self.save })
     }
 
     /// Empties the cache.
@@ -111,13 +111,18 @@ impl OwnSession {
 
 /// Restores what is saved of the prompt with `asked`, where the session holds nothing of it yet, and of what all its prompts begin
 /// with; gives the time that took.
-fn recall(own: &Own, session: &TextSession, fixed: Option<&FixedBeginning>, asked: &Message) -> Result<Duration, Error> {
+fn restored_tokens(
+    local: &LocalModel,
+    session: &TextSession,
+    fixed: Option<&FixedPrefix>,
+    asked: &Message,
+) -> Result<Duration, Error> {
     let started = Instant::now();
-    if own.prefixes.is_some() && session.session().cached_tokens().is_empty() {
-        own.recall(&session.prompt(std::slice::from_ref(asked))?);
+    if local.prefixes.is_some() && session.session().cached_tokens().is_empty() {
+        local.restore(&session.prompt(std::slice::from_ref(asked))?);
     }
     if let Some(fixed) = fixed {
-        fixed.recall(session.session());
+        fixed.restore(session.session());
     }
     Ok(started.elapsed())
 }

@@ -1,6 +1,6 @@
-//! The resident storage of a model's quantised weights: rearranged once, then read from memory of its own.
+//! The packed storage of a model's quantised weights: prepacked once, then read from memory of its own.
 //!
-//! Weights in place are ready at once and cost no memory that the system cannot take back; resident ones are read faster: in the
+//! Weights in place are ready at once and cost no memory that the system cannot take back; packed ones are read faster: in the
 //! order in which the kernels want them, with float16 scales, in large pages.
 
 mod saved;
@@ -26,9 +26,9 @@ const PIECE_BYTES: usize = 4 << 20;
 /// Tiles that an item fills.
 const ITEM_TILES: usize = 4;
 
-/// Resident weights: for each matrix that was given, the same matrix in tiles if it is quantised and a multiple of 32 wide.
+/// PackedWeights weights: for each matrix that was given, the same matrix in tiles if it is quantised and a multiple of 32 wide.
 #[derive(Debug)]
-pub struct Resident {
+pub struct PackedWeights {
     memory: Memory,
     places: Vec<Option<Place>>,
 }
@@ -66,13 +66,13 @@ struct Place {
     start: usize,
 }
 
-impl Resident {
+impl PackedWeights {
     /// Bytes that the tiles of a matrix take with an instruction set; `None` where it stays in place.
     pub fn bytes_needed(isa: Isa, matrix: &Matrix<'_>) -> Option<usize> {
         TiledShape::of(matrix, isa).map(|shape| shape.bytes())
     }
 
-    /// Rearranges the matrices one after the other, some rows at a time, for use with the pool's instruction set. After each
+    /// Prepacks the matrices one after the other, some rows at a time, for use with the pool's instruction set. After each
     /// piece, `done` is given the matrix's index and the rows: they are not read again and may be dropped from memory. Of
     /// matrices that stay in place it hears nothing. [`ControlFlow::Break`] from it ends the work with `Ok(None)`.
     ///
@@ -82,8 +82,8 @@ impl Resident {
         pool: &Pool,
         matrices: &[Matrix<'_>],
         mut done: impl FnMut(usize, Range<usize>) -> ControlFlow<()>,
-    ) -> io::Result<Option<Resident>> {
-        let bytes = matrices.iter().filter_map(|matrix| Resident::bytes_needed(pool.isa(), matrix)).sum();
+    ) -> io::Result<Option<PackedWeights>> {
+        let bytes = matrices.iter().filter_map(|matrix| PackedWeights::bytes_needed(pool.isa(), matrix)).sum();
         let mut memory = LargePages::new(bytes)?;
         let mut places = Vec::with_capacity(matrices.len());
         let mut start = 0;
@@ -105,7 +105,7 @@ impl Resident {
             places.push(Some(Place { shape, factor: 1. / power, start }));
             start += shape.bytes();
         }
-        Ok(Some(Resident { memory: Memory::Own(memory), places }))
+        Ok(Some(PackedWeights { memory: Memory::Own(memory), places }))
     }
 
     /// Whether the tiles are in memory of their own, and not in bytes that somebody shares with this, such as a mapped file.

@@ -1,4 +1,4 @@
-//! Feeding many sequences that begin alike: the common beginning is cached once, each sequence goes on from a fork of it,
+//! Feeding many sequences that begin alike: the common prefix is cached once, each sequence goes on from a fork of it,
 //! and as many as fit share a step.
 
 use crate::GenerateError;
@@ -19,8 +19,8 @@ pub(crate) enum Wanted {
 /// room is fed anew, so a row may come twice.
 pub(crate) type Visit<'a> = dyn FnMut(usize, usize, &[f32]) -> Result<(), GenerateError> + 'a;
 
-/// Feeds sequences after the beginning that `base` holds.
-pub(crate) struct Feed<'a> {
+/// Feeds sequences after the prefix that `base` holds.
+pub(crate) struct BatchScorer<'a> {
     base: &'a Cache,
     base_len: usize,
     cancel: &'a CancelToken,
@@ -29,7 +29,7 @@ pub(crate) struct Feed<'a> {
     group: usize,
 }
 
-impl<'a> Feed<'a> {
+impl<'a> BatchScorer<'a> {
     /// `base` holds `base_len` positions, before and after.
     pub(crate) fn new(base: &'a Cache, base_len: usize, wanted: Wanted, cancel: &'a CancelToken) -> Self {
         Self { base, base_len, cancel, wanted, group: usize::MAX }

@@ -9,7 +9,7 @@ use crate::simd::{Kernel, Simd};
 
 /// Measured limits of a pool's threads together.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Limits {
+pub struct Roofline {
     /// Bytes a second read from memory, in order.
     pub read_bytes_per_second: f64,
     /// Multiplications and additions of bytes a second, in registers.
@@ -27,19 +27,19 @@ const PRODUCTS: usize = 24;
 /// Measurements, of which the best counts.
 const TIMES: usize = 5;
 
-impl Limits {
+impl Roofline {
     /// Measures for a third of a second or so, with 256 MiB of memory.
     ///
     /// # Errors
     /// What the system says when it refuses the memory.
-    pub fn measure(pool: &Pool) -> std::io::Result<Limits> {
+    pub fn measure(pool: &Pool) -> std::io::Result<Roofline> {
         let memory = LargePages::taken(BYTES)?;
         let bytes = Rows::of(memory.bytes(), ITEM);
         let read = best(TIMES, || pool.for_each(BYTES / ITEM, |item, _| pool.isa().run(Read { bytes, item })));
         let compute = best(TIMES, || pool.for_each(pool.threads(), |_, _| pool.isa().run(Multiply)));
         // Each lane of a product multiplies and adds four bytes.
         let operations = pool.threads() * ROUNDS * PRODUCTS * pool.isa().lanes() * 8;
-        Ok(Limits {
+        Ok(Roofline {
             read_bytes_per_second: BYTES as f64 / read.as_secs_f64(),
             int8_operations_per_second: operations as f64 / compute.as_secs_f64(),
         })

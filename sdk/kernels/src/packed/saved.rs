@@ -1,4 +1,4 @@
-//! Resident weights as bytes, to be used again where they lie.
+//! PackedWeights weights as bytes, to be used again where they lie.
 //!
 //! ```text
 //! order u64  matrices u64  bytes of tiles u64  factor f32 each (0: none)    zeros up to a multiple of 4096    tiles
@@ -9,7 +9,7 @@
 
 use std::io::{self, Write};
 
-use super::{Memory, Place, Resident};
+use super::{Memory, PackedWeights, Place};
 use crate::cpu::Isa;
 use crate::matrix::{Matrix, TiledShape};
 
@@ -46,8 +46,8 @@ fn head_bytes(matrices: usize) -> usize {
     (3 * size_of::<u64>() + matrices * size_of::<f32>()).next_multiple_of(ALIGNMENT)
 }
 
-impl Resident {
-    /// Writes the tiles, for [`Resident::restore`].
+impl PackedWeights {
+    /// Writes the tiles, for [`PackedWeights::restore`].
     ///
     /// # Errors
     /// Those of `out`.
@@ -60,12 +60,12 @@ impl Resident {
         out.write_all(self.memory.bytes())
     }
 
-    /// The weights that [`Resident::save`] wrote, read where they lie. They are to be of the same matrices and for the same
+    /// The weights that [`PackedWeights::save`] wrote, read where they lie. They are to be of the same matrices and for the same
     /// instruction set.
     ///
     /// # Errors
     /// [`SavedWeightsError`].
-    pub fn restore(isa: Isa, matrices: &[Matrix<'_>], saved: SharedBytes) -> Result<Resident, SavedWeightsError> {
+    pub fn restore(isa: Isa, matrices: &[Matrix<'_>], saved: SharedBytes) -> Result<PackedWeights, SavedWeightsError> {
         let shapes: Vec<Option<TiledShape>> = matrices.iter().map(|matrix| TiledShape::of(matrix, isa)).collect();
         let tiles: usize = shapes.iter().flatten().map(TiledShape::bytes).sum();
         let bytes = (*saved).as_ref();
@@ -90,6 +90,6 @@ impl Resident {
             places.push(shape.map(|shape| Place { shape, factor, start }));
             start += shape.map_or(0, |shape| shape.bytes());
         }
-        Ok(Resident { memory: Memory::Shared { bytes: saved, tiles: head..expected }, places })
+        Ok(PackedWeights { memory: Memory::Shared { bytes: saved, tiles: head..expected }, places })
     }
 }

@@ -1,30 +1,30 @@
-//! A model's resident weights: made once, before the first step, and shared by all its runners.
+//! A model's packed weights: made once, before the first step, and shared by all its runners.
 
 use crate::failure::backend_error;
 use crate::program::{Part, Program};
 use kinglet_engine::{CancelToken, EngineError, Proof, SharedBytes, WeightStorage};
-use kinglet_kernels::{Isa, Matrix, Pool, Resident, ShapeError};
+use kinglet_kernels::{Isa, Matrix, PackedWeights, Pool, ShapeError};
 use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Made by the first runner that wants them.
 #[derive(Debug, Default)]
-pub(crate) struct Residence(Mutex<Kept>);
+pub(crate) struct PackedSlot(Mutex<Held>);
 
 #[derive(Default)]
-struct Kept {
-    resident: Option<Arc<Resident>>,
+struct Held {
+    packed: Option<Arc<PackedWeights>>,
     /// Of restored weights that nobody has used yet.
     proof: Option<Proof>,
 }
 
-impl Kept {
+impl Held {
     /// Drops restored weights that are not what was saved.
     fn prove(&mut self, cancel: &CancelToken) -> Result<(), EngineError> {
         if let Some(proof) = &mut self.proof {
             if !proof(cancel)? {
-                self.resident = None;
+                self.packed = None;
             }
             self.proof = None;
         }
@@ -32,14 +32,14 @@ impl Kept {
     }
 }
 
-impl fmt::Debug for Kept {
+impl fmt::Debug for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Kept").field("resident", &self.resident).field("proven", &self.proof.is_none()).finish()
+        f.debug_struct("Held").field("packed", &self.packed).field("proven", &self.proof.is_none()).finish()
     }
 }
 
-impl Residence {
-    /// The resident weights; made now if they are not there yet, or are restored ones that are not what was saved. `progress`
+impl PackedSlot {
+    /// The packed weights; made now if they are not there yet, or are restored ones that are not what was saved. `progress`
     /// hears the share of the bytes that is done.
     ///
     /// # Errors
@@ -50,17 +50,17 @@ impl Residence {
         pool: &Pool,
         cancel: &CancelToken,
         progress: &mut dyn FnMut(f32),
-    ) -> Result<Arc<Resident>, EngineError> {
+    ) -> Result<Arc<PackedWeights>, EngineError> {
         let mut kept = self.kept();
         kept.prove(cancel)?;
-        if let Some(resident) = &kept.resident {
-            return Ok(resident.clone());
+        if let Some(packed) = &kept.packed {
+            return Ok(packed.clone());
         }
         let parts: Vec<&Part> = program.parts().collect();
         let matrices = matrices(program)?;
         let total: usize = parts.iter().map(|part| part.weight.n() * part.weight.k()).sum();
         let mut done = 0;
-        let made = Resident::new(pool, &matrices, |index, rows| {
+        let made = PackedWeights::new(pool, &matrices, |index, rows| {
             let weight = &parts[index].weight;
             done += rows.len() * weight.k();
             // The bytes in the file are not read again: never two copies in memory.
@@ -70,40 +70,40 @@ impl Residence {
         });
         // Reading a page maps those around it, which may have been given back already.
         parts.iter().for_each(|part| part.weight.release(0..part.weight.n()));
-        let resident = Arc::new(made.map_err(|e| backend_error(None, e))?.ok_or(EngineError::Cancelled)?);
-        Ok(kept.resident.insert(resident).clone())
+        let packed = Arc::new(made.map_err(|e| backend_error(None, e))?.ok_or(EngineError::Cancelled)?);
+        Ok(kept.packed.insert(packed).clone())
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
+    fn kept(&self) -> MutexGuard<'_, Held> {
         // Only what is whole is ever stored, so a lock poisoned by a panic elsewhere is still good.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether there are resident weights, made or restored.
+    /// Whether there are packed weights, made or restored.
     pub(crate) fn is_there(&self) -> bool {
-        self.kept().resident.is_some()
+        self.kept().packed.is_some()
     }
 
-    /// The resident weights if they were made, or restored and found to be what was saved.
-    pub(crate) fn proven(&self) -> Option<Arc<Resident>> {
+    /// The packed weights if they were made, or restored and found to be what was saved.
+    pub(crate) fn proven(&self) -> Option<Arc<PackedWeights>> {
         let kept = self.kept();
-        kept.resident.clone().filter(|_| kept.proof.is_none())
+        kept.packed.clone().filter(|_| kept.proof.is_none())
     }
 
     /// Lets go of weights that were made; those that lie in a mapped file stay, since the system can take their memory by itself.
     /// Whoever holds them goes on with them. Gives whether they are gone.
     pub(crate) fn let_go(&self) -> bool {
-        self.kept().resident.take_if(|resident| resident.is_own()).is_some()
+        self.kept().packed.take_if(|packed| packed.is_own()).is_some()
     }
 
-    /// Takes saved weights for the resident ones, once `proof` has vouched for them.
+    /// Takes saved weights for the packed ones, once `proof` has vouched for them.
     ///
     /// # Errors
     /// [`EngineError::SavedWeights`] where they are of other matrices.
     pub(crate) fn restore(&self, program: &Program, saved: SharedBytes, proof: Proof) -> Result<(), EngineError> {
-        let restored = Resident::restore(Isa::best(), &matrices(program)?, saved);
+        let restored = PackedWeights::restore(Isa::best(), &matrices(program)?, saved);
         let restored = restored.map_err(|error| EngineError::SavedWeights(error.to_string()))?;
-        *self.kept() = Kept { resident: Some(Arc::new(restored)), proof: Some(proof) };
+        *self.kept() = Held { packed: Some(Arc::new(restored)), proof: Some(proof) };
         Ok(())
     }
 }
@@ -114,20 +114,20 @@ fn matrices(program: &Program) -> Result<Vec<Matrix<'_>>, EngineError> {
     matrices.map_err(|e| backend_error(None, e))
 }
 
-/// Bytes of the products' weights once they are resident: those without tiles stay in the file.
-pub(crate) fn resident_bytes(program: &Program) -> u64 {
+/// Bytes of the products' weights once they are packed: those without tiles stay in the file.
+pub(crate) fn packed_bytes(program: &Program) -> u64 {
     let bytes = |part: &Part| {
-        let tiles = part.weight.matrix().ok().and_then(|matrix| Resident::bytes_needed(Isa::best(), &matrix));
+        let tiles = part.weight.matrix().ok().and_then(|matrix| PackedWeights::bytes_needed(Isa::best(), &matrix));
         tiles.map_or(part.weight.bytes(), |bytes| bytes as u64)
     };
     program.parts().map(bytes).sum()
 }
 
-/// Whether weights of `bytes` are to be resident: where that is asked for, or left to the engine and the machine has twice as
+/// Whether weights of `bytes` are to be packed: where that is asked for, or left to the engine and the execution has twice as
 /// much memory to spare.
 pub(crate) fn wanted(storage: WeightStorage, bytes: u64) -> bool {
     match storage {
-        WeightStorage::Resident => true,
+        WeightStorage::Packed => true,
         WeightStorage::InPlace => false,
         WeightStorage::Auto => available_bytes().is_none_or(|available| bytes <= available / 2),
     }

@@ -1,13 +1,13 @@
 //! The program run by itself, where every operator is ours: the list from top to bottom, buffers recycled.
 
+use crate::execution::ExecutionContext;
 use crate::memory::Lifetimes;
-use crate::run::Machine;
 use crate::verify::Verified;
 use kinglet_engine::{CancelToken, EngineError};
 
 /// Buffers of one runner.
 #[derive(Default)]
-pub(crate) struct Walk {
+pub(crate) struct DirectExecutor {
     /// By value: its buffer while somebody will still read it.
     live: Vec<Option<Vec<f32>>>,
     free: Vec<Vec<f32>>,
@@ -15,7 +15,7 @@ pub(crate) struct Walk {
     last_reader: Vec<usize>,
 }
 
-impl Walk {
+impl DirectExecutor {
     pub(crate) fn new(program: &Verified) -> Self {
         let Lifetimes { last_reader, .. } = Lifetimes::of(program);
         Self { live: vec![None; program.values], free: vec![], last_reader }
@@ -26,18 +26,18 @@ impl Walk {
         self.free = vec![];
     }
 
-    /// Runs the step that `machine` has laid out; appends the logits, `[picked, vocab]`, to `logits`.
+    /// Runs the step that `execution` has laid out; appends the logits, `[picked, vocab]`, to `logits`.
     ///
     /// # Errors
     /// [`EngineError::Cancelled`] between two operators after `cancel` was raised, or what an operator failed with.
     pub(crate) fn run(
         &mut self,
         program: &Verified,
-        machine: &mut Machine,
+        execution: &mut ExecutionContext,
         cancel: &CancelToken,
         logits: &mut Vec<f32>,
     ) -> Result<(), EngineError> {
-        let result = self.steps(program, machine, cancel);
+        let result = self.steps(program, execution, cancel);
         if result.is_ok() {
             logits.extend_from_slice(self.live[program.logits].as_deref().unwrap_or_default());
         }
@@ -46,12 +46,12 @@ impl Walk {
         result
     }
 
-    fn steps(&mut self, program: &Verified, machine: &mut Machine, cancel: &CancelToken) -> Result<(), EngineError> {
+    fn steps(&mut self, program: &Verified, execution: &mut ExecutionContext, cancel: &CancelToken) -> Result<(), EngineError> {
         for (i, step) in program.steps.iter().enumerate() {
             if cancel.is_cancelled() {
                 return Err(EngineError::Cancelled);
             }
-            let rows = machine.rows_of(program.type_of(step.outputs[0]).rows);
+            let rows = execution.rows_of(program.type_of(step.outputs[0]).rows);
             let mut made: [Vec<f32>; 2] = Default::default();
             for buffer in made.iter_mut().take(step.outputs.len()) {
                 *buffer = self.free.pop().unwrap_or_default();
@@ -64,7 +64,7 @@ impl Walk {
                 }
                 let [first, second] = &mut made;
                 let mut outputs = [first.as_mut_slice(), second.as_mut_slice()];
-                machine.execute(program, i, &inputs[..step.inputs.len()], &mut outputs[..step.outputs.len()])?;
+                execution.execute(program, i, &inputs[..step.inputs.len()], &mut outputs[..step.outputs.len()])?;
             }
             for (buffer, &v) in made.into_iter().zip(&step.outputs) {
                 self.live[v] = Some(buffer);

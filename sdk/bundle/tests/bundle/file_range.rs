@@ -1,6 +1,6 @@
 //! Weights that lie elsewhere: ranges of an open file, as in an application's package.
 
-use kinglet_bundle::{Bundle, BundleError, FileError, GivenFile, Layout, OpenOptions};
+use kinglet_bundle::{Bundle, BundleError, FileError, FileRange, Layout, OpenOptions};
 use std::fs::File;
 use std::io::Write;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::writer::{CONFIG, GENAI, decoder, external, folder, model, whole_model};
 
 /// A package with each content at an odd place, and where it is.
-fn package(contents: &[(&str, &[u8])]) -> Vec<GivenFile> {
+fn package(contents: &[(&str, &[u8])]) -> Vec<FileRange> {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(b"PK and something else").unwrap();
     let mut places = vec![];
@@ -18,10 +18,10 @@ fn package(contents: &[(&str, &[u8])]) -> Vec<GivenFile> {
         file.write_all(&[0xff; 7]).unwrap();
     }
     let file = Arc::new(file);
-    places.into_iter().map(|(name, offset, bytes)| GivenFile { name, file: file.clone(), offset, bytes }).collect()
+    places.into_iter().map(|(name, offset, bytes)| FileRange { name, file: file.clone(), offset, bytes }).collect()
 }
 
-fn open(folder: &tempfile::TempDir, files: Vec<GivenFile>) -> Result<Bundle, BundleError> {
+fn open(folder: &tempfile::TempDir, files: Vec<FileRange>) -> Result<Bundle, BundleError> {
     Bundle::open(folder.path(), &OpenOptions { files, ..OpenOptions::default() })
 }
 
@@ -67,18 +67,18 @@ fn a_range_that_is_not_all_there_is_refused_and_one_that_shrinks_is_noticed() {
     let files = package(&[("model.onnx", &whole_model())]);
     let length = files[0].file.metadata().unwrap().len();
     for (offset, bytes) in [(length, 1), (0, length + 1), (u64::MAX, 2), (5, u64::MAX)] {
-        let error = open(&folder, vec![GivenFile { offset, bytes, ..files[0].clone() }]).unwrap_err();
+        let error = open(&folder, vec![FileRange { offset, bytes, ..files[0].clone() }]).unwrap_err();
         assert!(matches!(error, BundleError::File(FileError::RangeOutside { .. })), "{error}");
     }
-    let error = open(&folder, vec![GivenFile { bytes: 0, ..files[0].clone() }]).unwrap_err();
+    let error = open(&folder, vec![FileRange { bytes: 0, ..files[0].clone() }]).unwrap_err();
     assert!(matches!(error, BundleError::File(FileError::Empty { .. })), "{error}");
-    let error = open(&folder, vec![GivenFile { name: "../model.onnx".into(), ..files[0].clone() }]).unwrap_err();
+    let error = open(&folder, vec![FileRange { name: "../model.onnx".into(), ..files[0].clone() }]).unwrap_err();
     assert!(matches!(error, BundleError::File(FileError::OutsideFolder { .. })), "{error}");
 
     let path = folder.path().join("package");
     let mut written = File::options().create(true).truncate(true).read(true).write(true).open(&path).unwrap();
     written.write_all(&whole_model()).unwrap();
-    let given = GivenFile { name: "model.onnx".into(), bytes: whole_model().len() as u64, offset: 0, file: Arc::new(written) };
+    let given = FileRange { name: "model.onnx".into(), bytes: whole_model().len() as u64, offset: 0, file: Arc::new(written) };
     let bundle = open(&folder, vec![given]).unwrap();
     bundle.check_files().unwrap();
     File::options().write(true).open(&path).unwrap().set_len(10).unwrap();
@@ -91,7 +91,7 @@ fn what_is_given_is_a_regular_file() {
     let folder = folder(&[("config.json", CONFIG.as_bytes())]);
     for path in ["/dev/zero", "/"] {
         let file = Arc::new(File::open(path).unwrap());
-        let error = open(&folder, vec![GivenFile { name: "model.onnx".into(), offset: 0, bytes: 4096, file }]).unwrap_err();
+        let error = open(&folder, vec![FileRange { name: "model.onnx".into(), offset: 0, bytes: 4096, file }]).unwrap_err();
         assert!(matches!(error, BundleError::File(FileError::NotAFile { .. })), "{path}: {error}");
     }
 }

@@ -9,7 +9,7 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// Steps wait while it is paused, and rest after each other where they may use a share of the time alone.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub(crate) struct Throttle {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -23,13 +23,13 @@ struct State {
     rest: Option<Instant>,
 }
 
-impl Default for Pace {
-    fn default() -> Pace {
-        Pace { state: Mutex::new(State { paused: false, share: 1.0, rest: None }), changed: Condvar::new() }
+impl Default for Throttle {
+    fn default() -> Throttle {
+        Throttle { state: Mutex::new(State { paused: false, share: 1.0, rest: None }), changed: Condvar::new() }
     }
 }
 
-impl Pace {
+impl Throttle {
     pub(crate) fn pause(&self, paused: bool) {
         self.lock().paused = paused;
         self.changed.notify_all();
@@ -88,18 +88,18 @@ mod tests {
 
     #[test]
     fn a_paused_step_begins_when_the_pause_ends_or_is_cancelled() {
-        let pace = Arc::new(Pace::default());
-        pace.pause(true);
-        let (waiting, cancel) = (pace.clone(), CancelToken::default());
+        let throttle = Arc::new(Throttle::default());
+        throttle.pause(true);
+        let (waiting, cancel) = (throttle.clone(), CancelToken::default());
         let (sender, ended) = channel();
         let thread = std::thread::spawn(move || sender.send(waiting.wait(&CancelToken::default()).is_ok()));
         assert!(ended.recv_timeout(Duration::from_millis(50)).is_err(), "it waits");
-        pace.pause(false);
+        throttle.pause(false);
         assert_eq!(ended.recv(), Ok(true));
         thread.join().unwrap().unwrap();
 
-        pace.pause(true);
-        let (waiting, raised) = (pace.clone(), cancel.clone());
+        throttle.pause(true);
+        let (waiting, raised) = (throttle.clone(), cancel.clone());
         let thread = std::thread::spawn(move || waiting.wait(&raised));
         cancel.cancel();
         assert!(matches!(thread.join().unwrap(), Err(EngineError::Cancelled)));
@@ -107,17 +107,17 @@ mod tests {
 
     #[test]
     fn a_share_makes_steps_rest_after_each_other() {
-        let pace = Pace::default();
+        let throttle = Throttle::default();
         let none = CancelToken::default();
-        pace.took(Duration::from_secs(100));
-        assert!(pace.wait(&none).is_ok(), "all of the time: nothing to rest for");
-        pace.set_share(0.25);
+        throttle.took(Duration::from_secs(100));
+        assert!(throttle.wait(&none).is_ok(), "all of the time: nothing to rest for");
+        throttle.set_share(0.25);
         let began = Instant::now();
-        pace.took(Duration::from_millis(20));
-        pace.wait(&none).unwrap();
+        throttle.took(Duration::from_millis(20));
+        throttle.wait(&none).unwrap();
         assert!(began.elapsed() >= Duration::from_millis(60), "three times as long as the step");
-        pace.took(Duration::from_secs(100));
-        pace.set_share(1.0);
-        assert!(pace.wait(&none).is_ok(), "what was still to rest is forgotten");
+        throttle.took(Duration::from_secs(100));
+        throttle.set_share(1.0);
+        assert!(throttle.wait(&none).is_ok(), "what was still to rest is forgotten");
     }
 }

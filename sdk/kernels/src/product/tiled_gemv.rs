@@ -19,15 +19,15 @@ use std::ops::Range;
 
 use half::f16;
 
+use super::gemm::{MIDDLE, OFFSET, SECTION, WHOLE, dot};
 use super::quantise::{BLOCK, QuantisedRows};
-use super::tiles::{MIDDLE, OFFSET, SECTION, WHOLE, dot};
 use super::unpack::{middle, taken_off};
 use crate::float_product::Rows;
 use crate::matrix::{Points, TiledWeights};
 use crate::simd::{Kernel, Simd};
 
 /// One item: `rows` of the weights, from a tile's first.
-pub(super) struct TiledRows<'a> {
+pub(super) struct TiledGemv<'a> {
     pub(super) weights: &'a TiledWeights<'a>,
     pub(super) x: &'a QuantisedRows,
     pub(super) rows: Range<usize>,
@@ -35,7 +35,7 @@ pub(super) struct TiledRows<'a> {
     pub(super) y: Rows<f32>,
 }
 
-impl Kernel for TiledRows<'_> {
+impl Kernel for TiledGemv<'_> {
     const MULTIPLIES_BYTES: bool = true;
 
     #[inline(always)]
@@ -50,7 +50,7 @@ impl Kernel for TiledRows<'_> {
     }
 }
 
-impl TiledRows<'_> {
+impl TiledGemv<'_> {
     #[inline(always)]
     fn grouped<S: Simd, const BITS: usize, const POINTS: u8>(&self, s: S) {
         match self.x.group {

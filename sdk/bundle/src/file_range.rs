@@ -12,7 +12,7 @@ use crate::location::inside;
 ///
 /// The range must be stored as it is, not compressed. The open file is held for as long as the model is, so its name may vanish.
 #[derive(Clone, Debug)]
-pub struct GivenFile {
+pub struct FileRange {
     /// Its name in the model's folder, as the configuration or the graph has it, such as `model.onnx.data`. It takes the place of a
     /// file there with that name.
     pub name: String,
@@ -26,18 +26,18 @@ pub struct GivenFile {
 
 /// The given files of one model.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct GivenFiles(Vec<(PathBuf, GivenFile)>);
+pub(crate) struct FileRanges(Vec<(PathBuf, FileRange)>);
 
-impl GivenFiles {
+impl FileRanges {
     /// # Errors
     /// [`FileError::OutsideFolder`] for a name that leaves the folder.
-    pub(crate) fn new(folder: &Path, files: &[GivenFile]) -> Result<GivenFiles, FileError> {
-        let at = |given: &GivenFile| Ok((inside(folder, &given.name)?, given.clone()));
-        files.iter().map(at).collect::<Result<_, FileError>>().map(GivenFiles)
+    pub(crate) fn new(folder: &Path, files: &[FileRange]) -> Result<FileRanges, FileError> {
+        let at = |given: &FileRange| Ok((inside(folder, &given.name)?, given.clone()));
+        files.iter().map(at).collect::<Result<_, FileError>>().map(FileRanges)
     }
 
     /// What is given for a path.
-    pub(crate) fn get(&self, path: &Path) -> Option<&GivenFile> {
+    pub(crate) fn get(&self, path: &Path) -> Option<&FileRange> {
         self.0.iter().find(|(at, _)| at == path).map(|(_, given)| given)
     }
 

@@ -43,7 +43,7 @@ impl LongWaits {
 }
 
 /// What a thread knows of its competitors.
-pub(super) struct Crowding {
+pub(super) struct Preemption {
     delay: RunDelay,
     waits: u32,
     losses: u32,
@@ -53,10 +53,10 @@ pub(super) struct Crowding {
     rested: Option<Instant>,
 }
 
-impl Crowding {
+impl Preemption {
     /// For the calling thread.
-    pub(super) fn of_this_thread() -> Crowding {
-        Crowding { delay: RunDelay::of_this_thread(), waits: 0, losses: 0, last_loss: None, rest: SHORTEST_REST, rested: None }
+    pub(super) fn of_this_thread() -> Preemption {
+        Preemption { delay: RunDelay::of_this_thread(), waits: 0, losses: 0, last_loss: None, rest: SHORTEST_REST, rested: None }
     }
 
     /// How long a worker is to stay out of jobs, from now; `None` to go on.
@@ -110,7 +110,7 @@ impl Crowding {
 #[derive(Default)]
 pub(super) struct Caller {
     jobs: u32,
-    crowding: Option<(ThreadId, Crowding)>,
+    preemption: Option<(ThreadId, Preemption)>,
 }
 
 /// Jobs between two questions to the system: some milliseconds of work.
@@ -125,10 +125,10 @@ impl Caller {
         }
         self.jobs = 0;
         let this = thread::current().id();
-        match &mut self.crowding {
-            Some((thread, crowding)) if *thread == this => crowding.rest_of_another(),
+        match &mut self.preemption {
+            Some((thread, preemption)) if *thread == this => preemption.rest_of_another(),
             other => {
-                *other = Some((this, Crowding::of_this_thread()));
+                *other = Some((this, Preemption::of_this_thread()));
                 None
             }
         }
@@ -194,30 +194,31 @@ mod tests {
 
     #[test]
     fn a_worker_rests_longer_while_competition_lasts() {
-        let mut crowding = Crowding::of_this_thread();
-        assert_eq!(crowding.next_rest(), SHORTEST_REST);
+        let mut preemption = Preemption::of_this_thread();
+        assert_eq!(preemption.next_rest(), SHORTEST_REST);
         for doubled in 1..10 {
-            crowding.rested();
-            assert_eq!(crowding.next_rest(), (SHORTEST_REST * 2u32.pow(doubled)).min(LONGEST_REST));
+            preemption.rested();
+            assert_eq!(preemption.next_rest(), (SHORTEST_REST * 2u32.pow(doubled)).min(LONGEST_REST));
         }
-        crowding.rested = Instant::now().checked_sub(LONGEST_REST);
-        assert_eq!(crowding.next_rest(), SHORTEST_REST, "the competition had gone");
+        preemption.rested = Instant::now().checked_sub(LONGEST_REST);
+        assert_eq!(preemption.next_rest(), SHORTEST_REST, "the competition had gone");
     }
 
     #[test]
     fn a_passing_loss_of_the_core_is_no_competition() {
-        let mut crowding = Crowding::of_this_thread();
-        assert_eq!([(); 6].map(|()| crowding.is_competition()), [false, false, false, false, true, true]);
-        crowding.last_loss = Instant::now().checked_sub(SOON);
-        assert!(!crowding.is_competition());
+        let mut preemption = Preemption::of_this_thread();
+        assert_eq!([(); 6].map(|()| preemption.is_competition()), [false, false, false, false, true, true]);
+        preemption.last_loss = Instant::now().checked_sub(SOON);
+        assert!(!preemption.is_competition());
     }
 
     #[test]
     fn waits_for_work_are_no_competition() {
-        let (waits, mut crowding) = (LongWaits::default(), Crowding { delay: RunDelay::none(), ..Crowding::of_this_thread() });
+        let (waits, mut preemption) =
+            (LongWaits::default(), Preemption { delay: RunDelay::none(), ..Preemption::of_this_thread() });
         waits.count(LONG / 2);
-        assert_eq!((crowding.rest(&waits), crowding.waits), (None, 0));
+        assert_eq!((preemption.rest(&waits), preemption.waits), (None, 0));
         waits.count(LONG * 10);
-        assert_eq!((crowding.rest(&waits), crowding.waits), (None, 1), "nobody was kept from running");
+        assert_eq!((preemption.rest(&waits), preemption.waits), (None, 1), "nobody was kept from running");
     }
 }

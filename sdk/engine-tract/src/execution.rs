@@ -8,7 +8,7 @@ use crate::rotary::RotaryBuffer;
 use crate::verify::{Element, MAX_PARTS, Rows as RowsOf, Verified};
 use crate::weight::{Vector, Weight};
 use kinglet_engine::{CacheId, EngineError, LogitsWanted, SequenceStep, TokenId, TracedValue};
-use kinglet_kernels::{Activations, AttentionShape, HeadNorm, Linear, Pool, Resident, RotaryRows, Run, Scratch};
+use kinglet_kernels::{Activations, AttentionShape, HeadNorm, Linear, PackedWeights, Pool, RotaryRows, Scratch, SequenceRows};
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,13 +24,13 @@ struct Rows {
 }
 
 /// Everything that operators read and write besides their inputs and outputs.
-pub(crate) struct Machine {
+pub(crate) struct ExecutionContext {
     program: Arc<Verified>,
     pool: Pool,
     scratch: Scratch,
     activations: Activations,
     /// Quantised weights in tiles, once they are made.
-    pub(crate) resident: Option<Arc<Resident>>,
+    pub(crate) packed: Option<Arc<PackedWeights>>,
     /// By step: the number of the part whose weight is also that of this embedding.
     tied: Vec<Option<usize>>,
     /// Where times of operators go, while they are wanted.
@@ -51,7 +51,7 @@ pub(crate) struct Machine {
     context: usize,
 }
 
-impl Machine {
+impl ExecutionContext {
     /// `context`: positions that a sequence may have.
     pub(crate) fn new(program: Arc<Verified>, pool: Pool, caches: Caches, activations: Activations, context: usize) -> Self {
         let rotaries = program.rotaries.iter().map(|_| RotaryBuffer::default()).collect();
@@ -66,7 +66,7 @@ impl Machine {
             pool,
             scratch: Scratch::default(),
             activations,
-            resident: None,
+            packed: None,
             tied,
             profile: None,
             trace: None,
@@ -151,7 +151,7 @@ impl Machine {
         }
     }
 
-    /// Runs one operator of the machine's program, by its place there. Inputs and outputs are `[rows, width]` of the values'
+    /// Runs one operator of the execution's program, by its place there. Inputs and outputs are `[rows, width]` of the values'
     /// types; the token ids are the step's own, and empty as an input.
     ///
     /// # Errors
@@ -187,7 +187,7 @@ impl Machine {
         let kv_bytes = self.caches.element_bytes();
         if let Some(profile) = &mut self.profile {
             let rows = outputs.first().map_or(0, |y| y.len() / step.width.max(1));
-            let call = Call { rows, positions, kv_bytes, resident: self.resident.as_deref() };
+            let call = Call { rows, positions, kv_bytes, packed: self.packed.as_deref() };
             profile.add(step, call, time);
         }
         result
@@ -250,8 +250,8 @@ impl Machine {
 
     fn embed(&mut self, step: usize, table: &Weight, scale: f32, y: &mut [f32]) -> Done {
         // A table that is the head's weight too is read where the head is, so that it need not be in memory twice.
-        let resident = self.resident.as_deref().zip(self.tied[step]).and_then(|(resident, part)| resident.matrix(part));
-        let table = match resident {
+        let packed = self.packed.as_deref().zip(self.tied[step]).and_then(|(packed, part)| packed.matrix(part));
+        let table = match packed {
             Some(table) => table,
             None => table.matrix()?,
         };
@@ -267,7 +267,7 @@ impl Machine {
     fn linear(&mut self, parts: &[Part], x: &[f32], y: &mut [f32]) -> Done {
         let mut linears = [const { None }; MAX_PARTS];
         for (slot, part) in linears.iter_mut().zip(parts) {
-            *slot = Some(linear_of(part, self.resident.as_deref())?);
+            *slot = Some(linear_of(part, self.packed.as_deref())?);
         }
         match linears {
             [Some(a), None, None] => kinglet_kernels::linear(&self.pool, &mut self.scratch, &[a], x, y, self.activations),
@@ -281,8 +281,8 @@ impl Machine {
     }
 
     fn gated(&mut self, gate: &Part, up: &Part, activation: kinglet_kernels::GateActivation, x: &[f32], y: &mut [f32]) -> Done {
-        let resident = self.resident.as_deref();
-        let (gate, up) = (linear_of(gate, resident)?, linear_of(up, resident)?);
+        let packed = self.packed.as_deref();
+        let (gate, up) = (linear_of(gate, packed)?, linear_of(up, packed)?);
         kinglet_kernels::gated(&self.pool, &mut self.scratch, gate, up, activation, x, y, self.activations);
         Ok(())
     }
@@ -304,9 +304,10 @@ impl Machine {
             rotary,
         };
         let (arena, sequences) = self.caches.split();
-        let run =
-            |r: &Rows| sequences.get(&r.cache).map(|s| Run { pages: &s.pages, past: r.past, first_row: r.first, rows: r.count });
-        let runs: SmallVec<[Run<'_>; FEW_RUNS]> = self.rows.iter().filter_map(run).collect();
+        let run = |r: &Rows| {
+            sequences.get(&r.cache).map(|s| SequenceRows { pages: &s.pages, past: r.past, first_row: r.first, rows: r.count })
+        };
+        let runs: SmallVec<[SequenceRows<'_>; FEW_RUNS]> = self.rows.iter().filter_map(run).collect();
         kinglet_kernels::attention(&self.pool, &mut self.scratch, &shape, arena, &runs, qkv, y);
         Ok(())
     }
@@ -317,8 +318,8 @@ const FEW_RUNS: usize = 8;
 
 type Done = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
-fn linear_of<'a>(part: &'a Part, resident: Option<&'a Resident>) -> Result<Linear<'a>, kinglet_kernels::ShapeError> {
-    let weight = match resident.and_then(|resident| resident.matrix(part.number)) {
+fn linear_of<'a>(part: &'a Part, packed: Option<&'a PackedWeights>) -> Result<Linear<'a>, kinglet_kernels::ShapeError> {
+    let weight = match packed.and_then(|packed| packed.matrix(part.number)) {
         Some(weight) => weight,
         None => part.weight.matrix()?,
     };

@@ -16,7 +16,7 @@ use kinglet_tasks::{ModelExtras, SmartReplier};
 use std::sync::Arc;
 
 /// The model of a folder.
-pub(crate) struct Own {
+pub(crate) struct LocalModel {
     pub(crate) bundle: Bundle,
     pub(crate) engine: Chosen,
     pub(crate) settings: Settings,
@@ -33,8 +33,8 @@ pub(crate) struct Own {
     pub(crate) replier: Lazy<SmartReplier>,
 }
 
-impl Own {
-    pub(crate) fn open(bundle: Bundle, settings: &Settings) -> Result<Own, Error> {
+impl LocalModel {
+    pub(crate) fn open(bundle: Bundle, settings: &Settings) -> Result<LocalModel, Error> {
         let engine = engines::open(&bundle, settings, false)?;
         let prepared = prepared_weights(&bundle, &engine, settings);
         let process = ProcessMemory::look().map(|memory| memory.resident);
@@ -49,7 +49,7 @@ impl Own {
         let prefixes = settings.prefix_cache.as_ref().map(|cache| Prefixes::new(cache, &bundle, &engine, &options));
         let (sampling, settings) = (recommended_sampling(&bundle), settings.clone());
         let (text, replier) = (Lazy::new(), Lazy::new());
-        Ok(Own { bundle, engine, settings, fit, generator, sampling, extras, prefixes, prepared, text, process, replier })
+        Ok(LocalModel { bundle, engine, settings, fit, generator, sampling, extras, prefixes, prepared, text, process, replier })
     }
 
     /// The engine's name.
@@ -85,7 +85,7 @@ pub(crate) fn runner_options(room: Room, settings: &Settings) -> RunnerOptions {
 /// The room that a model gets under `settings`.
 pub(crate) fn fit_of(engine: &dyn kinglet_engine::Model, settings: &Settings) -> Result<Fit, Error> {
     let asked = settings.context.unwrap_or(RunnerOptions::default().context);
-    let wanted = Room { context: asked.min(engine.info().max_context), sequences: settings.parallel };
+    let wanted = Room { context: asked.min(engine.info().max_context), sequences: settings.max_sequences };
     let estimate = |room: Room| -> MemoryEstimate { engine.memory_estimate(&runner_options(room, settings)) };
     let mut fit = fit(wanted, settings.memory_budget, estimate)?;
     if fit.reduced.is_none() && settings.context.is_some_and(|asked| asked > wanted.context) {

@@ -12,7 +12,7 @@
 //!     y += sum * factor
 //! ```
 //!
-//! A section is what product/few_rows.rs sums in one quad, for weights in place (the strip and x store their blocks in that
+//! A section is what product/block_gemv.rs sums in one quad, for weights in place (the strip and x store their blocks in that
 //! order), and [`SECTION`] neighbouring blocks for weights in tiles: the same sums in the same order as a single row gets, bit for
 //! bit.
 
@@ -43,7 +43,7 @@ pub(super) enum Source<'a> {
 }
 
 /// One item: `rows` of the weights; for weights in tiles, from a tile's first.
-pub(super) struct Tiles<'a> {
+pub(super) struct Gemm<'a> {
     pub(super) weights: Source<'a>,
     pub(super) x: &'a QuantisedRows,
     pub(super) rows: Range<usize>,
@@ -118,7 +118,7 @@ impl Strip {
     }
 }
 
-impl Kernel for Tiles<'_> {
+impl Kernel for Gemm<'_> {
     const MULTIPLIES_BYTES: bool = true;
 
     #[inline(always)]
@@ -137,7 +137,7 @@ impl Kernel for Tiles<'_> {
     }
 }
 
-impl Tiles<'_> {
+impl Gemm<'_> {
     #[inline(always)]
     fn all<S: Simd, const BITS: usize, const POINTS: u8>(self, s: S) {
         let mut strip = Strip::new::<S>(self.buffer, self.x.blocks);

@@ -5,13 +5,13 @@ use crate::generator::{Cache, Generator};
 use kinglet_engine::{CacheId, CancelToken, Runner, TokenId};
 use std::io::{Read, Write};
 
-/// Tokens and the cache that holds them, to be saved or [kept](Generator::keep).
-pub struct Beginning {
+/// Tokens and the cache that holds them, to be saved or [kept](Generator::add_prefix).
+pub struct Prefix {
     tokens: Vec<TokenId>,
     cache: Cache,
 }
 
-impl Beginning {
+impl Prefix {
     /// `cache` holds `tokens`.
     pub(crate) fn new(tokens: Vec<TokenId>, cache: Cache) -> Self {
         Self { tokens, cache }
@@ -55,26 +55,26 @@ impl Beginning {
     }
 }
 
-impl std::fmt::Debug for Beginning {
+impl std::fmt::Debug for Prefix {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Beginning").field("tokens", &self.tokens.len()).finish_non_exhaustive()
+        f.debug_struct("Prefix").field("tokens", &self.tokens.len()).finish_non_exhaustive()
     }
 }
 
 /// Beginnings kept at once: more than an application has system messages. The one that was not used for longest goes first.
 const KEPT: usize = 8;
 
-/// The beginnings that a generator keeps, the last used one last. Their caches are released by whoever takes them out.
+/// The prefixes that a generator keeps, the last used one last. Their caches are released by whoever takes them out.
 #[derive(Debug, Default)]
-pub(crate) struct Kept(Vec<(Vec<TokenId>, CacheId)>);
+pub(crate) struct PrefixPool(Vec<(Vec<TokenId>, CacheId)>);
 
-impl Kept {
-    /// How many tokens of `sequence` one of the beginnings holds.
+impl PrefixPool {
+    /// How many tokens of `sequence` one of the prefixes holds.
     pub(crate) fn common(&self, sequence: &[TokenId]) -> usize {
         self.0.iter().map(|(tokens, _)| common(tokens, sequence)).max().unwrap_or(0)
     }
 
-    /// The cache that holds most of the beginning of `sequence`, and how many of its tokens; it counts as used.
+    /// The cache that holds most of the prefix of `sequence`, and how many of its tokens; it counts as used.
     pub(crate) fn longest(&mut self, sequence: &[TokenId]) -> Option<(CacheId, usize)> {
         let lengths = self.0.iter().map(|(tokens, _)| common(tokens, sequence)).enumerate();
         let (place, length) = lengths.max_by_key(|(_, length)| *length).filter(|(_, length)| *length > 0)?;
@@ -84,7 +84,7 @@ impl Kept {
         Some((cache, length))
     }
 
-    /// Adds a beginning in place of those that it begins with, and gives back the caches that are not needed any more.
+    /// Adds a prefix in place of those that it begins with, and gives back the caches that are not needed any more.
     pub(crate) fn add(&mut self, tokens: Vec<TokenId>, cache: CacheId) -> Vec<CacheId> {
         let (mut gone, mut left) = (vec![], vec![]);
         for kept in self.0.drain(..) {
@@ -97,7 +97,7 @@ impl Kept {
         gone
     }
 
-    /// Releases the beginning that was not used for longest; false where there is none.
+    /// Releases the prefix that was not used for longest; false where there is none.
     pub(crate) fn give_way(&mut self, runner: &mut dyn Runner) -> bool {
         if self.0.is_empty() {
             return false;
@@ -118,11 +118,11 @@ mod tests {
 
     #[test]
     fn the_longest_beginning_is_found_and_the_unused_one_goes() {
-        let mut kept = Kept::default();
+        let mut kept = PrefixPool::default();
         assert_eq!(kept.longest(&[1, 2]), None);
         for (id, tokens) in [vec![1, 2], vec![1, 2, 3, 4], vec![9]].into_iter().enumerate() {
             let gone = kept.add(tokens, CacheId(id as u64));
-            assert_eq!(gone, if id == 1 { vec![CacheId(0)] } else { vec![] }, "a longer one takes the place of its beginning");
+            assert_eq!(gone, if id == 1 { vec![CacheId(0)] } else { vec![] }, "a longer one takes the place of its prefix");
         }
         assert_eq!(kept.longest(&[1, 2, 3, 7]), Some((CacheId(1), 3)));
         assert_eq!((kept.common(&[1, 2, 3, 7]), kept.common(&[5])), (3, 0));

@@ -1,17 +1,17 @@
-//! Resident weights against the weights they were made of, and their products against a plain computation in f64.
+//! PackedWeights weights against the weights they were made of, and their products against a plain computation in f64.
 
 mod support;
 
 use std::ops::ControlFlow;
 
 use kinglet_kernels::{
-    Activations, BlockWeights, Floats, Isa, Layout, Linear, Matrix, Pool, Resident, SavedWeightsError, ZeroPoints,
+    Activations, BlockWeights, Floats, Isa, Layout, Linear, Matrix, PackedWeights, Pool, SavedWeightsError, ZeroPoints,
 };
 use support::weights::{Kind, Owned, Weights, Width, Zero, all_kinds, plain, product_of, run};
 use support::{Random, assert_close, each_isa, sum_units};
 
-fn resident(pool: &Pool, matrices: &[Matrix<'_>]) -> Resident {
-    Resident::new(pool, matrices, |_, _| ControlFlow::Continue(())).unwrap().unwrap()
+fn packed(pool: &Pool, matrices: &[Matrix<'_>]) -> PackedWeights {
+    PackedWeights::new(pool, matrices, |_, _| ControlFlow::Continue(())).unwrap().unwrap()
 }
 
 /// All weights, `[n, k]`.
@@ -71,10 +71,10 @@ fn weights_are_those_they_were_made_of() {
         for (n, k) in [(1, 32), (37, 192), (16, 96), (20, 544)] {
             let weights = Weights::new(kind, n, k, &mut random);
             each_isa(2, |pool| {
-                let resident = resident(pool, &[weights.matrix()]);
-                assert_eq!(resident.matrix(0).is_some(), has_tiles(kind), "{kind:?}");
-                assert_eq!(resident.bytes(), Resident::bytes_needed(pool.isa(), &weights.matrix()).unwrap_or(0));
-                let Some(matrix) = resident.matrix(0) else { return };
+                let packed = packed(pool, &[weights.matrix()]);
+                assert_eq!(packed.matrix(0).is_some(), has_tiles(kind), "{kind:?}");
+                assert_eq!(packed.bytes(), PackedWeights::bytes_needed(pool.isa(), &weights.matrix()).unwrap_or(0));
+                let Some(matrix) = packed.matrix(0) else { return };
                 for (index, (got, want)) in values(&matrix).iter().zip(&weights.values).enumerate() {
                     let far = (got - want).abs();
                     assert!(far <= rounding(&weights, index, *want), "{kind:?} {}: {got} for {want}", pool.isa());
@@ -92,9 +92,9 @@ fn views_become_matrices_of_their_own() {
         let weights = Weights::new(kind, 45, 192, &mut random);
         each_isa(1, |pool| {
             let view = weights.matrix().rows(7..40);
-            let resident = resident(pool, &[view]);
+            let packed = packed(pool, &[view]);
             let want = &weights.values[7 * 192..40 * 192];
-            for (index, (got, want)) in values(&resident.matrix(0).unwrap()).iter().zip(want).enumerate() {
+            for (index, (got, want)) in values(&packed.matrix(0).unwrap()).iter().zip(want).enumerate() {
                 let far = (got - want).abs();
                 assert!(far <= rounding(&weights, 7 * 192 + index, *want), "{kind:?} {}: {got} for {want}", pool.isa());
             }
@@ -113,8 +113,8 @@ fn products_match_the_oracle() {
             for m in [1, 2, 3, 4, 5, 8, 13].into_iter().skip(turn % 3).step_by(2) {
                 let x = &random.floats(m * k + 1)[1..];
                 each_isa(2, |pool| {
-                    let resident = resident(pool, &[weights.matrix()]);
-                    let matrix = resident.matrix(0).unwrap();
+                    let packed = packed(pool, &[weights.matrix()]);
+                    let matrix = packed.matrix(0).unwrap();
                     for (activations, int8) in [(Activations::Int8, true), (Activations::Exact, false)] {
                         let want = product_of(&values(&matrix), k, Some(&bias), x, int8);
                         let got = run(pool, &[Linear { weight: matrix, bias: Some(&bias) }], x, activations);
@@ -135,8 +135,8 @@ fn a_row_depends_neither_on_its_neighbours_nor_on_threads() {
         let weights = Weights::new(kind, n, k, &mut random);
         let x = random.floats(21 * k);
         each_isa(1, |pool| {
-            let resident = resident(pool, &[weights.matrix()]);
-            let parts = [plain(resident.matrix(0).unwrap())];
+            let packed = packed(pool, &[weights.matrix()]);
+            let parts = [plain(packed.matrix(0).unwrap())];
             let together = run(pool, &parts, &x, Activations::Int8);
             assert_eq!(together, run(&Pool::with_isa(3, pool.isa()), &parts, &x, Activations::Int8));
             let mut first = 0;
@@ -159,8 +159,8 @@ fn scales_of_any_size_are_kept() {
         weights.floats = Owned::F32(scales);
         weights.values = (0..18 * 64).map(|index| weights.value(index / 64, index % 64)).collect();
         each_isa(1, |pool| {
-            let resident = resident(pool, &[weights.matrix()]);
-            for (got, want) in values(&resident.matrix(0).unwrap()).iter().zip(&weights.values) {
+            let packed = packed(pool, &[weights.matrix()]);
+            for (got, want) in values(&packed.matrix(0).unwrap()).iter().zip(&weights.values) {
                 assert!((got - want).abs() <= want.abs() * 2f64.powi(-11), "{size} {}: {got} for {want}", pool.isa());
             }
         });
@@ -177,8 +177,8 @@ fn a_scale_that_is_not_finite_stays_in_its_row() {
         scales[7] = bad; // row 3
         weights.floats = Owned::F32(scales);
         each_isa(1, |pool| {
-            let resident = resident(pool, &[weights.matrix()]);
-            let got = run(pool, &[plain(resident.matrix(0).unwrap())], &[1.; 64], Activations::Int8);
+            let packed = packed(pool, &[weights.matrix()]);
+            let got = run(pool, &[plain(packed.matrix(0).unwrap())], &[1.; 64], Activations::Int8);
             for (row, got) in got.iter().enumerate() {
                 assert_eq!(got.is_finite(), row != 3, "row {row} is {got} with a scale of {bad}");
             }
@@ -195,7 +195,7 @@ fn zero_points_far_from_the_middle_stay_in_place() {
         let mut points = vec![7.5; 36];
         points[20] = far;
         weights.float_zero_points = Owned::F32(points);
-        each_isa(1, |pool| assert_eq!(Resident::bytes_needed(pool.isa(), &weights.matrix()).is_some(), tiled, "{far}"));
+        each_isa(1, |pool| assert_eq!(PackedWeights::bytes_needed(pool.isa(), &weights.matrix()).is_some(), tiled, "{far}"));
     }
 }
 
@@ -207,15 +207,15 @@ fn tiles_of_another_instruction_set_are_read() {
         Weights::new(Kind::Blocks { bits: 4, block: 32, zero_points: Zero::Packed, scales: Width::F32 }, 40, 96, &mut random);
     let x = random.floats(96);
     let best = Pool::new(1);
-    let resident = resident(&best, &[weights.matrix()]);
-    let matrix = resident.matrix(0).unwrap();
+    let packed = packed(&best, &[weights.matrix()]);
+    let matrix = packed.matrix(0).unwrap();
     // On ARM the vectors of all instruction sets are equally long, so that their tiles are the same.
     let same = Isa::best() == Isa::SCALAR || cfg!(target_arch = "aarch64");
     let want = product_of(&values(&matrix), 96, None, &x, same);
     assert_close("scalar", &run(&Pool::with_isa(1, Isa::SCALAR), &[plain(matrix)], &x, Activations::Int8), &want, sum_units(96));
 }
 
-/// A matrix larger than a piece is rearranged piece by piece, every row in one of them.
+/// A matrix larger than a piece is prepacked piece by piece, every row in one of them.
 #[test]
 fn large_matrices_are_done_in_pieces() {
     let (n, k) = (1030, 5120);
@@ -224,13 +224,13 @@ fn large_matrices_are_done_in_pieces() {
         BlockWeights { bits: 8, n, k, block: 32, packed: &packed, scales: Floats::F32(&scales), zero_points: ZeroPoints::Middle };
     let matrix = Matrix::blocks(weights).unwrap();
     let mut next = 0;
-    let resident = Resident::new(&Pool::new(2), &[matrix], |index, rows| {
+    let packed = PackedWeights::new(&Pool::new(2), &[matrix], |index, rows| {
         assert_eq!((index, rows.start), (0, next));
         next = rows.end;
         ControlFlow::Continue(())
     });
     assert_eq!(next, n);
-    let tiled = resident.unwrap().unwrap();
+    let tiled = packed.unwrap().unwrap();
     let tiled = tiled.matrix(0).unwrap();
     for (row, feature) in [(0, 0), (511, 77), (800, 5119), (1029, 4000)] {
         assert_eq!(tiled.value(row, feature), matrix.value(row, feature));
@@ -246,16 +246,16 @@ fn the_work_says_what_it_has_done_and_can_be_broken_off() {
     let matrices = [float.matrix(), blocks.matrix(), blocks.matrix()];
     let pool = Pool::new(2);
     let mut seen = vec![];
-    let all = Resident::new(&pool, &matrices, |index, rows| {
+    let all = PackedWeights::new(&pool, &matrices, |index, rows| {
         seen.push((index, rows));
         ControlFlow::Continue(())
     });
     assert_eq!(seen, [(1, 0..8), (2, 0..8)]);
     let all = all.unwrap().unwrap();
     assert!(all.matrix(0).is_none() && all.matrix(2).is_some() && all.matrix(3).is_none());
-    let broken = Resident::new(&pool, &matrices, |_, _| ControlFlow::Break(()));
+    let broken = PackedWeights::new(&pool, &matrices, |_, _| ControlFlow::Break(()));
     assert!(broken.unwrap().is_none());
-    assert!(Resident::new(&pool, &[], |_, _| ControlFlow::Continue(())).unwrap().unwrap().matrix(0).is_none());
+    assert!(PackedWeights::new(&pool, &[], |_, _| ControlFlow::Continue(())).unwrap().unwrap().matrix(0).is_none());
 }
 
 /// Bytes from some place after a cache line.
@@ -291,10 +291,10 @@ fn saved_weights_are_used_where_they_lie() {
     all.insert(1, Weights::new(Kind::Float { width: Width::F32, layout: Layout::Nk }, 5, 64, &mut random));
     let matrices: Vec<Matrix<'_>> = all.iter().map(Weights::matrix).collect();
     each_isa(2, |pool| {
-        let made = resident(pool, &matrices);
+        let made = packed(pool, &matrices);
         let mut saved = vec![];
         made.save(&mut saved).unwrap();
-        let restore = |bytes: &[u8], start| Resident::restore(pool.isa(), &matrices, Box::new(Held::new(bytes, start)));
+        let restore = |bytes: &[u8], start| PackedWeights::restore(pool.isa(), &matrices, Box::new(Held::new(bytes, start)));
         let restored = restore(&saved, 0).unwrap();
         assert_eq!(restored.bytes(), made.bytes());
         let x = Random(10).floats(192);

@@ -27,7 +27,7 @@ use crate::simd::{Kernel, MAX_LANES, Simd};
 const AHEAD: usize = 4096;
 
 /// One item: `rows` of the weights.
-pub(super) struct FewRows<'a> {
+pub(super) struct BlockGemv<'a> {
     pub(super) weights: &'a BlockWeights<'a>,
     pub(super) x: &'a QuantisedRows,
     pub(super) rows: Range<usize>,
@@ -35,7 +35,7 @@ pub(super) struct FewRows<'a> {
     pub(super) y: Rows<f32>,
 }
 
-impl Kernel for FewRows<'_> {
+impl Kernel for BlockGemv<'_> {
     const MULTIPLIES_BYTES: bool = true;
 
     #[inline(always)]
@@ -52,7 +52,7 @@ impl Kernel for FewRows<'_> {
     }
 }
 
-impl FewRows<'_> {
+impl BlockGemv<'_> {
     #[inline(always)]
     fn with<S: Simd>(&self, s: S, parameters: impl StepParameters) {
         match (self.weights.bits, self.x.m) {

@@ -5,7 +5,7 @@ use crate::KingletError;
 
 /// A file of a model that is a range of an open file: an asset of an app's package, or what another app or the system handed over.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
-pub struct GivenFile {
+pub struct FileRange {
     /// Its name in the model's folder, such as `model.onnx.data`.
     pub name: String,
     /// The descriptor of the open file, which must be a regular one that nobody writes to or cuts short while the model is open. It
@@ -17,17 +17,17 @@ pub struct GivenFile {
     pub bytes: u64,
 }
 
-impl TryFrom<GivenFile> for kinglet::GivenFile {
+impl TryFrom<FileRange> for kinglet::FileRange {
     type Error = KingletError;
 
-    fn try_from(given: GivenFile) -> Result<kinglet::GivenFile, KingletError> {
-        let GivenFile { name, descriptor, offset, bytes } = given;
+    fn try_from(given: FileRange) -> Result<kinglet::FileRange, KingletError> {
+        let FileRange { name, descriptor, offset, bytes } = given;
         let file = duplicate(descriptor).map_err(|why| {
             KingletError::InvalidRequest(format!(
                 "the descriptor {descriptor} of `{name}` cannot be used ({why}); give that of an open file"
             ))
         })?;
-        Ok(kinglet::GivenFile { name, file: file.into(), offset, bytes })
+        Ok(kinglet::FileRange { name, file: file.into(), offset, bytes })
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 ///
 /// [`candidates_after`]: crate::candidates_after
 /// [`score_after`]: crate::score_after
-pub struct ReadPrompt {
+pub struct PrefilledPrompt {
     tokens: Vec<TokenId>,
     cache: Cache,
     logits: Vec<f32>,
@@ -18,8 +18,8 @@ pub struct ReadPrompt {
     took: Duration,
 }
 
-impl ReadPrompt {
-    /// Reads `tokens`, or what is not [kept](Generator::keep) of them.
+impl PrefilledPrompt {
+    /// Reads `tokens`, or what is not [kept](Generator::add_prefix) of them.
     ///
     /// # Errors
     /// [`GenerateError::EmptyPrompt`], [`GenerateError::PromptTooLong`], [`GenerateError::Cancelled`],
@@ -66,8 +66,8 @@ impl ReadPrompt {
     }
 }
 
-impl std::fmt::Debug for ReadPrompt {
+impl std::fmt::Debug for PrefilledPrompt {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ReadPrompt").field("tokens", &self.tokens.len()).finish_non_exhaustive()
+        f.debug_struct("PrefilledPrompt").field("tokens", &self.tokens.len()).finish_non_exhaustive()
     }
 }
