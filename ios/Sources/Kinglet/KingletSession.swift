@@ -32,18 +32,11 @@ public final class KingletSession: Sendable {
     }
 
     /// Whether an answer is in progress.
-    public var isResponding: Bool {
-        do {
-            _ = try session.messages()
-        } catch KingletFFI.KingletError.Busy {
-            return true
-        } catch {}
-        return false
-    }
+    public var isResponding: Bool { session.isResponding() }
 
-    /// What was said so far: finished turns only.
+    /// What was said so far: finished turns only. An answer in progress is not part of it, and is not in the way.
     ///
-    /// - Throws: ``KingletError/busy(_:)`` during an answer, ``KingletError/closed(_:)``.
+    /// - Throws: ``KingletError/closed(_:)``.
     public var transcript: [Message] {
         get throws { try native { try session.messages().map(Message.init) } }
     }

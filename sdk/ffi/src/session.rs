@@ -4,7 +4,7 @@ use crate::KingletError;
 use crate::error::{answering, closed};
 use crate::generation::{Generation, Piece, Shared};
 use crate::options::{ChatMessage, ResponseOptions};
-use kinglet::{CancelHandle, Event};
+use kinglet::{CancelHandle, Event, Transcript};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -19,6 +19,7 @@ pub struct Session {
 pub(crate) struct Place {
     slot: Mutex<Slot>,
     cancel: CancelHandle,
+    transcript: Transcript,
 }
 
 #[derive(Debug)]
@@ -67,8 +68,8 @@ impl Place {
 
 impl Session {
     pub(crate) fn new(session: kinglet::Session) -> Session {
-        let cancel = session.cancel_handle();
-        Session { place: Arc::new(Place { slot: Mutex::new(Slot::Idle(Box::new(session))), cancel }) }
+        let (cancel, transcript) = (session.cancel_handle(), session.transcript());
+        Session { place: Arc::new(Place { slot: Mutex::new(Slot::Idle(Box::new(session))), cancel, transcript }) }
     }
 
     pub(crate) fn place(&self) -> Weak<Place> {
@@ -112,12 +113,20 @@ impl Session {
         Ok(Arc::new(Generation::new(shared)))
     }
 
-    /// What was said so far: finished turns only.
+    /// What was said so far: finished turns only. It is never busy: an answer in progress is not part of it.
     ///
     /// # Errors
-    /// [`KingletError::Busy`], [`KingletError::Closed`].
+    /// [`KingletError::Closed`].
     pub fn messages(&self) -> Result<Vec<ChatMessage>, KingletError> {
-        self.with_idle(|session| Ok(session.messages().iter().map(ChatMessage::from).collect()))
+        match *self.place.lock() {
+            Slot::Closed => Err(closed("session")),
+            _ => Ok(self.place.transcript.messages().iter().map(ChatMessage::from).collect()),
+        }
+    }
+
+    /// Whether an answer is in progress.
+    pub fn is_responding(&self) -> bool {
+        matches!(*self.place.lock(), Slot::Answering(_))
     }
 
     /// Forgets what was said, and keeps the instructions.

@@ -89,7 +89,7 @@ fn a_paused_model_waits_and_is_cancelled_closed_or_resumed() {
     let session = model.session(SessionSetup::default()).unwrap();
     let generation = session.respond("hello".into(), response(3)).unwrap();
     std::thread::sleep(Duration::from_millis(30));
-    assert!(matches!(session.messages(), Err(KingletError::Busy(_))), "it waits");
+    assert!(session.is_responding(), "it waits");
     generation.cancel();
     assert_eq!(read(&generation).1.finish, "cancelled");
     let generation = session.respond("hello".into(), response(3)).unwrap();

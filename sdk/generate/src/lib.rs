@@ -41,4 +41,4 @@ pub use sampling::{History, Sampler, SamplingOptions, distribution};
 pub use score::{Columns, Score, all_logits, last_logits, score, score_after, stepped_logits};
 pub use session::{Session, SessionState};
 pub use softmax::log_sum_exp;
-pub use text_session::{Response, TextSession, gave_up};
+pub use text_session::{TextSession, gave_up};

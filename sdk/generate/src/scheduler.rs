@@ -145,12 +145,13 @@ impl Scheduler {
         }
     }
 
-    /// One step of the engine; `read` sees the logits, `[rows, vocab]`.
+    /// One step of the engine, of which `joined` are other threads'; `read` sees the logits, `[rows, vocab]`.
     fn attempt<R>(
         &self,
         runner: &mut dyn Runner,
         kept: &mut PrefixPool,
         steps: &[SequenceStep<'_>],
+        joined: &[Ticket],
         cancel: &CancelToken,
         read: impl FnOnce(&[f32]) -> R,
     ) -> Result<R, EngineError> {
@@ -161,7 +162,7 @@ impl Scheduler {
                     let took = began.elapsed();
                     self.throttle.took(took);
                     let until = Instant::now() + (took / GATHER).min(LONGEST_GATHER);
-                    self.queue().expect(steps.iter().map(|step| step.cache), until);
+                    self.queue().expect(steps.iter().map(|step| step.cache), joined, until);
                     return Ok(read(logits.values()));
                 }
                 Err(error) => error,
@@ -225,7 +226,7 @@ impl Lead<'_> {
                 Some(values) => Ok(read(&values)),
                 None => {
                     scheduler.queue().run(cancel, &[]);
-                    scheduler.attempt(runner, kept, own, cancel, read)
+                    scheduler.attempt(runner, kept, own, &[], cancel, read)
                 }
             }
         })
@@ -247,7 +248,7 @@ impl Lead<'_> {
         while !joined.is_empty() {
             let steps: Vec<SequenceStep<'_>> = own.iter().cloned().chain(joined.iter().flat_map(Ticket::steps)).collect();
             let running = scheduler.queue().run(cancel, &joined);
-            let made = scheduler.attempt(runner, kept, &steps, &running, |values| {
+            let made = scheduler.attempt(runner, kept, &steps, &joined, &running, |values| {
                 let (own_values, mut rest) = values.split_at(own_values);
                 for ticket in &joined {
                     let (values, others) = rest.split_at(ticket.logits() * vocab);
@@ -274,7 +275,14 @@ impl Lead<'_> {
                 Err(_) => {
                     for ticket in joined.drain(..) {
                         let steps: Vec<SequenceStep<'_>> = ticket.steps().collect();
-                        let made = scheduler.attempt(runner, kept, &steps, ticket.cancel(), <[f32]>::to_vec);
+                        let made = scheduler.attempt(
+                            runner,
+                            kept,
+                            &steps,
+                            std::slice::from_ref(&ticket),
+                            ticket.cancel(),
+                            <[f32]>::to_vec,
+                        );
                         self.answer(ticket.id, made);
                     }
                     scheduler.answered.notify_all();

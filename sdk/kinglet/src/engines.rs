@@ -1,7 +1,7 @@
 //! Which engine runs a model, and what there is of engines here.
 
-use crate::builder::Settings;
 use crate::probe::{Candidate, Decision, decide};
+use crate::settings::Settings;
 use crate::{Engine, Error, Provider};
 use kinglet_bundle::Bundle;
 use kinglet_engine::{EngineError, Model};

@@ -1,12 +1,12 @@
 //! The model of a folder, opened by an engine: what has tokens.
 
 use crate::budget::{Fit, Room, fit};
-use crate::builder::Settings;
 use crate::engines::{self, Chosen};
 use crate::lazy::Lazy;
 use crate::prefix::Prefixes;
 use crate::prepared::PreparedWeights;
 use crate::replies::read_extras;
+use crate::settings::Settings;
 use crate::text::Text;
 use crate::{Bytes, Error, ProcessMemory};
 use kinglet_bundle::Bundle;

@@ -1,7 +1,8 @@
 //! An opened model: what everything else is asked of.
 
+use crate::fallback::{Backend, Order};
 use crate::local_model::LocalModel;
-use crate::system::{System, SystemPolicy};
+use crate::system::System;
 use crate::text::Text;
 use crate::{Bytes, CancelHandle, EngineRefusal, Error};
 use kinglet_generate::SamplingOptions;
@@ -92,9 +93,9 @@ impl Model {
         self.0.system.as_ref()
     }
 
-    /// Whether the system's model is asked first.
-    pub(crate) fn system_first(&self) -> bool {
-        self.system().is_some_and(|system| self.0.local.is_none() || system.policy != SystemPolicy::Fallback)
+    /// Who is asked, in which order.
+    pub(crate) fn order(&self) -> Order {
+        Order::new(self.0.local.is_some(), self.system().map(|system| system.policy))
     }
 
     /// Why there is no model of a folder, where one was asked for.
@@ -111,7 +112,8 @@ impl Model {
     /// [`Error::Cancelled`] soon after `cancel` is raised, [`Error::OutOfMemory`] or another where the engine fails;
     /// [`Error::Storage`] where the weights are prepared but [could not be saved](crate::Builder::prepared_weights).
     pub fn prepare(&self, cancel: &CancelHandle, mut progress: impl FnMut(f32)) -> Result<(), Error> {
-        if let Some(system) = self.system().filter(|system| self.system_first() && system.host.availability().is_available()) {
+        let first = self.system().filter(|_| self.order().first == Backend::System);
+        if let Some(system) = first.filter(|system| system.host.availability().is_available()) {
             return Ok(system.host.prewarm(None)?);
         }
         // Where the system's model comes first but is not there, nothing else may be there to be prepared.

@@ -38,8 +38,8 @@ pub use measure::Measured;
 pub use record::{Figures, Record, Row, Verdict};
 pub use trial::{InProcess, Setback, Trial};
 
-use crate::builder::Settings;
 use crate::engines::library_version;
+use crate::settings::Settings;
 use crate::{Engine, Error, Kinglet, Provider};
 use etcetera::BaseStrategy;
 use judge::Judge;

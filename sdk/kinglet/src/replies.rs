@@ -1,7 +1,8 @@
 //! Replies: suggested ones, and how well given ones fit.
 
+use crate::fallback::{Backend, Order};
 use crate::local_model::LocalModel;
-use crate::system::{self, System};
+use crate::system;
 use crate::{CancelHandle, Error, Model, PromptRequest};
 use kinglet_bundle::Bundle;
 use kinglet_guard::{Kind, room};
@@ -16,11 +17,6 @@ pub use kinglet_tasks::{
     CandidateScore, Considered, Conversation, ConversationError, CrisisKind, Fate, Place, Reason, Reply, ReplyScores,
     ReplySource, ReplyTiming, ReplyUsage, SmartReply, SmartReplyOptions, Speaker, Status, Turn,
 };
-
-/// Why the first one failed, unless the other has more to say than that it is not there.
-fn first_unless_told(first: Error, other: Error) -> Error {
-    if matches!(other, Error::Unavailable(_)) { first } else { other }
-}
 
 /// What the rules of smart replies take, which are made ready at the first one: mostly regular expressions.
 const RULES_BYTES: u64 = 12 << 20;
@@ -123,21 +119,11 @@ impl Model {
         let request = SmartReplyRequest { conversation: conversation.clone(), options };
         // Only likelihoods rank a bank.
         let ranked = request.options.bank.is_some() && self.local().is_ok();
-        let Some(system) = self.system().filter(|_| !ranked) else { return self.local_reply(request, cancel) };
-        let (local, of_system) = (|request| self.local_reply(request, cancel), |request| system::reply(system, request, cancel));
-        if !self.system_first() {
-            return match local(request.clone()) {
-                Err(error) if System::takes_over(&error) => of_system(request).map_err(|other| first_unless_told(error, other)),
-                answer => answer,
-            };
-        }
-        match of_system(request.clone()) {
-            Err(error) if self.local().is_ok() && System::gives_way(&error) => {
-                log::info!("the folder's model suggests replies instead of {}: {error}", system.engine);
-                local(request)
-            }
-            answer => answer,
-        }
+        let order = if ranked { Order::new(true, None) } else { self.order() };
+        order.ask(|backend| match (backend, self.system()) {
+            (Backend::System, Some(system)) => system::reply(system, request.clone(), cancel),
+            _ => self.local_reply(request.clone(), cancel),
+        })
     }
 
     /// Replies of the folder's model.

@@ -1,12 +1,12 @@
 //! What is known of a model, as plain data.
 
 use crate::budget::Fit;
-use crate::builder::Settings;
 use crate::engines::{self, Chosen, EngineRefusal};
 use crate::local_model::fit_of;
 use crate::parameters::parameters;
 use crate::probe::Decision;
 use crate::replies::read_extras;
+use crate::settings::Settings;
 use crate::system::SystemReport;
 use crate::text::Text;
 use crate::{Bytes, Error, Model, ProcessMemory, Provider};

@@ -1,8 +1,12 @@
 //! A conversation with a model.
 
 mod local;
+mod transcript;
 mod turn;
 
+pub use transcript::Transcript;
+
+use crate::fallback::{Backend, Order, stands_in};
 use crate::system::System;
 use crate::{CancelHandle, EngineRefusal, Error, GenerationOptions, Message, Model, PromptRequest, Response, SavedPrefix};
 use kinglet_generate::{GenerateError, OptionError};
@@ -39,11 +43,10 @@ pub struct SessionOptions {
 /// Where the system's model and a folder's may both answer, each turn is answered by one of them, as the
 /// [policy](crate::SystemPolicy) says, with all that was said before, whoever said it.
 pub struct Session {
-    /// What was said: finished turns only.
-    messages: Vec<Message>,
+    transcript: Transcript,
     local: Option<LocalSession>,
     system: Option<System>,
-    system_first: bool,
+    order: Order,
     /// Why the folder's model is not there, where it was asked for.
     absent: Option<EngineRefusal>,
     tools: bool,
@@ -65,30 +68,31 @@ impl Model {
         let frame = PromptRequest { tools, template, variables, ..PromptRequest::default() };
         let local = self.local().ok().map(|local| LocalSession::new(local.clone(), frame, cancel.0.clone()));
         let mut session = Session {
-            messages,
+            transcript: Transcript::new(messages),
             local,
             system: self.system().cloned(),
-            system_first: self.system_first(),
+            order: self.order(),
             absent: self.absent().cloned(),
             tools: with_tools,
             generation,
             cancel,
         };
-        session.begin_own()?;
+        session.begin_local()?;
         Ok(session)
     }
 }
 
 impl Session {
     /// Begins the conversation of the folder's model where that is asked first. Where it cannot hold one, the system's stands in.
-    fn begin_own(&mut self) -> Result<(), Error> {
-        let Some(local) = self.local.as_mut().filter(|_| !self.system_first) else { return Ok(()) };
-        let Err(error) = local.begin(&self.messages) else { return Ok(()) };
-        if !self.system.as_ref().is_some_and(|system| system.may_stand_in(&error)) {
+    fn begin_local(&mut self) -> Result<(), Error> {
+        let Some(local) = self.local.as_mut().filter(|_| self.order.first == Backend::Local) else { return Ok(()) };
+        let Err(error) = local.begin(&self.transcript.messages()) else { return Ok(()) };
+        if !self.system.as_ref().is_some_and(|system| stands_in(system, &error)) {
             return Err(error);
         }
         self.absent = Some(EngineRefusal { engine: local.engine().to_owned(), reason: error.to_string() });
         self.local = None;
+        self.order = Order { first: Backend::System, spare: None };
         Ok(())
     }
 
@@ -109,14 +113,18 @@ impl Session {
     pub fn respond_with(&mut self, text: impl Into<String>, options: &GenerationOptions) -> Result<Response<'_>, Error> {
         check(options)?;
         self.cancel.reset();
-        let (message, cancel) = (Message::new("user", text), self.cancel.0.clone());
-        let asked = Asked { message, options: options.clone(), tools: self.tools, cancel };
-        let (local, system) = (self.local.as_mut().map(Responder::Local), self.system.as_ref().map(Responder::System));
-        let voices = if self.system_first { [system, local] } else { [local, system] };
-        let mut voices = voices.into_iter().flatten();
-        let Some(first) = voices.next() else { return Err(Error::unsupported("there is no model to answer; open one")) };
+        let mut messages = self.transcript.messages();
+        messages.push(Message::new("user", text));
+        let asked = Asked { messages, options: options.clone(), tools: self.tools, cancel: self.cancel.0.clone() };
+        let (mut local, mut system) = (self.local.as_mut().map(Responder::Local), self.system.as_ref().map(Responder::System));
+        let mut responder = |backend| match backend {
+            Backend::Local => local.take(),
+            Backend::System => system.take(),
+        };
+        let (first, spare) = (responder(self.order.first), self.order.spare.and_then(responder));
+        let Some(first) = first else { return Err(Error::unsupported("there is no model to answer; open one")) };
         let refused = self.absent.iter().cloned().collect();
-        Ok(Response::new(Turn::new(first, voices.next(), asked, &mut self.messages, refused)?))
+        Ok(Response::new(Turn::new(first, spare, asked, self.transcript.clone(), refused)?))
     }
 
     /// Saves the prompt of the next answer in the [`PrefixCache`](crate::PrefixCache), where there is one, and not only what all prompts
@@ -131,8 +139,13 @@ impl Session {
     }
 
     /// What was said so far: finished turns only.
-    pub fn messages(&self) -> &[Message] {
-        &self.messages
+    pub fn messages(&self) -> Vec<Message> {
+        self.transcript.messages()
+    }
+
+    /// The same to be read from anywhere, also while an answer is in progress.
+    pub fn transcript(&self) -> Transcript {
+        self.transcript.clone()
     }
 
     /// Ends the answer in progress from another thread, within one token or piece. Each answer lowers it when it begins.
@@ -147,10 +160,10 @@ impl Session {
     pub fn fork(&self) -> Result<Session, Error> {
         let cancel = CancelHandle::default();
         Ok(Session {
-            messages: self.messages.clone(),
+            transcript: Transcript::new(self.transcript.messages()),
             local: self.local.as_ref().map(|local| local.fork(cancel.0.clone())).transpose()?,
             system: self.system.clone(),
-            system_first: self.system_first,
+            order: self.order,
             absent: self.absent.clone(),
             tools: self.tools,
             generation: self.generation.clone(),
@@ -175,8 +188,7 @@ impl Session {
     /// # Errors
     /// [`Error::Failed`] where the engine cannot make an empty cache.
     pub fn reset(&mut self) -> Result<(), Error> {
-        let told = self.messages.iter().take_while(|message| message.role() == Some("system")).count();
-        self.messages.truncate(told);
+        self.transcript.reset();
         self.local.as_mut().map_or(Ok(()), LocalSession::reset)
     }
 }

@@ -42,22 +42,6 @@ impl System {
         let engine = format!("system:{}", host.name());
         System { host, policy, engine }
     }
-
-    /// Whether the folder's model answers where this one has failed with `error`, as long as there is nothing of an answer.
-    pub(crate) fn gives_way(error: &Error) -> bool {
-        !matches!(error, Error::Cancelled | Error::Refused(_))
-    }
-
-    /// Whether this one answers where the folder's model has failed with `error`, as long as there is nothing of an answer.
-    pub(crate) fn takes_over(error: &Error) -> bool {
-        matches!(error, Error::OutOfMemory { .. })
-    }
-
-    /// Whether it stands in for a folder that cannot be opened for `error`. A request that makes no sense is the caller's to mend.
-    pub(crate) fn may_stand_in(&self, error: &Error) -> bool {
-        let to_come = || !matches!(self.host.availability(), Availability::Unavailable { .. });
-        !matches!(error, Error::InvalidRequest(_)) && to_come()
-    }
 }
 
 /// What is known of the system's model.

@@ -1,7 +1,8 @@
 //! Who waits for a step, who leads the next one, and what runs together.
 
 use kinglet_engine::{CacheId, CancelToken, EngineError, LogitsWanted, SequenceStep, TokenId};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 /// What the steps of several threads may have together.
@@ -27,6 +28,8 @@ pub(super) struct Ticket {
     pub(super) id: u64,
     steps: Vec<OwnedStep>,
     cancel: CancelToken,
+    /// The thread that waits for it.
+    thread: ThreadId,
 }
 
 impl Ticket {
@@ -99,8 +102,8 @@ pub(super) struct Queue {
     waiting: VecDeque<Ticket>,
     answers: HashMap<u64, Result<Vec<f32>, EngineError>>,
     running: Option<Running>,
-    /// Caches of the last step that may be back soon, and until when that is worth waiting for.
-    expected: HashSet<CacheId>,
+    /// Caches of the last step that may be back soon, with the threads that had them in it, and until when that is worth waiting for.
+    expected: HashMap<CacheId, ThreadId>,
     until: Option<Instant>,
 }
 
@@ -109,16 +112,16 @@ impl Queue {
     pub(super) fn enter(&mut self, steps: &[SequenceStep<'_>], cancel: &CancelToken) -> (u64, bool) {
         let id = self.next_id;
         self.next_id += 1;
-        for step in steps {
-            self.expected.remove(&step.cache);
-        }
+        // A thread that comes back with some of its sequences, such as the candidates of a prompt, does not come with the others besides.
+        let thread = thread::current().id();
+        self.expected.retain(|cache, of| *of != thread && steps.iter().all(|step| step.cache != *cache));
         if self.leader.is_none() {
             self.leader = Some(id);
             return (id, true);
         }
         let owned =
             |step: &SequenceStep<'_>| OwnedStep { cache: step.cache, tokens: step.tokens.to_vec(), logits: step.logits.clone() };
-        self.waiting.push_back(Ticket { id, steps: steps.iter().map(owned).collect(), cancel: cancel.clone() });
+        self.waiting.push_back(Ticket { id, steps: steps.iter().map(owned).collect(), cancel: cancel.clone(), thread });
         (id, false)
     }
 
@@ -192,9 +195,11 @@ impl Queue {
         tickets.into_iter().rev().for_each(|ticket| self.waiting.push_front(ticket));
     }
 
-    /// These sequences have run, and are expected back until then.
-    pub(super) fn expect(&mut self, caches: impl Iterator<Item = CacheId>, until: Instant) {
-        self.expected = caches.collect();
+    /// These sequences of this thread have run, and those of `joined`; they are expected back until then.
+    pub(super) fn expect(&mut self, own: impl Iterator<Item = CacheId>, joined: &[Ticket], until: Instant) {
+        let thread = thread::current().id();
+        self.expected = own.map(|cache| (cache, thread)).collect();
+        self.expected.extend(joined.iter().flat_map(|ticket| ticket.steps.iter().map(|step| (step.cache, ticket.thread))));
         self.until = Some(until);
     }
 
@@ -255,13 +260,23 @@ mod tests {
         let (mut queue, cancel) = (Queue::default(), CancelToken::default());
         assert_eq!(queue.worth_waiting(), None);
         let later = Instant::now() + Duration::from_secs(60);
-        queue.expect([CacheId(0), CacheId(1), CacheId(2)].into_iter(), later);
-        queue.enter(&[step(0, &[1])], &cancel);
+        let of_another = |cache: u64| {
+            let mut other = Queue::default();
+            other.enter(&[step(9, &[1])], &cancel);
+            thread::scope(|scope| {
+                scope.spawn(|| other.enter(&[step(cache, &[1])], &cancel)).join().unwrap();
+            });
+            other.join(&[], Limits { rows: 9, logits: 9 })
+        };
+        let joined: Vec<Ticket> = [1, 2].into_iter().flat_map(of_another).collect();
+        queue.expect([CacheId(0)].into_iter(), &joined, later);
+        queue.enter(&[step(7, &[1])], &cancel);
+        assert_eq!(queue.expected.len(), 2, "this thread is here, with whatever sequence");
         assert!(queue.worth_waiting().is_some());
         queue.enter(&[step(1, &[1])], &cancel);
         queue.forget(CacheId(2));
         assert_eq!(queue.worth_waiting(), None);
-        queue.expect([CacheId(0)].into_iter(), Instant::now());
+        queue.expect([].into_iter(), &joined, Instant::now());
         assert_eq!(queue.worth_waiting(), None, "it took too long");
     }
 

@@ -64,10 +64,22 @@ fn scripted(replies: &'static [&'static str]) -> Bench {
     bench(model, runner_options(512, 2), GeneratorOptions { eos: vec![END], prefill_chunk: 16, ..Default::default() })
 }
 
-fn conversation(bench: &Bench) -> TextSession {
+fn session(bench: &Bench) -> TextSession {
     let (tokenizer, template) = text();
-    let input = TemplateInput { messages: vec![Message::new("system", "Be kind.")], ..Default::default() };
-    TextSession::new(&bench.generator, tokenizer, template, input).unwrap()
+    TextSession::new(&bench.generator, tokenizer, template, TemplateInput::default()).unwrap()
+}
+
+fn user(text: &str) -> Message {
+    Message::new("user", text)
+}
+
+fn told() -> Message {
+    Message::new("system", "Be kind.")
+}
+
+/// A conversation that says one thing after being told to be kind.
+fn said(text: &str) -> [Message; 2] {
+    [told(), user(text)]
 }
 
 /// The texts of all token events, and the outcome.
@@ -90,30 +102,27 @@ fn tokens_of(text: &str) -> Vec<TokenId> {
 #[test]
 fn the_next_turn_reads_only_what_is_new() {
     let bench = scripted(&["Hello!", "Fine."]);
-    let mut session = conversation(&bench);
+    let mut session = session(&bench);
     let options = RequestOptions::default();
-    let (texts, first) = pull(session.respond("Hi", &options).unwrap());
+    let mut messages = said("Hi").to_vec();
+    let (texts, first) = pull(session.respond(&messages, &options).unwrap());
     assert_eq!((texts.concat(), first.text.as_str()), ("Hello!".into(), "Hello!"));
     let prompt = 1 + 8 + 1 + 1 + 2 + 1 + 1; // <|system|>Be kind.<|end|><|user|>Hi<|end|><|assistant|>
     assert_eq!(first.usage, Usage { prompt_tokens: prompt, cached_tokens: 0, new_tokens: 7 });
     let fed = bench.control.tokens();
-    let (_, second) = pull(session.respond("How are you?", &options).unwrap());
+    messages.extend([Message::new("assistant", first.text), user("How are you?")]);
+    let (_, second) = pull(session.respond(&messages, &options).unwrap());
     assert_eq!(second.text, "Fine.");
     let asked = 1 + 1 + 12 + 1 + 1; // <|end|><|user|>How are you?<|end|><|assistant|>
     assert_eq!(second.usage, Usage { prompt_tokens: prompt + 6 + asked, cached_tokens: prompt + 6, new_tokens: 6 });
     assert_eq!(bench.control.tokens() - fed, asked + "Fine.".len());
-    let said: Vec<_> =
-        session.conversation().messages.iter().map(|m| (m.role().unwrap(), m.content().unwrap().as_str().unwrap())).collect();
-    let expected =
-        [("system", "Be kind."), ("user", "Hi"), ("assistant", "Hello!"), ("user", "How are you?"), ("assistant", "Fine.")];
-    assert_eq!(said, expected);
 }
 
 #[test]
 fn text_comes_in_whole_characters() {
     let bench = scripted(&["a\u{e9}\u{1f426}z"]);
-    let mut session = conversation(&bench);
-    let (texts, outcome) = pull(session.respond("Hi", &RequestOptions::default()).unwrap());
+    let mut session = session(&bench);
+    let (texts, outcome) = pull(session.respond(&said("Hi"), &RequestOptions::default()).unwrap());
     assert_eq!(texts, ["a", "", "\u{e9}", "", "", "", "\u{1f426}", "z"]);
     assert_eq!((outcome.text.as_str(), outcome.tokens.len()), ("a\u{e9}\u{1f426}z", 8));
 }
@@ -121,9 +130,9 @@ fn text_comes_in_whole_characters() {
 #[test]
 fn half_a_character_at_the_end_is_shown_as_such() {
     let bench = scripted(&["a\u{e9}"]);
-    let mut session = conversation(&bench);
+    let mut session = session(&bench);
     let options = RequestOptions { max_new_tokens: 2, ..Default::default() };
-    let (texts, outcome) = pull(session.respond("Hi", &options).unwrap());
+    let (texts, outcome) = pull(session.respond(&said("Hi"), &options).unwrap());
     assert_eq!((texts, outcome.finish), (vec!["a".into(), String::new(), "\u{fffd}".into()], FinishReason::Length));
     assert_eq!(outcome.text, "a\u{fffd}");
 }
@@ -146,12 +155,11 @@ fn stop_strings_span_tokens_and_are_not_shown() {
     ];
     for case in cases {
         let bench = scripted(&["a quick lazy dog"]);
-        let mut session = conversation(&bench);
+        let mut session = session(&bench);
         let options = RequestOptions { stop: case.stop.iter().map(|&s| s.into()).collect(), ..Default::default() };
-        let (texts, outcome) = pull(session.respond("Hi", &options).unwrap());
+        let (texts, outcome) = pull(session.respond(&said("Hi"), &options).unwrap());
         assert_eq!((texts.concat().as_str(), outcome.text.as_str()), (case.text, case.text), "{:?}", case.stop);
         assert_eq!((outcome.finish, outcome.tokens.len()), (case.finish, case.tokens), "{:?}", case.stop);
-        assert_eq!(session.conversation().messages.len(), 3);
     }
 }
 
@@ -186,9 +194,9 @@ fn a_stop_string_may_be_spelt_as_a_special_token_or_hold_one() {
         });
         let bench =
             bench(model, runner_options(512, 2), GeneratorOptions { eos: vec![END], prefill_chunk: 16, ..Default::default() });
-        let mut session = conversation(&bench);
+        let mut session = session(&bench);
         let options = RequestOptions { stop: case.stop.iter().map(|&s| s.into()).collect(), ..Default::default() };
-        let (texts, outcome) = pull(session.respond("Hi", &options).unwrap());
+        let (texts, outcome) = pull(session.respond(&said("Hi"), &options).unwrap());
         assert_eq!((texts.concat().as_str(), outcome.text.as_str()), (case.text, case.text), "{:?}", case.stop);
         assert_eq!(outcome.finish, case.finish, "{:?}", case.stop);
     }
@@ -232,15 +240,15 @@ fn a_turn_ends_with_the_tokenizers_token_where_the_template_closes_turns_with_it
         let (tokenizer, template) = text_with(&case.config);
         let mut session = TextSession::new(&bench.generator, tokenizer, template, TemplateInput::default()).unwrap();
         let options = RequestOptions { max_new_tokens: 10, ..Default::default() };
-        assert_eq!(pull(session.respond("Hi", &options).unwrap()).1.text, case.text, "{}", case.name);
+        assert_eq!(pull(session.respond(&[user("Hi")], &options).unwrap()).1.text, case.text, "{}", case.name);
     }
 }
 
 #[test]
 fn a_message_that_cannot_fit_is_refused_before_the_work() {
     let bench = scripted(&["x"]);
-    let mut session = conversation(&bench);
-    let error = session.respond("a".repeat(8 << 20), &RequestOptions::default()).map(|_| ()).unwrap_err();
+    let mut session = session(&bench);
+    let error = session.respond(&said(&"a".repeat(8 << 20)), &RequestOptions::default()).map(|_| ()).unwrap_err();
     assert!(matches!(error, GenerateError::Text(kinglet_text::TextError::TooLong { .. })), "{error}");
     assert_eq!(bench.control.steps(), 0);
 }
@@ -248,36 +256,34 @@ fn a_message_that_cannot_fit_is_refused_before_the_work() {
 #[test]
 fn an_empty_stop_string_is_refused() {
     let bench = scripted(&["x"]);
-    let mut session = conversation(&bench);
+    let mut session = session(&bench);
     let options = RequestOptions { stop: vec![String::new()], ..Default::default() };
-    let error = session.respond("Hi", &options).map(|_| ()).unwrap_err();
+    let error = session.respond(&said("Hi"), &options).map(|_| ()).unwrap_err();
     assert!(matches!(error, GenerateError::InvalidOptions(OptionError { field: "stop", .. })), "{error}");
 }
 
 #[test]
-fn a_turn_that_does_not_end_well_leaves_the_conversation_as_it_was() {
+fn a_turn_that_does_not_end_well_can_be_asked_again() {
     let bench = scripted(&["Hello!"]);
-    let mut session = conversation(&bench);
-    let (options, before) = (RequestOptions::default(), session.conversation().clone());
-    session.respond("Hi", &options).unwrap().take(4).for_each(drop);
-    assert_eq!(session.conversation(), &before, "dropped");
+    let mut session = session(&bench);
+    let options = RequestOptions::default();
+    session.respond(&said("Hi"), &options).unwrap().take(4).for_each(drop);
     bench.control.fail_at(bench.control.steps() + 2);
-    assert!(session.respond("Hi", &options).unwrap().any(|event| event.is_err()));
-    assert_eq!(session.conversation(), &before, "failed");
+    assert!(session.respond(&said("Hi"), &options).unwrap().any(|event| event.is_err()));
     bench.control.cancel_at(bench.control.steps() + 4, session.cancel_handle());
-    let (texts, outcome) = pull(session.respond("Hi", &options).unwrap());
+    let (texts, outcome) = pull(session.respond(&said("Hi"), &options).unwrap());
     assert_eq!((outcome.finish, texts.concat().is_empty()), (FinishReason::Cancelled, false));
-    assert_eq!((session.conversation(), outcome.text), (&before, texts.concat()), "cancelled");
-    assert_eq!(pull(session.respond("Hi", &options).unwrap()).1.text, "Hello!");
+    assert_eq!(outcome.text, texts.concat());
+    assert_eq!(pull(session.respond(&said("Hi"), &options).unwrap()).1.text, "Hello!");
 }
 
 #[test]
 fn text_that_was_held_back_is_given_out_when_cancelled() {
     let bench = scripted(&["stale"]);
-    let mut session = conversation(&bench);
+    let mut session = session(&bench);
     let options = RequestOptions { stop: vec!["star".into()], ..Default::default() };
     let handle = session.cancel_handle();
-    let mut response = session.respond("Hi", &options).unwrap();
+    let mut response = session.respond(&said("Hi"), &options).unwrap();
     let held =
         response.by_ref().filter(|event| matches!(event, Ok(Event::Token { text, .. }) if text.is_empty())).take(3).count();
     handle.cancel();
@@ -289,29 +295,28 @@ fn text_that_was_held_back_is_given_out_when_cancelled() {
 #[test]
 fn what_every_prompt_begins_with_is_known_before_anything_is_said() {
     let bench = scripted(&["yes", "no"]);
-    let mut session = conversation(&bench);
-    let fixed = session.fixed_tokens();
+    let mut session = session(&bench);
+    let fixed = session.fixed_tokens(&[told()]);
     assert_eq!(fixed, [vec![259], tokens_of("Be kind."), vec![END, 257]].concat());
-    for said in ["a", "b", "1"] {
-        pull(session.respond(said, &request(1)).unwrap());
-        assert!(session.session().cached_tokens().starts_with(&fixed), "{said}");
+    for word in ["a", "b", "1"] {
+        pull(session.respond(&said(word), &request(1)).unwrap());
+        assert!(session.session().cached_tokens().starts_with(&fixed), "{word}");
+        assert_eq!(session.fixed_tokens(&said(word)), fixed, "what was said since is not part of it");
     }
-    assert_eq!(session.fixed_tokens(), fixed, "what was said since is not part of it");
-    session.conversation_mut().messages[0] = Message::new("system", "other");
-    assert_ne!(session.fixed_tokens(), fixed);
+    assert_ne!(session.fixed_tokens(&[Message::new("system", "other")]), fixed);
 }
 
 #[test]
-fn conversations_fork_and_take_any_messages() {
+fn sessions_fork_and_take_any_messages() {
     let bench = scripted(&["One", "Two"]);
-    let mut session = conversation(&bench);
-    pull(session.respond("Hi", &RequestOptions::default()).unwrap());
+    let mut session = session(&bench);
+    pull(session.respond(&said("Hi"), &RequestOptions::default()).unwrap());
     let mut fork = session.fork().unwrap();
-    let messages = vec![Message::new("user", "a"), Message::new("user", "b")];
-    assert_eq!(pull(fork.respond_to(messages, &RequestOptions::default()).unwrap()).1.text, "Two");
-    assert_eq!((session.conversation().messages.len(), fork.conversation().messages.len()), (3, 6));
-    session.conversation_mut().messages.truncate(1);
-    assert_eq!(pull(session.respond("Again", &RequestOptions::default()).unwrap()).1.usage.cached_tokens, 1 + 8 + 1 + 1);
+    let mut messages = said("Hi").to_vec();
+    messages.extend([Message::new("assistant", "One"), user("a"), user("b")]);
+    assert_eq!(pull(fork.respond(&messages, &RequestOptions::default()).unwrap()).1.text, "Two");
+    let cached = pull(session.respond(&said("Again"), &RequestOptions::default()).unwrap()).1.usage.cached_tokens;
+    assert_eq!(cached, 1 + 8 + 1 + 1, "the system message and the beginning of the user's turn");
     session.reset_cache().unwrap();
     assert!(session.session().cached_tokens().is_empty());
     drop((session, fork));

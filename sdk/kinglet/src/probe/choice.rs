@@ -2,8 +2,8 @@
 
 use super::Candidate;
 use super::place::Place;
-use crate::builder::Settings;
 use crate::engines::library_version;
+use crate::settings::Settings;
 use kinglet_bundle::Bundle;
 use serde::Serialize;
 use std::path::PathBuf;

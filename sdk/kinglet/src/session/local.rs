@@ -4,7 +4,7 @@ use crate::local_model::LocalModel;
 use crate::prefix::{FixedPrefix, Remembering};
 use crate::request::{Step, steps};
 use crate::{Error, GenerationOptions, Message, PromptRequest, SavedPrefix};
-use kinglet_generate::{CancelToken, RequestOptions, TextSession};
+use kinglet_generate::{CancelToken, Generation, RequestOptions, TextSession};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -40,7 +40,7 @@ impl LocalSession {
         self.local.engine_name()
     }
 
-    /// Begins the conversation with what was said, unless it has begun.
+    /// Begins the conversation, whose leading system messages are fixed, unless it has begun.
     ///
     /// # Errors
     /// [`Error::Unsupported`] without a chat template, [`Error::BadModel`] for text files that cannot be used.
@@ -49,36 +49,35 @@ impl LocalSession {
             Some(begun) => begun,
             None => {
                 let text = self.local.text()?;
-                let request = PromptRequest { messages: messages.to_vec(), ..self.frame.clone() };
                 let (tokenizer, template) = (text.tokenizer.clone(), text.template()?.clone());
-                let session = TextSession::new(&self.local.generator, tokenizer, template, request.into())?;
-                let fixed = FixedPrefix::new(&self.local, || session.fixed_tokens());
+                let session = TextSession::new(&self.local.generator, tokenizer, template, self.frame.clone().into())?;
+                let fixed = FixedPrefix::new(&self.local, || session.fixed_tokens(messages));
                 Begun { session: session.cancelled_by(self.cancel.clone()), fixed }
             }
         };
         Ok(self.begun.insert(begun))
     }
 
-    /// The steps of an answer to `asked` after `messages`. The cancel flag is left as it is.
+    /// The steps of an answer to the conversation `messages`. The cancel flag is left as it is.
     pub(super) fn respond(
         &mut self,
         messages: &[Message],
-        asked: &Message,
         options: &GenerationOptions,
     ) -> Result<Box<dyn Iterator<Item = Result<Step, Error>> + '_>, Error> {
         let request = RequestOptions { lower_cancel: false, ..options.to_request(&self.local.sampling) };
         let (local, save) = (self.local.clone(), self.save);
         let Begun { session, fixed } = self.begin(messages)?;
-        // Turns that another engine answered are read like any others.
-        session.conversation_mut().messages = messages.to_vec();
         if save && local.prefixes.is_some() {
-            let prompt = session.prompt(std::slice::from_ref(asked))?;
+            let prompt = session.prompt(messages)?;
             *fixed = FixedPrefix::new(&local, || prompt);
         }
-        let before = restored_tokens(&local, session, fixed.as_ref(), asked)?;
-        let events = session.respond_to(vec![asked.clone()], &request)?;
-        let session = kinglet_generate::Response::session;
-        Ok(Box::new(steps(Remembering { events, session, fixed: fixed.as_mut() }, before, local.engine_name())))
+        let before = restore(&local, session, fixed.as_ref(), messages)?;
+        let events = session.respond(messages, &request)?;
+        Ok(Box::new(steps(
+            Remembering { events, session: Generation::session, fixed: fixed.as_mut() },
+            before,
+            local.engine_name(),
+        )))
     }
 
     /// Saves what the cache holds of the conversation.
@@ -109,17 +108,17 @@ impl LocalSession {
     }
 }
 
-/// Restores what is saved of the prompt with `asked`, where the session holds nothing of it yet, and of what all its prompts begin
+/// Restores what is saved of the prompt of `messages`, where the session holds nothing of it yet, and of what all its prompts begin
 /// with; gives the time that took.
-fn restored_tokens(
+fn restore(
     local: &LocalModel,
     session: &TextSession,
     fixed: Option<&FixedPrefix>,
-    asked: &Message,
+    messages: &[Message],
 ) -> Result<Duration, Error> {
     let started = Instant::now();
     if local.prefixes.is_some() && session.session().cached_tokens().is_empty() {
-        local.restore(&session.prompt(std::slice::from_ref(asked))?);
+        local.restore(&session.prompt(messages)?);
     }
     if let Some(fixed) = fixed {
         fixed.restore(session.session());

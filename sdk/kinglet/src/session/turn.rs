@@ -1,6 +1,8 @@
 //! One turn of a conversation: who answers, and who does where that one fails.
 
 use super::local::LocalSession;
+use super::transcript::Transcript;
+use crate::fallback::{Backend, told};
 use crate::request::Step;
 use crate::system::{System, answer, system_request};
 use crate::{EngineRefusal, Error, FinishReason, GenerationOptions, Message};
@@ -16,7 +18,8 @@ pub(super) enum Responder<'a> {
 
 /// What is asked in a turn.
 pub(super) struct Asked {
-    pub(super) message: Message,
+    /// The conversation with the message that is to be answered, the last one.
+    pub(super) messages: Vec<Message>,
     pub(super) options: GenerationOptions,
     /// Whether the conversation has tools, which the system's model does not take.
     pub(super) tools: bool,
@@ -27,12 +30,12 @@ pub(super) struct Asked {
 pub(super) struct Turn<'a> {
     steps: Steps<'a>,
     engine: String,
-    /// Whether the one who answers gives way after a failure, as long as there is nothing of an answer.
-    gives_way: fn(&Error) -> bool,
-    /// Who answers then.
+    /// Who answers.
+    backend: Backend,
+    /// Who answers where that one gives way.
     spare: Option<Responder<'a>>,
     asked: Asked,
-    conversation: &'a mut Vec<Message>,
+    transcript: Transcript,
     text: String,
     begun: bool,
     /// Why the one before did not answer.
@@ -48,22 +51,21 @@ impl<'a> Responder<'a> {
         }
     }
 
-    fn gives_way(&self) -> fn(&Error) -> bool {
+    fn backend(&self) -> Backend {
         match self {
-            Responder::Local(_) => System::takes_over,
-            Responder::System(_) => System::gives_way,
+            Responder::Local(_) => Backend::Local,
+            Responder::System(_) => Backend::System,
         }
     }
 
-    fn answer(self, conversation: &[Message], asked: &Asked) -> Result<Steps<'a>, Error> {
+    fn answer(self, asked: &Asked) -> Result<Steps<'a>, Error> {
         match self {
-            Responder::Local(local) => local.respond(conversation, &asked.message, &asked.options),
+            Responder::Local(local) => local.respond(&asked.messages, &asked.options),
             Responder::System(_) if asked.tools => {
                 Err(Error::unsupported("the system's model takes no tools; leave them out, or ask a folder's model"))
             }
             Responder::System(system) => {
-                let messages: Vec<Message> = conversation.iter().chain([&asked.message]).cloned().collect();
-                Ok(Box::new(answer(system, system_request(&messages, &asked.options)?, asked.cancel.clone())))
+                Ok(Box::new(answer(system, system_request(&asked.messages, &asked.options)?, asked.cancel.clone())))
             }
         }
     }
@@ -78,16 +80,16 @@ impl<'a> Turn<'a> {
         first: Responder<'a>,
         spare: Option<Responder<'a>>,
         asked: Asked,
-        conversation: &'a mut Vec<Message>,
+        transcript: Transcript,
         refused: Vec<EngineRefusal>,
     ) -> Result<Turn<'a>, Error> {
-        let (engine, gives_way) = (first.engine(), first.gives_way());
-        let steps: Steps<'a> = match first.answer(conversation, &asked) {
-            Err(error) if spare.is_some() && gives_way(&error) => Box::new(std::iter::once(Err(error))),
+        let (engine, backend) = (first.engine(), first.backend());
+        let steps: Steps<'a> = match first.answer(&asked) {
+            Err(error) if spare.is_some() && backend.gives_way(&error) => Box::new(std::iter::once(Err(error))),
             steps => steps?,
         };
         let (text, begun, failure) = (String::new(), false, None);
-        Ok(Turn { steps, engine, gives_way, spare, asked, conversation, text, begun, failure, refused })
+        Ok(Turn { steps, engine, backend, spare, asked, transcript, text, begun, failure, refused })
     }
 
     /// Has the other one answer after `error`, or gives the error that the caller is told.
@@ -96,18 +98,14 @@ impl<'a> Turn<'a> {
         if self.begun {
             return Err(error);
         }
-        let next = if (self.gives_way)(&error) { self.spare.take() } else { None };
-        let Some(next) = next else {
-            // That the second one could not have answered anything says less than why the first one failed.
-            let cannot = matches!(error, Error::Unavailable(_) | Error::Unsupported(_) | Error::BadModel(_));
-            return Err(self.failure.take().filter(|_| cannot).unwrap_or(error));
-        };
+        let next = if self.backend.gives_way(&error) { self.spare.take() } else { None };
+        let Some(next) = next else { return Err(told(self.failure.take(), error)) };
         log::info!("{} answers instead of {}: {error}", next.engine(), self.engine);
         let engine = std::mem::replace(&mut self.engine, next.engine());
         self.refused.push(EngineRefusal { engine, reason: error.to_string() });
         self.failure = Some(error);
-        self.gives_way = next.gives_way();
-        self.steps = next.answer(self.conversation, &self.asked).unwrap_or_else(|error| Box::new(std::iter::once(Err(error))));
+        self.backend = next.backend();
+        self.steps = next.answer(&self.asked).unwrap_or_else(|error| Box::new(std::iter::once(Err(error))));
         Ok(())
     }
 }
@@ -126,8 +124,10 @@ impl Iterator for Turn<'_> {
                 Ok(Step::Done(mut usage)) => {
                     usage.refused.append(&mut self.refused);
                     if usage.finish != FinishReason::Cancelled {
-                        self.conversation.push(self.asked.message.clone());
-                        self.conversation.push(Message::new("assistant", self.text.as_str()));
+                        let asked = self.asked.messages.pop();
+                        asked
+                            .into_iter()
+                            .for_each(|asked| self.transcript.add(asked, Message::new("assistant", self.text.as_str())));
                     }
                     return Some(Ok(Step::Done(usage)));
                 }

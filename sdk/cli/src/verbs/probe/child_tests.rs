@@ -83,8 +83,7 @@ fn last_words_are_short_and_cannot_steer_a_terminal() {
 
 #[test]
 fn processes_open_the_model_as_this_one_would() {
-    let typed =
-        "kinglet --variant q4 -t 2 -c 300 --memory-budget 1.5GB --weights packed --exact --prepared-weights w -vv probe";
+    let typed = "kinglet --variant q4 -t 2 -c 300 --memory-budget 1.5GB --weights packed --exact --prepared-weights w -vv probe";
     let cli = crate::arguments::Cli::try_parse_from(typed.split(' ')).unwrap();
     let all = options(&cli.common, Path::new("wren"));
     let again = ["kinglet".into(), "probe".into()].into_iter().chain(all.clone());

@@ -48,10 +48,12 @@ public class KingletSession internal constructor(
      */
     public suspend fun save(): Int = dispatcher.work { native.save().toInt() }
 
+    /** Whether an answer is in progress. */
+    public suspend fun isResponding(): Boolean = dispatcher.work { native.isResponding() }
+
     /**
-     * What was said so far: finished turns only.
+     * What was said so far: finished turns only. An answer in progress is not part of it, and is not in the way.
      *
-     * @throws KingletException.Busy
      * @throws KingletException.Closed
      */
     public suspend fun messages(): List<Message> = dispatcher.work { native.messages().map { Message(it.role, it.content) } }

@@ -124,14 +124,7 @@ class DeviceTest {
                 model.session(SessionSetup()).use { session ->
                     val sampling = Sampling(temperature = 0f)
                     session.respond("hello", NativeResponseOptions(200u, ResponseOptions(sampling = sampling).native().sampling)).use {
-                        while (true) {
-                            try {
-                                session.messages()
-                                break
-                            } catch (_: dev.kinglet.ffi.KingletException.Busy) {
-                                Thread.sleep(1)
-                            }
-                        }
+                        while (session.isResponding()) Thread.sleep(1)
                         return body(TextStream(it, room))
                     }
                 }
@@ -166,7 +159,7 @@ class DeviceTest {
                         cancelled = System.nanoTime()
                         ++pieces < 1 + at % 5
                     }.collect()
-                    while (runCatching { session.messages() }.exceptionOrNull() is KingletException.Busy) Thread.onSpinWait()
+                    while (session.isResponding()) Thread.onSpinWait()
                     (System.nanoTime() - cancelled) / 1000
                 }
             }.sorted()
