@@ -23,7 +23,7 @@ pub enum GenerateError {
     #[error("invalid option: {0}")]
     InvalidOptions(#[from] OptionError),
     /// There is nothing to continue.
-    #[error("the prompt has no tokens; begin it with at least one, such as the prefix-of-text token")]
+    #[error("the prompt has no tokens; begin it with at least one, such as the beginning-of-text token")]
     EmptyPrompt,
     /// The prompt alone does not fit: shorten it or open a larger context.
     #[error("the prompt has {tokens} tokens, the context holds {context}; shorten the prompt or open a larger context")]

@@ -76,7 +76,7 @@ impl<'a> Generation<'a> {
         let (from, total) = (self.session.tokens.len(), self.prompt.len());
         let to = total.min(from + self.session.generator().options().prefill_chunk);
         let logits = if to == total { LogitsWanted::Last } else { LogitsWanted::None };
-        self.session.batch_scorer(&self.prompt[from..to], logits)?;
+        self.session.feed(&self.prompt[from..to], logits)?;
         self.session.state = SessionState::Prefilling { done: to, total };
         if to == total {
             self.clock.prefill_done();
@@ -88,7 +88,7 @@ impl<'a> Generation<'a> {
 
     fn decode(&mut self) -> Result<Event, GenerateError> {
         if let Some(&last) = self.reply.last() {
-            self.session.batch_scorer(&[last], LogitsWanted::Last)?;
+            self.session.feed(&[last], LogitsWanted::Last)?;
         }
         if self.session.cancel.is_cancelled() {
             return Err(GenerateError::Cancelled);
@@ -170,7 +170,7 @@ impl Drop for Generation<'_> {
 
 impl Session {
     /// Feeds `tokens` after what the cache holds. If that fails, the cache and what is known of it stay as they were.
-    fn batch_scorer(&mut self, tokens: &[TokenId], logits: LogitsWanted) -> Result<(), EngineError> {
+    fn feed(&mut self, tokens: &[TokenId], logits: LogitsWanted) -> Result<(), EngineError> {
         let Self { cache, logits: out, cancel, .. } = self;
         cache.generator().scheduler().step(&[SequenceStep { cache: cache.id, tokens, logits }], cancel, |rows| {
             out.clear();

@@ -1,4 +1,4 @@
-//! Beginnings that many sequences have in common, such as a system message: computed or restored once, then kept.
+//! Prefixes that many sequences have in common, such as a system message: computed or restored once, then kept.
 
 use crate::GenerateError;
 use crate::generator::{Cache, Generator};
@@ -71,12 +71,12 @@ pub(crate) struct PrefixPool(Vec<(Vec<TokenId>, CacheId)>);
 impl PrefixPool {
     /// How many tokens of `sequence` one of the prefixes holds.
     pub(crate) fn common(&self, sequence: &[TokenId]) -> usize {
-        self.0.iter().map(|(tokens, _)| common(tokens, sequence)).max().unwrap_or(0)
+        self.0.iter().map(|(tokens, _)| common_prefix(tokens, sequence)).max().unwrap_or(0)
     }
 
     /// The cache that holds most of the prefix of `sequence`, and how many of its tokens; it counts as used.
     pub(crate) fn longest(&mut self, sequence: &[TokenId]) -> Option<(CacheId, usize)> {
-        let lengths = self.0.iter().map(|(tokens, _)| common(tokens, sequence)).enumerate();
+        let lengths = self.0.iter().map(|(tokens, _)| common_prefix(tokens, sequence)).enumerate();
         let (place, length) = lengths.max_by_key(|(_, length)| *length).filter(|(_, length)| *length > 0)?;
         let used = self.0.remove(place);
         let cache = used.1;
@@ -107,8 +107,8 @@ impl PrefixPool {
     }
 }
 
-/// Tokens that two sequences begin with.
-pub(crate) fn common(a: &[TokenId], b: &[TokenId]) -> usize {
+/// The length of the common prefix of two sequences, in tokens.
+pub fn common_prefix(a: &[TokenId], b: &[TokenId]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
 

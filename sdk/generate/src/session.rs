@@ -2,7 +2,7 @@
 
 use crate::generation::Generation;
 use crate::generator::{Cache, Generator};
-use crate::prefix::{Prefix, common};
+use crate::prefix::{Prefix, common_prefix};
 use crate::{GenerateError, RequestOptions};
 use kinglet_engine::{CancelToken, TokenId};
 use kinglet_text::Tokenizer;
@@ -120,7 +120,7 @@ impl Session {
     /// fed again to get its logits. Where the generator keeps more of that prefix, the session goes on from there.
     fn keep_beginning_of(&mut self, prompt: &[TokenId]) -> Result<(), GenerateError> {
         let fed = &prompt[..prompt.len() - 1];
-        let keep = common(&self.tokens, fed);
+        let keep = common_prefix(&self.tokens, fed);
         if let Some((cache, kept)) = self.generator().cache_beyond(keep, fed)? {
             self.cache = cache;
             self.tokens = fed[..kept].to_vec();

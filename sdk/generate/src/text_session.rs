@@ -1,7 +1,7 @@
 //! A conversation as a sequence of tokens: messages in, streamed text out.
 
 use crate::generator::Generator;
-use crate::prefix::common;
+use crate::prefix::common_prefix;
 use crate::session::Session;
 use crate::{GenerateError, Generation, RequestOptions};
 use kinglet_engine::{CancelToken, TokenId};
@@ -93,7 +93,7 @@ impl TextSession {
         };
         // The common prefix of two messages without a character in common belongs to neither.
         let (mut tokens, other) = (after("a"), after("1"));
-        tokens.truncate(common(&tokens, &other));
+        tokens.truncate(common_prefix(&tokens, &other));
         tokens
     }
 

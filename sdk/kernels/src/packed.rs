@@ -26,7 +26,7 @@ const PIECE_BYTES: usize = 4 << 20;
 /// Tiles that an item fills.
 const ITEM_TILES: usize = 4;
 
-/// PackedWeights weights: for each matrix that was given, the same matrix in tiles if it is quantised and a multiple of 32 wide.
+/// Packed weights: for each matrix that was given, the same matrix in tiles if it is quantised and a multiple of 32 wide.
 #[derive(Debug)]
 pub struct PackedWeights {
     memory: Memory,

@@ -1,4 +1,4 @@
-//! PackedWeights weights against the weights they were made of, and their products against a plain computation in f64.
+//! Packed weights against the weights they were made of, and their products against a plain computation in f64.
 
 mod support;
 

@@ -7,7 +7,7 @@ use crate::{CancelHandle, Error, Model, PromptRequest};
 use kinglet_bundle::Bundle;
 use kinglet_guard::{Kind, room};
 use kinglet_tasks::{
-    DualEncoder, ModelExtras, NgramClassifier, NgramError, ReplyBank, ReplyModel, SmartReplier, SmartReplyRequest,
+    DualEncoder, ModelExtras, NgramClassifier, NgramError, ReplyBank, ReplyModel, SmartReplier, SmartReplyRequest, TaskModel,
 };
 use kinglet_text::{ChatTemplate, Message};
 use std::path::{Path, PathBuf};
@@ -223,9 +223,10 @@ fn replier_of(local: &LocalModel) -> Result<Arc<SmartReplier>, Error> {
             Ok(template) => (**template).clone(),
             Err(_) => ChatTemplate::from_sources(vec![("default".into(), NO_TEMPLATE.into())], vec![])?,
         };
-        let model = ReplyModel::new(local.generator.clone(), text.tokenizer.clone(), template, local.extras.clone())?;
+        let model = TaskModel::new(local.generator.clone(), text.tokenizer.clone(), template);
+        let model = ReplyModel::new(model.at(jiff::ZonedDateTime::now().datetime()), local.extras.clone())?;
         room::check("the rules of smart replies", RULES_BYTES)?;
-        let replier = SmartReplier::new(Arc::new(model.at(jiff::ZonedDateTime::now().datetime())));
+        let replier = SmartReplier::new(Arc::new(model));
         with_bank(replier, &local.bundle, &local.extras)
     })
 }

@@ -1,7 +1,8 @@
 //! A model whose replies and rankings can be worked out by hand: a token is a byte, and its logits follow a script.
 
 use crate::extras::ModelExtras;
-use crate::model::ReplyModel;
+use crate::reply_model::ReplyModel;
+use crate::task_model::TaskModel;
 use kinglet_engine::fake::{FakeControl, FakeModel};
 use kinglet_engine::{Model, RunnerOptions};
 use kinglet_generate::{Generator, GeneratorOptions, TokenId};
@@ -83,7 +84,7 @@ pub(crate) fn bench(fake: FakeModel, template: &str, extras: &str, context: usiz
     let text_vocab = extras.reply_ranking.as_ref().map(|ranking| ranking.columns().start);
     let generator =
         Generator::new(runner, GeneratorOptions { eos: vec![END], suppress, text_vocab, ..Default::default() }).unwrap();
-    let model = ReplyModel::new(generator, tokenizer, template, extras).unwrap();
+    let model = ReplyModel::new(TaskModel::new(generator, tokenizer, template), extras).unwrap();
     Bench { model: Arc::new(model), control: fake.control(), fake }
 }
 

@@ -17,12 +17,13 @@ mod extras;
 #[cfg(test)]
 mod fixture;
 mod language;
-mod model;
 mod ngrams;
 mod ranking;
 mod reply;
+mod reply_model;
 mod safety;
 mod smart_reply;
+mod task_model;
 mod wording;
 
 pub use bank::{BankError, NgramClassifier, ReplyBank};
@@ -30,12 +31,13 @@ pub use conversation::{Conversation, ConversationError, Place, Speaker, Turn};
 pub use error::{ExtrasError, TaskError};
 pub use extras::{BankSettings, Blend, ModelExtras, RankingBlend, ReplyFormat, ReplyRanking};
 pub use kinglet_generate::CancelToken;
-pub use model::ReplyModel;
 pub use ngrams::NgramError;
 pub use ranking::{CandidateScore, DualEncoder, ReplyRanker};
 pub use reply::Intent;
+pub use reply_model::ReplyModel;
 pub use safety::CrisisKind;
 pub use smart_reply::{
     Considered, Fate, Reason, Reply, ReplyPrompt, ReplyScores, ReplySource, ReplyTiming, ReplyUsage, SmartReplier, SmartReply,
     SmartReplyOptions, SmartReplyRequest, Status, ValidSmartReply, WrittenReplies, replies_in_text,
 };
+pub use task_model::TaskModel;

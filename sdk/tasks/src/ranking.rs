@@ -9,7 +9,7 @@ use crate::bank::normalised;
 use crate::conversation::Conversation;
 use crate::error::TaskError;
 use crate::extras::ReplyRanking;
-use crate::model::{Prompt, ReplyModel};
+use crate::reply_model::{Prompt, ReplyModel};
 use dual_encoder::ByWords;
 use kinglet_generate::{CancelToken, Columns, PrefilledPrompt, TokenId, last_logits, score, score_after};
 use memo::Memo;
@@ -143,7 +143,7 @@ impl ReplyRanker {
         let context = self.model.generator().context();
         let mut longest = 0;
         for (index, text) in candidates.iter().enumerate() {
-            let tokens = self.model.encode(text.as_ref())?.len();
+            let tokens = self.model.model().encode(text.as_ref())?.len();
             if tokens + 1 > context / 2 {
                 return Err(TaskError::CandidateTooLong { index, tokens, context });
             }
@@ -203,7 +203,7 @@ impl ReplyRanker {
     /// The tokens of each text and of the reply's end; a text without tokens counts as its end alone.
     fn continuations(&self, prompt: &Prompt, texts: &[&str]) -> Result<Vec<Vec<TokenId>>, TaskError> {
         let with_end = |text: &&str| {
-            let mut tokens = self.model.encode(text)?;
+            let mut tokens = self.model.model().encode(text)?;
             tokens.extend(prompt.end);
             Ok(tokens)
         };
@@ -268,7 +268,7 @@ impl ReplyRanker {
         let missing: Vec<usize> = (0..texts.len()).filter(|&index| vectors[index].is_none()).collect();
         let mut prompts = vec![];
         for &index in &missing {
-            let text = self.model.encode(texts[index])?;
+            let text = self.model.model().encode(texts[index])?;
             prompts.push(self.model.reply_token().into_iter().chain(text).chain(end).collect::<Vec<TokenId>>());
         }
         let rows = match prompts.is_empty() {

@@ -25,9 +25,9 @@ use crate::conversation::Conversation;
 use crate::error::TaskError;
 use crate::extras::{BankSettings, ReplyRanking};
 use crate::language::LanguageGate;
-use crate::model::{Prompt, ReplyModel};
 use crate::ranking::ReplyRanker;
 use crate::reply::{select, tidy};
+use crate::reply_model::{Prompt, ReplyModel};
 use crate::safety::is_bad_news;
 use admission::Admission;
 use kinglet_generate::{
@@ -344,7 +344,7 @@ impl SmartReplier {
         let mut written = vec![];
         for candidate in &found.candidates {
             let finished = matches!(candidate.finish, FinishReason::EndOfTurn(_));
-            let text = tidy(&self.model().decode(&candidate.tokens)?, finished, options.max_chars);
+            let text = tidy(&self.model().model().decode(&candidate.tokens)?, finished, options.max_chars);
             let token_logprob = candidate.logprob / candidate.token_logprobs.len().max(1) as f64;
             written.extend(text.map(|text| Written { text, token_logprob }));
         }

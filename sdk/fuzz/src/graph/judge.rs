@@ -39,10 +39,13 @@ fn judged(bundle: &Bundle, name: &str) -> bool {
         (Some(planned), Some(direct)) => (planned, direct),
         (None, None) => return false,
         (planned, _) => {
-            panic!("{name}: {} runs it, the other way does not", if planned.is_some() { "the plan" } else { "the direct" })
+            panic!(
+                "{name}: {} runs it, the other way does not",
+                if planned.is_some() { "the plan" } else { "the direct executor" }
+            )
         }
     };
-    hold(name, "plan and direct", &planned, &direct);
+    hold(name, "plan and direct executor", &planned, &direct);
     let Some(graph) = bundle.graph().ok() else { return false };
     let Some(given) = given(bundle, &graph) else { return false };
     let logits = bundle.io().logits.as_str();

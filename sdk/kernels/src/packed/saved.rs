@@ -1,4 +1,4 @@
-//! PackedWeights weights as bytes, to be used again where they lie.
+//! Packed weights as bytes, to be used again where they lie.
 //!
 //! ```text
 //! order u64  matrices u64  bytes of tiles u64  factor f32 each (0: none)    zeros up to a multiple of 4096    tiles

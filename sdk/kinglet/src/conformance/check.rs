@@ -101,7 +101,7 @@ fn differing_tokens(expected: &[u32], found: &[u32]) -> Option<String> {
     if expected == found {
         return None;
     }
-    let at = expected.iter().zip(found).take_while(|(a, b)| a == b).count();
+    let at = kinglet_generate::common_prefix(expected, found);
     let name = |tokens: &[u32]| tokens.get(at).map_or("none".to_owned(), |token| token.to_string());
     Some(format!("token {} is {} and should be {}", at + 1, name(found), name(expected)))
 }

@@ -2,7 +2,7 @@
 
 use super::LEAST_TOKENS;
 use crate::local_model::LocalModel;
-use kinglet_generate::{Event, GenerateError, Session};
+use kinglet_generate::{Event, GenerateError, Session, common_prefix};
 use std::sync::Arc;
 
 /// What all prompts of a session begin with.
@@ -31,7 +31,7 @@ impl FixedPrefix {
 
     /// Tokens of the prefix that the session's cache holds.
     fn held(&self, session: &Session) -> usize {
-        self.tokens.iter().zip(session.cached_tokens()).take_while(|(a, b)| a == b).count()
+        common_prefix(&self.tokens, session.cached_tokens())
     }
 
     /// Keeps and saves what the session holds of the prefix.

@@ -2,8 +2,8 @@
 
 use super::candidate::{Fate, ReplySource};
 use crate::conversation::Conversation;
-use crate::model::EXAMPLES;
 use crate::reply::{overlap, same_words, sentences};
+use crate::reply_model::EXAMPLES;
 use crate::safety::{Origin, Secrets, invented, is_about_the_task, is_unfit};
 use std::collections::HashSet;
 

@@ -139,8 +139,7 @@ fn extras_must_fit_the_model() {
     let bench = bench(replying(&[]), SPEAKERS, RANKING, 64);
     let with = |from: &str, to: &str| {
         let extras = ModelExtras::from_json(&RANKING.replace(from, to)).unwrap();
-        let ReplyModel { generator, tokenizer, template, .. } = (*bench.model).clone();
-        ReplyModel::new(generator, tokenizer, template, extras).map(|_| ()).unwrap_err().to_string()
+        ReplyModel::new(bench.model.model().clone(), extras).map(|_| ()).unwrap_err().to_string()
     };
     assert!(with("<|reply|>", "<|answer|>").contains("`<|answer|>`, which the tokenizer does not have"));
     assert!(with("264", "265").contains(&format!("ends with 265, the model has {VOCAB} tokens")));
