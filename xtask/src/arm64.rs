@@ -76,13 +76,13 @@ fn tests(toolchain: &Toolchain, packages: &[&str], processors: &[&'static str], 
         for line in lines.iter().filter(|line| output.line(line)) {
             println!("{line}");
         }
-        // What the lesser processors lack is tested on the one that has everything.
+        // Instructions that the lesser processors lack are tested on `max`, which has them all.
         let output = if *processor == "max" { output } else { output.whole() };
         output.add_to(report, outcome);
     }
 }
 
-/// What a command writes to stdout, and how it ends.
+/// Lines that a command writes to stdout, and how it ends.
 fn lines(mut command: Command) -> (Vec<String>, Result<(), String>) {
     let mut lines = vec![];
     let outcome = listen(&mut command, |line| lines.push(line.to_owned()));

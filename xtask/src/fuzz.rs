@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
     jobs: u32,
 }
 
-/// What libFuzzer says of one target.
+/// Results of libFuzzer for one target.
 #[derive(Debug)]
 struct Found {
     executions: u64,
@@ -112,7 +112,7 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(files)
 }
 
-/// What a line of the output counts: `#1234: cov: ..`.
+/// Executions counted by a line of the output, `#1234: cov: ..`; 0 for other lines.
 fn executed(line: &str) -> u64 {
     line.strip_prefix('#').and_then(|rest| rest.split([':', '\t', ' ']).next()?.parse().ok()).unwrap_or_default()
 }

@@ -16,7 +16,7 @@ pub(crate) struct Arguments {
     /// A Python that has everything of models/goldens/requirements-optimum.txt; no environment is made then
     #[arg(long, value_name = "PATH")]
     optimum: Option<PathBuf>,
-    /// What to make: names that models/goldens/make.py knows [default: everything]
+    /// Groups to make: names that models/goldens/make.py knows [default: everything]
     groups: Vec<String>,
 }
 

@@ -44,7 +44,7 @@ const SIZE_CONTEXT: &str = "1024";
 /// How far memory may be from what was predicted.
 const TOLERANCE: f64 = 0.03;
 
-/// What was measured; numbers as `kinglet bench` gives them.
+/// Measurements; numbers as `kinglet bench` gives them.
 #[derive(Debug, Serialize, Deserialize)]
 struct Figures {
     date: String,
@@ -99,7 +99,7 @@ struct MemoryOf {
     rss_predicted_mb: f64,
 }
 
-/// What `kinglet bench --contexts --candidates --json` gives.
+/// JSON output of `kinglet bench --contexts --candidates --json`.
 #[derive(Debug, Deserialize)]
 struct Run {
     contexts: Vec<Context>,
@@ -125,7 +125,7 @@ pub(crate) fn run(arguments: &Arguments, report: &mut Report) {
 }
 
 impl Figures {
-    /// What memory was measured of, and megabytes measured and predicted.
+    /// Subject of each memory measurement, and megabytes measured and predicted.
     fn memories(&self) -> Vec<(String, f64, f64)> {
         let sizes = self.sizes.iter().map(|size| (size.shape.clone(), size.rss_peak_mb, size.rss_predicted_mb));
         let contexts =
@@ -161,7 +161,7 @@ fn measure(arguments: &Arguments, file: &Path) -> Result<Figures, String> {
         some => (Figures { date: date::today(), commit: commit(), ..read(file)? }, some.to_vec()),
     };
     let measured = measure_in(&work, &kinglet, figures, &shapes);
-    // What is left of the models is gigabytes.
+    // Model folders that are left over take gigabytes.
     if work.exists() {
         std::fs::remove_dir_all(&work).map_err(|error| format!("{} cannot be removed: {error}", work.display()))?;
     }

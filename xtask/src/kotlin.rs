@@ -34,7 +34,7 @@ pub(crate) fn run(arguments: &Arguments, report: &mut Report) {
     }
 }
 
-/// What the module's sources say is public.
+/// The public declarations in the module's sources.
 fn surface() -> Result<String, String> {
     let mut files = vec![];
     for folder in ["android/kinglet/src/main/kotlin/dev/kinglet", "android/kinglet/src/android/kotlin/dev/kinglet"] {

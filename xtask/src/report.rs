@@ -1,4 +1,4 @@
-//! What a verb found, and the lines that it ends on.
+//! Results of a verb, and the lines that it ends on.
 
 use std::fmt;
 use std::process::ExitCode;

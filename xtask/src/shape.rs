@@ -8,8 +8,8 @@ use std::time::Instant;
 
 /// Writes a model folder with the shape of a published model and random weights of 4 bits.
 ///
-/// It has the form that the model builder of onnxruntime-genai gives a folder, and takes the time and the memory of the model whose
-/// shape it has; what it says has no sense. Nothing is downloaded.
+/// The folder has the form that the model builder of onnxruntime-genai gives it, and takes the time and the memory of the model
+/// whose shape it has; the text that it generates has no meaning. Nothing is downloaded.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[arg(value_name = "NAME", help = format!("The model whose shape it is: {}", names()), value_parser = named)]

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What the tests open.
+/// Models that the tests open.
 const MODELS: [&str; 2] = ["goldcrest", "goldens/llama/genai"];
 
 /// Builds the Swift package over the native library of this machine, and runs its tests.

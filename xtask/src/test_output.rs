@@ -1,4 +1,4 @@
-//! What `cargo test` says, line by line: counts, ignored tests, and tests that could not test everything here.
+//! Output of `cargo test`, line by line: counts, ignored tests, and tests that could not test everything here.
 
 use crate::report::{Counts, Report};
 use std::collections::BTreeSet;
@@ -14,7 +14,7 @@ pub(crate) struct TestOutput {
     unfinished: u64,
     /// Names of ignored tests, with the reason where the test gives one.
     ignored: Vec<String>,
-    /// What passing tests wrote after `SKIPPED: `, once each.
+    /// Reasons that passing tests wrote after `SKIPPED: `, once each.
     untested: BTreeSet<String>,
     in_successes: bool,
 }

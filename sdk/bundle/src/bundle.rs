@@ -110,7 +110,7 @@ impl Bundle {
         &self.choice
     }
 
-    /// What the configuration files say about the model's shape.
+    /// Facts of the model from its configuration files.
     pub fn architecture(&self) -> &Architecture {
         &self.architecture
     }
@@ -125,7 +125,7 @@ impl Bundle {
         &self.text_files
     }
 
-    /// What the graph's inputs and outputs are called.
+    /// Names of the graph's inputs and outputs.
     pub fn io(&self) -> &IoNames {
         &self.io
     }
@@ -173,7 +173,7 @@ impl Bundle {
         self.weights.files().for_each(|file| file.release(0..file.bytes().len()));
     }
 
-    /// What tells this model from every other: see [`Fingerprint`]. It reads some hundred kilobytes a file, whatever the size.
+    /// Hash that identifies this model: see [`Fingerprint`]. Reads some hundred kilobytes a file, whatever the size.
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::new(&self.folder, self.weights.files().map(|file| &**file))
     }

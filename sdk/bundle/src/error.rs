@@ -1,4 +1,4 @@
-//! What can go wrong with a folder, a variant for each thing that a caller can do about it.
+//! Errors of a model folder, a variant for each thing that a caller can do about it.
 
 use std::io;
 use std::path::PathBuf;
@@ -32,7 +32,7 @@ pub enum FileError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The operating system's error.
         source: io::Error,
     },
     /// The file has no bytes.
@@ -60,7 +60,7 @@ pub enum FileError {
         /// Its length.
         file_bytes: u64,
     },
-    /// What was given for a file is not all inside the open file that it is a range of.
+    /// The range that was given for a file is not all inside its open file.
     #[error(
         "{bytes} bytes from {offset} were given for `{path}`, and the open file has {file_bytes}; give the range that it has there, \
          and store it without compression"
@@ -86,7 +86,7 @@ pub enum FileError {
         location: String,
         /// The folder that it must not leave.
         folder: PathBuf,
-        /// What is wrong with the name.
+        /// The problem with the name.
         reason: &'static str,
     },
     /// The file is not what it is taken for, such as one that is larger than files of its kind may be.
@@ -136,7 +136,7 @@ pub enum BundleError {
     OtherFormat {
         /// The path that was given.
         path: PathBuf,
-        /// What its ending says.
+        /// The format that its ending stands for.
         format: OtherFormat,
     },
     /// The path is a file.
@@ -160,7 +160,7 @@ pub enum BundleError {
     NoModel {
         /// The folder.
         folder: PathBuf,
-        /// What to do, judging by what the folder does hold.
+        /// Advice, judging by the content of the folder.
         hint: String,
     },
     /// The graph is there, the file that describes it is not.
@@ -170,7 +170,7 @@ pub enum BundleError {
         folder: PathBuf,
         /// The graph that was found.
         model: PathBuf,
-        /// What to do.
+        /// Advice.
         hint: String,
     },
     /// The folder holds no tokenizer that can be read.
@@ -178,7 +178,7 @@ pub enum BundleError {
     NoTokenizer {
         /// The folder.
         folder: PathBuf,
-        /// What to do.
+        /// Advice.
         hint: &'static str,
     },
     /// A file cannot be used.
@@ -189,7 +189,7 @@ pub enum BundleError {
     Json {
         /// The file.
         path: PathBuf,
-        /// What is wrong, and in which line.
+        /// The parser's error, with line and column.
         source: serde_json::Error,
     },
     /// A configuration file says something impossible.
@@ -199,7 +199,7 @@ pub enum BundleError {
         path: PathBuf,
         /// The field.
         field: &'static str,
-        /// What it says.
+        /// The field's value.
         value: String,
     },
     /// A configuration file does not say what it must.
@@ -233,9 +233,9 @@ pub enum BundleError {
     UnknownVariant {
         /// The folder.
         folder: PathBuf,
-        /// What was asked for.
+        /// The requested variant.
         requested: String,
-        /// What there is, in one line.
+        /// The variants of the folder, in one line.
         available: String,
     },
     /// The variant that was asked for, or the only one, is of a precision that Kinglet does not run.
@@ -243,7 +243,7 @@ pub enum BundleError {
     UnsupportedVariant {
         /// The graph.
         file: PathBuf,
-        /// What else there is, in one line.
+        /// The variants that are supported, in one line.
         available: String,
     },
     /// The graph cannot be read.
@@ -251,7 +251,7 @@ pub enum BundleError {
     Onnx {
         /// The graph.
         path: PathBuf,
-        /// What is wrong.
+        /// The reader's error.
         source: OnnxError,
     },
     /// The graph lacks an input or output that a decoder has.
@@ -261,9 +261,9 @@ pub enum BundleError {
         path: PathBuf,
         /// `input` or `output`.
         role: &'static str,
-        /// What it should be called.
+        /// The expected name.
         name: String,
-        /// What there is, in one line.
+        /// The names that the graph has, in one line.
         present: String,
     },
 }

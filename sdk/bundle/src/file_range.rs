@@ -24,7 +24,7 @@ pub struct FileRange {
     pub bytes: u64,
 }
 
-/// The given files of one model.
+/// The file ranges that are given for one model, by path.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FileRanges(Vec<(PathBuf, FileRange)>);
 
@@ -36,12 +36,12 @@ impl FileRanges {
         files.iter().map(at).collect::<Result<_, FileError>>().map(FileRanges)
     }
 
-    /// What is given for a path.
+    /// The range that is given for `path`.
     pub(crate) fn get(&self, path: &Path) -> Option<&FileRange> {
         self.0.iter().find(|(at, _)| at == path).map(|(_, given)| given)
     }
 
-    /// The paths right in a folder that something is given for.
+    /// Paths directly in `folder` for which a range is given.
     pub(crate) fn in_folder(&self, folder: &Path) -> impl Iterator<Item = &PathBuf> {
         self.0.iter().map(|(at, _)| at).filter(move |at| at.parent() == Some(folder))
     }

@@ -8,7 +8,7 @@ use kinglet_guard::{Kind, ReadError};
 
 use crate::error::FileError;
 
-/// What a Git LFS pointer file begins with (Git LFS specification, version 1).
+/// The first bytes of a Git LFS pointer file (Git LFS specification, version 1).
 const LFS_POINTER: &[u8] = b"version https://git-lfs";
 /// A pointer file is smaller than this (Git LFS specification, version 1).
 const LFS_POINTER_LIMIT_BYTES: usize = 1024;

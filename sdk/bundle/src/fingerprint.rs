@@ -1,4 +1,4 @@
-//! What tells one model from another, without reading gigabytes.
+//! Fingerprints: models told apart without reading gigabytes.
 
 use std::ops::Range;
 use std::path::Path;
@@ -23,11 +23,11 @@ const SAMPLE_BYTES: usize = 4 << 10;
 /// A hash over a model's graph, weights and configuration. What is computed with one model may be used again only where this
 /// is the same.
 ///
-/// It covers, of each file with weights and of the graph's own: the name, the size, the time of the last change, and the
-/// content: all of it up to 512 KiB; of larger files the first 256 KiB, the last 64 KiB and 64 samples of 4 KiB between. Of
-/// `config.json` and `genai_config.json` it covers everything. It does not notice a change elsewhere in a large file whose size
-/// and time were kept, and it changes where a model is copied without its times. Tokenizer and templates are not part of it:
-/// what is computed depends on tokens.
+/// The hash covers, of each file with weights and of the graph's own: the name, the size, the time of the last change, and the
+/// content: all of it up to 512 KiB; of larger files the first 256 KiB, the last 64 KiB and 64 samples of 4 KiB between; and all of
+/// `config.json` and `genai_config.json`. A change elsewhere in a large file whose size and time were kept goes unnoticed, and a
+/// model that is copied without its times has another fingerprint. Tokenizer and templates are not part of it: what is computed
+/// depends on tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fingerprint(pub [u8; 32]);
 

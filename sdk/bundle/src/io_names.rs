@@ -1,4 +1,4 @@
-//! What the inputs and outputs of a decoder are called.
+//! Names of a decoder's inputs and outputs.
 
 use std::path::Path;
 

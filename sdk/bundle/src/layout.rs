@@ -13,11 +13,11 @@ use crate::variant::{Variant, variants_among};
 /// How a folder is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Layout {
-    /// What the model builder of onnxruntime-genai writes: `genai_config.json`, which names the graph.
+    /// Output of the model builder of onnxruntime-genai: `genai_config.json`, which names the graph.
     Genai,
-    /// What Optimum writes: `model.onnx` beside `config.json`.
+    /// Output of Optimum: `model.onnx` beside `config.json`.
     Optimum,
-    /// What onnx-community publishes for transformers.js: graphs of several precisions in a folder `onnx`.
+    /// Repositories of onnx-community for transformers.js: graphs of several precisions in a folder `onnx`.
     Community,
 }
 
@@ -73,7 +73,7 @@ fn graphs_in(folder: &Path, given: &FileRanges) -> Result<Vec<Variant>, FileErro
     Ok(variants_among(&with_given(folder, given)?, given))
 }
 
-/// The files in a folder and those that are given for it, sorted; none where there is no such folder.
+/// The files in a folder and those for which a range is given, sorted; none where there is no such folder.
 fn with_given(folder: &Path, given: &FileRanges) -> Result<Vec<PathBuf>, FileError> {
     let mut files = if folder.is_dir() { files_in(folder)? } else { Vec::new() };
     files.extend(given.in_folder(folder).cloned());
@@ -91,7 +91,7 @@ fn no_config(folder: &Path, model: &Path) -> BundleError {
     BundleError::NoConfig { folder: folder.into(), model: model.into(), hint }
 }
 
-/// What to do about a folder without a graph, judging by what it does hold.
+/// Advice for a folder without a graph, judging by its content.
 fn hint(folder: &Path) -> String {
     if let Some(nested) = nested_model(folder) {
         return format!("a folder in it does: open `{}`", nested.display());

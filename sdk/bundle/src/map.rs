@@ -1,6 +1,6 @@
 //! Mapped files: the one place of this crate with `unsafe`.
 //!
-//! A map is of a whole file, or of a range of one that somebody else has opened.
+//! A map is of a whole file, or of a range of a file that the caller has opened.
 
 use std::fs::File;
 use std::io;
@@ -32,7 +32,7 @@ use crate::files::{is_lfs_pointer, open_regular};
 ///   open file for its length again, so that a file which has shrunk since becomes an error before the next step;
 ///   what is left is the time between that check and the access. Windows refuses to truncate a mapped file.
 ///
-/// Whoever installs models should write beside and rename, as every download tool in use does.
+/// An installer of models should write beside and rename, as every download tool in use does.
 pub(crate) struct MappedFile {
     path: PathBuf,
     file: Arc<File>,
@@ -49,7 +49,7 @@ impl MappedFile {
         MappedFile::new(path, Arc::new(file), 0, length)
     }
 
-    /// Maps what is given for `path`.
+    /// Maps the range that is given for `path`.
     pub(crate) fn of_range(path: &Path, given: &FileRange) -> Result<Arc<MappedFile>, FileError> {
         MappedFile::new(path, given.file.clone(), given.offset, given.bytes)
     }
@@ -57,7 +57,7 @@ impl MappedFile {
     fn new(path: &Path, file: Arc<File>, offset: u64, bytes: u64) -> Result<Arc<MappedFile>, FileError> {
         let unreadable = |source| FileError::Unreadable { path: path.into(), source };
         let about = file.metadata().map_err(unreadable)?;
-        // What was given may be anything that a descriptor stands for.
+        // The descriptor that the caller gave may be that of a pipe or a device.
         if !about.is_file() {
             return Err(FileError::NotAFile { path: path.into() });
         }
@@ -121,8 +121,8 @@ fn release(_: &Mmap, _: std::ops::Range<usize>) {}
 fn map_read_only(file: &File, offset: u64, bytes: u64) -> io::Result<Mmap> {
     let length = usize::try_from(bytes).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
 
-    // SAFETY: the map is read-only and lives in a `MappedFile` beside the open file. Its memory can change or vanish
-    // only if somebody writes to or truncates the file in place; the documentation of `MappedFile` says what happens
-    // then and what is done about it. Nobody in this process does either: the file is open for reading only.
+    // SAFETY: the map is read-only and lives in a `MappedFile` beside the open file. Its memory can change or vanish only if the
+    // file is written to or truncated in place; the documentation of `MappedFile` says what happens then and what is done about it.
+    // Kinglet does neither: it opens files for reading only, and writes to none that it is given.
     unsafe { MmapOptions::new().offset(offset).len(length).map(file) }
 }

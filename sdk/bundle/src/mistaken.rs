@@ -1,4 +1,4 @@
-//! What is given for a model folder by mistake: a file of another format, or the name of a repository on a hub.
+//! Paths that are given for a model folder by mistake: a file of another format, or the name of a repository on a hub.
 
 use std::fmt;
 use std::path::{Component, Path};
@@ -25,7 +25,7 @@ impl OtherFormat {
     }
 }
 
-/// What the file is, and what to do instead.
+/// A clause that goes on after the path: which format the file has, and what to do instead.
 impl fmt::Display for OtherFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -47,7 +47,7 @@ impl Default for OpenOptions {
 /// apart, then merged them, and now writes a single one.
 const STEMS: [&str; 4] = ["model", "decoder_model_merged", "decoder_with_past_model", "decoder_model"];
 
-/// What the end of a name says about the precision, as the conversion script of transformers.js writes it.
+/// Ends of graph names and their precisions, as the conversion script of transformers.js writes them.
 const SUFFIXES: [(&str, Precision); 8] = [
     ("", Precision::Float32),
     ("fp16", Precision::Float16),

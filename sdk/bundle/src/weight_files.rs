@@ -56,7 +56,7 @@ impl MappedWeights {
     }
 }
 
-/// The file at `path`, or what is given for it.
+/// The file at `path`, or the range that is given for it.
 fn map(path: &Path, given: &FileRanges) -> Result<Arc<MappedFile>, FileError> {
     given.get(path).map_or_else(|| MappedFile::open(path), |given| MappedFile::of_range(path, given))
 }

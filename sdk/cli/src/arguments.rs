@@ -1,4 +1,4 @@
-//! What may be typed after `kinglet`.
+//! The command line of `kinglet`.
 
 use crate::{help, verbs};
 use clap::builder::styling::{AnsiColor, Styles};
@@ -23,7 +23,7 @@ pub(crate) struct Cli {
 }
 
 impl Cli {
-    /// What was typed. Wrong usage and `--help` end the program here.
+    /// Parses the command line of this process. Wrong usage and `--help` end the program here.
     pub(crate) fn of_process() -> Cli {
         let (words, all) = help::asked(std::env::args_os().collect());
         Cli::from_arg_matches(&help::command(all).get_matches_from(words)).unwrap_or_else(|error| error.exit())
@@ -54,7 +54,7 @@ pub(crate) struct Common {
     /// The engine
     #[arg(long, global = true, value_enum, default_value_t = Engine::Auto)]
     pub(crate) engine: Engine,
-    /// What ONNX Runtime computes with; naming one names that engine [default: cpu, or what `kinglet probe` found]
+    /// The execution provider of ONNX Runtime; naming one names that engine [default: cpu, or what `kinglet probe` found]
     #[arg(long, global = true, value_enum)]
     pub(crate) provider: Option<Provider>,
     /// The folder where `kinglet probe` keeps what it found, which the engine auto goes by [default: kinglet/probe in the user's

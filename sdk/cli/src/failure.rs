@@ -8,11 +8,11 @@ use std::process::ExitCode;
 /// Why the command ends early.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// It was called in a way that makes no sense: exit code 2.
+    /// Wrong usage: exit code 2.
     Usage(String),
-    /// It was refused or failed: exit code 1.
+    /// A refusal or failure: exit code 1.
     Failed(String),
-    /// Whoever read the output has gone away, and wants no more of it: exit code 0.
+    /// The reader of the output has closed it, and wants no more: exit code 0.
     ReaderGone,
 }
 

@@ -4,7 +4,7 @@ use crate::arguments::Cli;
 use clap::{Command, CommandFactory};
 use std::ffi::OsString;
 
-/// What has the help show all options, after `--help`, `-h` or a verb of `kinglet help`.
+/// The word after `--help`, `-h` or a verb of `kinglet help` that has the help show all options.
 const ALL: &str = "all";
 
 /// The command. Its help shows the shared options if `all` do. Negative numbers are taken as values, to say what is wrong with them,

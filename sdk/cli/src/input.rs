@@ -1,4 +1,4 @@
-//! What a user gives to read: files, stdin, and lines of either.
+//! Input that a user names: files, stdin, and lines of either.
 
 use crate::failure::Failure;
 use std::fs::File;

@@ -17,7 +17,7 @@ struct State {
     pressed: bool,
 }
 
-/// What pressing Ctrl-C does.
+/// Effect of pressing Ctrl-C.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Effect {
     EndAnswer,

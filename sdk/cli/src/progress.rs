@@ -52,7 +52,7 @@ impl Progress {
         self.bar.set_position(done);
     }
 
-    /// What is being done now.
+    /// Shows the work in progress.
     pub(crate) fn say(&self, what: &str) {
         self.bar.set_message(what.to_owned());
     }

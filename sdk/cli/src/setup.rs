@@ -26,7 +26,7 @@ pub(crate) fn start_logging(common: &Common) {
 fn logger(level: LevelFilter) -> env_logger::Builder {
     let mut logger = env_logger::Builder::new();
     logger.filter_level(LevelFilter::Warn.min(level));
-    // It warns of every newer version of ONNX's operators. What it is given of them is admitted by version before.
+    // tract_onnx warns of every newer version of ONNX's operators. Operators that it is given are admitted by version before.
     logger.filter_module("tract_onnx", LevelFilter::Error);
     for room in [
         "kinglet",

@@ -48,7 +48,7 @@ pub(crate) fn unpacked() -> Result<PathBuf, Failure> {
     Ok(folder)
 }
 
-/// Makes the folder whole: written beside and renamed, so that one that is there is complete unless somebody took from it.
+/// Makes the folder whole: written beside and renamed, so that one that is there is complete unless files were removed from it.
 fn unpack(folder: &Path) -> io::Result<()> {
     let is_there =
         |(name, bytes): &(&str, &[u8])| fs::metadata(folder.join(name)).is_ok_and(|file| file.len() == bytes.len() as u64);

@@ -48,7 +48,7 @@ impl Block {
     }
 }
 
-/// What one tensor of a block is like.
+/// Layout of one tensor of keys or values in a block.
 #[derive(Clone, Copy, Debug)]
 struct Plane {
     heads: usize,
@@ -196,7 +196,7 @@ impl Caches {
             return Ok(None);
         }
         for (row, cache) in caches.iter().enumerate() {
-            // What is written into must be nobody else's.
+            // A row that is written in place must belong to this sequence alone.
             if self.get(*cache)?.home != Some(Home { block: id, row }) || !self.exact && block.holders[row] != 1 {
                 return Ok(None);
             }

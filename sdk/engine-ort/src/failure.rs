@@ -1,4 +1,4 @@
-//! What ONNX Runtime fails with, in the contract's words.
+//! Errors of ONNX Runtime, as those of the engine contract.
 
 use kinglet_engine::EngineError;
 use std::error::Error;

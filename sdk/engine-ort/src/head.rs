@@ -9,7 +9,7 @@ use kinglet_bundle::onnx::{Dim, Graph, Node, PickRows};
 /// The name of the input that says which rows; no exporter's names have a colon.
 const INDICES: &str = "kinglet:rows";
 
-/// What to change so that the logits are those of picked rows; `None` where the graph's end is not understood well enough.
+/// The edit that makes the logits those of picked rows; `None` where the graph's end is not understood well enough.
 pub(crate) fn pick_rows(graph: &Graph, logits: &str) -> Option<PickRows> {
     let output = graph.outputs.iter().find(|value| value.name == logits)?;
     let dims = output.dims.as_ref()?;
@@ -20,7 +20,7 @@ pub(crate) fn pick_rows(graph: &Graph, logits: &str) -> Option<PickRows> {
     let mut value = logits;
     for _ in 0..16 {
         let node = graph.nodes.iter().find(|node| node.outputs.iter().any(|output| output == value))?;
-        // What depends on all rows would not be the same after the picking.
+        // Any other reader of the value would depend on all rows, not on the picked ones.
         let users = graph.nodes.iter().filter(|user| user.inputs.iter().any(|input| input == value)).count();
         if node.outputs.len() != 1 || users + usize::from(value == logits) != 1 {
             return None;

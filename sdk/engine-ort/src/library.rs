@@ -34,7 +34,7 @@ pub struct Search {
 /// Why there is no library.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LibraryError {
-    /// What was looked for, in order, and why it was not taken.
+    /// The paths that were tried, in order, and why each was not taken.
     pub looked: Vec<(PathBuf, Refusal)>,
 }
 
@@ -43,9 +43,9 @@ pub struct LibraryError {
 pub enum Refusal {
     /// There is no such file.
     Absent,
-    /// It is older than [`OLDEST_VERSION`].
+    /// The library is older than [`OLDEST_VERSION`]; with its version.
     TooOld(String),
-    /// It is no such library, or does not load; with what the system said.
+    /// The file is no such library, does not load, or cannot be used in this process; with the reason.
     Unusable(String),
 }
 
@@ -70,7 +70,8 @@ impl Display for LibraryError {
 }
 
 impl LibraryError {
-    /// What was looked for: a file that was named, or the folders that have it by its usual name, and the rest.
+    /// Writes where the library was looked for: the one file that was named; else its usual name, the folders, and the system's
+    /// loader.
     fn places(&self, f: &mut Formatter<'_>) -> fmt::Result {
         if let [(path, _)] = &self.looked[..] {
             return write!(f, "looked for {}", path.display());
@@ -90,7 +91,7 @@ impl LibraryError {
 
 impl std::error::Error for LibraryError {}
 
-/// What this process has loaded.
+/// The library that this process has loaded, and its environment.
 #[derive(Clone)]
 pub(crate) struct Loaded {
     pub(crate) library: Library,
@@ -139,7 +140,7 @@ fn same_file(one: &Path, other: &Path) -> bool {
 
 fn try_load(path: &Path) -> Result<Loaded, Refusal> {
     let by_name = is_bare(path);
-    // For a bare name, the crate `ort` asks where the executable is, and panics where nobody knows.
+    // For a bare name, the crate `ort` asks where the executable is, and panics where that is unknown.
     if by_name && std::env::current_exe().is_err() || !by_name && !path.is_file() {
         return Err(Refusal::Absent);
     }
@@ -177,7 +178,7 @@ fn version_in(name: &str) -> Option<Vec<u32>> {
     version.split('.').map(|part| part.parse().ok()).collect()
 }
 
-/// What the places depend on.
+/// Inputs of the search besides the caller's: the environment variable, the path of the executable, the system's library folders.
 struct Surroundings {
     variable: Option<PathBuf>,
     executable: Option<PathBuf>,

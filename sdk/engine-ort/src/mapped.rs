@@ -9,11 +9,11 @@
 //! through [`MappedSession`], which holds the bytes ([`Bytes`] keeps its map alive) and hands out no session. What else may
 //! outlive it (bindings, outputs) can be dropped, which reads no element, and cannot run.
 //!
-//! What a model's files say cannot break that. The bytes of a weight are a range that sdk/bundle has found inside its file, whatever
-//! offset and length the graph names, and [`tensor_over`] counts them against type and shape without overflow. Ranges may overlap, as
-//! weights that are shared do: nobody writes to them. A file that is written to while it is mapped gives other numbers, and one that
-//! is cut short ends the process where the library reads behind its end (`map.rs` of sdk/bundle says what is done about that):
-//! whoever installs models writes beside and renames.
+//! The content of a model's files cannot break that. The bytes of a weight are a range that sdk/bundle has found inside its file,
+//! whatever offset and length the graph names, and [`tensor_over`] counts them against type and shape without overflow. Ranges may
+//! overlap, as weights that are shared do: they are never written to. A file that is written to while it is mapped gives other
+//! numbers, and one that is cut short ends the process where the library reads behind its end (`map.rs` of sdk/bundle says what is
+//! done about that): an installer of models has to write beside and rename.
 
 #![allow(unsafe_code)]
 
@@ -45,7 +45,7 @@ pub(crate) struct Weight {
 pub(crate) struct SessionOptions<'a> {
     pub(crate) threads: usize,
     pub(crate) optimise: bool,
-    /// Where weights that were prepacked for the processor are shared; `None`: they are not prepacked.
+    /// Container through which sessions share prepacked weights; `None`: weights are not prepacked.
     pub(crate) prepacked: Option<&'a PrepackedWeights>,
     pub(crate) config: &'a [(&'a str, &'a str)],
     /// The folder with the files that the graph names; the library looks into them only where it computes with weights while
@@ -65,7 +65,7 @@ impl MappedSession {
     /// A session of `model`, the content of an `.onnx` file that leaves the elements of `weights` out.
     ///
     /// # Errors
-    /// What the library says.
+    /// Errors of the library.
     pub(crate) fn new(
         environment: &Environment,
         model: &[u8],
@@ -93,19 +93,19 @@ impl MappedSession {
             builder = builder.with_prepacked_weights(prepacked)?;
         }
         let session = builder.commit_from_memory(model)?;
-        // What was prepacked is not read from the map again, and the rest comes back by itself.
+        // Prepacked weights are not read from the map again; pages of the others are read in again when they are needed.
         weights.iter().for_each(|weight| weight.bytes.release());
         Ok(MappedSession { session, _weights: weights })
     }
 
     /// # Errors
-    /// What the library says.
+    /// Errors of the library.
     pub(crate) fn binding(&self) -> ort::Result<IoBinding> {
         self.session.create_binding()
     }
 
     /// # Errors
-    /// What the library says; also where the run was ended.
+    /// Errors of the library; also where the run was terminated.
     pub(crate) fn run<'b, 's: 'b>(&'s mut self, binding: &'b IoBinding, options: &RunOptions) -> ort::Result<SessionOutputs<'b>> {
         self.session.run_binding_with_options(binding, options)
     }

@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct OpenOptions {
     /// The file of the library, where the caller knows it.
     pub library: Option<PathBuf>,
-    /// What runs the parts of the graph that it can; the CPU runs the others.
+    /// The execution provider: runs the parts of the graph that it supports; the CPU runs the others.
     pub provider: Provider,
 }
 
@@ -41,7 +41,7 @@ pub struct OrtModel {
     /// The folder of the files that the edited graph names.
     folder: String,
     weights: Arc<[Weight]>,
-    /// Weights prepacked for the processor, shared by the sessions of all runners; one for each way to multiply.
+    /// Prepacked weights, shared by the sessions of all runners: a container for each way to multiply.
     prepacked: Mutex<[Option<PrepackedWeights>; 2]>,
 }
 
@@ -200,8 +200,8 @@ fn folder_of(weights: &[Weight]) -> PathBuf {
     bytes.into_iter().max_by_key(|(_, bytes)| *bytes).map_or_else(PathBuf::new, |(folder, _)| folder)
 }
 
-/// What the library is to see otherwise than it stands in the file. Weights that are in another folder than the others are
-/// brought into the graph: a copy, where nothing else can be done.
+/// The edits of the graph for the library: weights below `folder` are left out of the file, all other constants are brought into it
+/// (of large weights a copy, where nothing else can be done), and the head computes picked rows alone.
 fn edits_of(graph: &Graph, signature: &Signature, weights: &[Weight], folder: &Path) -> Edits {
     let place = |weight: &Weight| {
         let location = weight.file.strip_prefix(folder).ok()?.to_str()?.to_owned();

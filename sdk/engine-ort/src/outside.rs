@@ -1,4 +1,4 @@
-//! What a graph must not ask of the library: to run code that came with it, or to open files that the bundle has not checked.
+//! Refusal of graphs that would have the library run code that came with them, or open files that the bundle has not checked.
 
 use kinglet_bundle::onnx::{AttributeValue, Graph, Node, Tensor};
 use kinglet_engine::EngineError;
@@ -8,7 +8,7 @@ use std::path::Path;
 const PROGRAM: &str = "EPContext";
 
 /// Refuses a graph, whose own file is `file`, with a node that holds a program or a constant that lies in another file: of weights
-/// the library is given the bytes, and what it would look up by itself nobody has checked.
+/// the library is given the bytes, and a file that it would open by itself is unchecked.
 ///
 /// # Errors
 /// [`EngineError::UnsupportedNode`] names the node.

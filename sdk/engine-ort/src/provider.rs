@@ -79,7 +79,7 @@ impl Provider {
     /// Has the sessions of `builder` use it.
     ///
     /// # Errors
-    /// What the library says.
+    /// Errors of the library.
     pub(crate) fn register(self, builder: SessionBuilder, threads: usize) -> ort::Result<SessionBuilder> {
         match self.registration(threads) {
             Some(registration) => Ok(builder.with_execution_providers([registration])?),

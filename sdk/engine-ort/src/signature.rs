@@ -1,4 +1,4 @@
-//! What a step must give a decoder's graph and what it gets, read from the graph.
+//! Inputs and outputs of a step of a decoder, read from its graph.
 
 use kinglet_bundle::IoNames;
 use kinglet_bundle::onnx::{DataType, Dim, Graph, Node, ValueInfo};
@@ -72,7 +72,7 @@ pub(crate) enum ExtraInput {
 /// More logits than any model gives a position.
 const MOST_LOGITS: usize = 1 << 24;
 
-/// What a step gives and gets.
+/// Names, types and shapes of the inputs and outputs of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Signature {
     /// int64 `[batch, rows]`.
@@ -95,7 +95,7 @@ pub(crate) struct Signature {
     pub(crate) mixes_rows: bool,
 }
 
-/// What the configuration files say, for what a graph leaves open.
+/// Values of the configuration files, for dimensions that a graph leaves open.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Declared {
     pub(crate) kv_heads: Option<usize>,
@@ -105,8 +105,8 @@ pub(crate) struct Declared {
 
 impl Signature {
     /// # Errors
-    /// [`EngineError::UnsupportedGraph`] where the graph is no decoder with inputs for past keys and values, or has an input
-    /// that nobody here can give.
+    /// [`EngineError::UnsupportedGraph`] where the graph is no decoder with inputs for past keys and values, or has an input that
+    /// this engine cannot supply.
     pub(crate) fn of(graph: &Graph, io: &IoNames, declared: Declared) -> Result<Signature, EngineError> {
         let logits = output(graph, &io.logits)?;
         let dims = logits.dims.as_deref().unwrap_or_default();

@@ -11,7 +11,7 @@ use kinglet_testing::{onnxruntime, repository};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What a library of another version would answer.
+/// Source of a library that claims to be of an older version.
 const OLD: &str = r#"
 #[repr(C)]
 pub struct Base(extern "C" fn(u32) -> usize, extern "C" fn() -> *const u8);

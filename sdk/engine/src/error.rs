@@ -16,7 +16,7 @@ pub enum EngineError {
         node: String,
         /// The ONNX operator.
         op_type: String,
-        /// What about it is not supported.
+        /// Description of the unsupported property.
         reason: String,
     },
     /// The graph as a whole does not fit what the engine expects of a decoder.
@@ -56,7 +56,7 @@ pub enum EngineError {
     /// A step or truncation that makes no sense as asked; the message says which argument.
     #[error("invalid request: {0}")]
     InvalidRequest(String),
-    /// What was to be restored is no saved cache of this model, or is damaged.
+    /// The bytes to be restored are no saved cache of this model, or are damaged.
     #[error("the saved cache cannot be used: {0}; remove it and compute the sequence anew")]
     SavedCache(#[from] SavedCacheError),
     /// Prepared weights are not those of this model, or not for this machine.
@@ -70,7 +70,7 @@ pub enum EngineError {
     NoLibrary {
         /// Name of the engine.
         engine: &'static str,
-        /// What was looked for.
+        /// The cause: the places that were searched, and how to get the library.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The engine's own library has no such provider of computation, or that refuses the machine.
@@ -93,7 +93,7 @@ pub enum EngineError {
         engine: &'static str,
         /// The node that was running, where known.
         node: Option<String>,
-        /// What the library said.
+        /// The library's error.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 /// Maps the tokens so far, `[positions]`, to the logits of the next one, `[vocab]`.
 pub type LogitsFn = dyn Fn(&[TokenId]) -> Vec<f32> + Send + Sync;
 
-/// What the tests may watch and steer; shared by all runners of a [`FakeModel`].
+/// Counters and injected faults, for tests to read and set; shared by all runners of a [`FakeModel`].
 #[derive(Default)]
 pub struct FakeControl {
     steps: AtomicUsize,
@@ -36,7 +36,7 @@ impl FakeControl {
         self.tokens.load(Ordering::SeqCst)
     }
 
-    /// What runners were asked to give back, in order.
+    /// The arguments of all calls of [`Runner::trim`], in order.
     pub fn trims(&self) -> Vec<Trim> {
         self.trims.lock().unwrap_or_else(|e| e.into_inner()).clone()
     }
@@ -162,7 +162,7 @@ impl FakeRunner {
         Ok(())
     }
 
-    /// What the test asked to happen at this step.
+    /// Injects what a test has set for this step: a failure, or a raised token. Fails also where `cancel` is raised.
     fn interfere(&self, step: usize, cancel: &CancelToken) -> Result<(), EngineError> {
         let mut fail_at = self.control.fail_at.lock().unwrap_or_else(|e| e.into_inner());
         if fail_at.take_if(|at| *at == step).is_some() {

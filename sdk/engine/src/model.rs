@@ -8,7 +8,7 @@ pub trait Model: Send + Sync {
     /// The facts that callers above need; constant for the model's life.
     fn info(&self) -> &ModelInfo;
 
-    /// What a runner with these options would take, before it is made.
+    /// Estimates the memory of a runner with these options, before one is made.
     fn memory_estimate(&self, options: &RunnerOptions) -> MemoryEstimate;
 
     /// Makes a runner. Several may be alive at once; they share the weights and nothing else.
@@ -27,9 +27,9 @@ pub trait Model: Send + Sync {
         Ok(false)
     }
 
-    /// Has runners made from now on use what [`Model::save_prepared`] wrote, where it lies, instead of preparing. Whoever kept it
-    /// answers for it: that it was made of the same weights by the same version on a machine with the same instruction set, and,
-    /// by `proof`, that nothing has changed it. The proof is asked for before the bytes are first used.
+    /// Has runners made from now on use what [`Model::save_prepared`] wrote, where it lies, instead of preparing. The caller
+    /// answers for it: that it was made of the same weights by the same version on a machine with the same instruction set, and, by
+    /// `proof`, that nothing has changed it. The proof is asked for before the bytes are first used.
     ///
     /// # Errors
     /// [`EngineError::SavedWeights`] where it is plainly of something else, and from an engine that does not override this.
@@ -45,7 +45,7 @@ pub type SharedBytes = Box<dyn AsRef<[u8]> + Send + Sync>;
 /// given an answer: [`EngineError::Cancelled`] is none.
 pub type Proof = Box<dyn FnMut(&CancelToken) -> Result<bool, EngineError> + Send>;
 
-/// What callers may know of a model without knowing the engine.
+/// Metadata of an opened model, in terms that hold for every engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelInfo {
     /// Name of the engine that opened it, as in `--engine`.
@@ -56,7 +56,7 @@ pub struct ModelInfo {
     pub max_context: usize,
     /// Decoder layers.
     pub layers: usize,
-    /// Bytes of weights, mapped or resident.
+    /// Bytes of the weights as the model's files hold them.
     pub weight_bytes: u64,
     /// How the weights of the matrix products are stored.
     pub precision: Precision,
@@ -138,12 +138,12 @@ pub enum WeightStorage {
     Auto,
     /// From the model's files, mapped: ready at once, and the system may take the memory back.
     InPlace,
-    /// From memory, prepacked for the processor before the first step: faster, and the work of a moment.
+    /// From a packed copy in memory, made before the first step: faster, and the work of a moment.
     Packed,
 }
 
-/// What a runner is made for. The defaults: 2,048 positions (or the model's maximum if that is smaller), room for 8 such
-/// sequences; threads, storage of keys and values and of weights chosen by the engine; quantised activations allowed.
+/// Options of a runner. The defaults: 2,048 positions (or the model's maximum if that is smaller), room for 8 such sequences;
+/// threads, storage of keys and values and of weights chosen by the engine; quantised activations allowed.
 ///
 /// ```
 /// use kinglet_engine::{RunnerOptions, Threads};
@@ -202,7 +202,7 @@ impl Default for RunnerOptions {
 /// Bytes that running a model takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemoryEstimate {
-    /// Weights: file pages that the system may evict, or resident memory.
+    /// Weights: file pages that the system may evict, or packed weights.
     pub weights: u64,
     /// Keys and values when the arena is full.
     pub kv: u64,

@@ -9,7 +9,7 @@ pub struct OperatorTime {
     pub operator: String,
     /// How often it ran.
     pub calls: u64,
-    /// What it took, until all threads were done.
+    /// Wall-clock time of all calls, each until its last thread is done.
     pub time: Duration,
     /// Bytes of weights, or of keys and values, that it read at least.
     pub bytes: u64,

@@ -104,9 +104,9 @@ impl<'a> Logits<'a> {
 /// How much memory a runner gives back when the system is short of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Trim {
-    /// What the next step takes anew as it goes: buffers, and the room of caches that are gone.
+    /// Memory that the next step allocates again as it goes: buffers, and the room of caches that were released.
     Buffers,
-    /// Besides, what was made of the weights: the next step begins with what [`Runner::prepare`] does.
+    /// The packed weights as well: the next step begins with the work of [`Runner::prepare`].
     Weights,
 }
 

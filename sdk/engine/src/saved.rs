@@ -1,9 +1,9 @@
-//! What a saved cache says of itself before its keys and values, so that one of another model or layout is refused.
+//! Header of a saved cache, before its keys and values: the format, so that a cache of another model or layout is refused.
 
 use crate::{EngineError, KvType};
 use std::io::{self, ErrorKind, Read, Write};
 
-/// What every saved cache begins with.
+/// Magic bytes at the start of every saved cache.
 const MAGIC: [u8; 8] = *b"kingletK";
 /// Bytes of an engine's name, filled up with zeros.
 const NAME_BYTES: usize = 8;
@@ -16,38 +16,37 @@ const GENERAL: usize = 4;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SavedCacheError {
-    /// It does not begin as saved caches do.
+    /// The magic bytes at the start are not there.
     #[error("it is no saved cache")]
     NoSavedCache,
-    /// It ends too early.
+    /// The bytes end too early.
     #[error("it ends too early")]
     Truncated,
     /// Another engine saved it.
     #[error("the engine `{saved}` saved it, not `{here}`")]
     OtherEngine {
-        /// Who saved it.
+        /// Name of the engine that saved it.
         saved: String,
-        /// Who was to restore it.
+        /// Name of the engine that was to restore it.
         here: &'static str,
     },
     /// Another model, another layout of pages, or another type of keys and values.
     #[error("its {what} is {saved} where {here} is needed")]
     Differs {
-        /// What differs.
+        /// Name of the property that differs.
         what: &'static str,
-        /// What it is in the saved cache.
+        /// Its value in the saved cache.
         saved: u32,
-        /// What it is here.
+        /// Its value in this model's format.
         here: u32,
     },
-    /// It holds nothing, or more than numbers are made for.
+    /// Zero positions, or 2^31 and more.
     #[error("it says that it holds {0} positions")]
     BadLength(u32),
 }
 
-/// How an engine keeps the keys and values of one model: all that must be the same where they are saved and restored. Models
-/// with the same format and different weights are not told apart; whoever keeps saved caches keeps those of different models
-/// apart.
+/// How an engine keeps the keys and values of one model: all that must be the same where they are saved and restored. Models with
+/// the same format and different weights are not told apart: the caller has to keep saved caches of different models apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CacheFormat {
     /// Name of the engine, at most 8 bytes.

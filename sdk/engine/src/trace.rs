@@ -1,4 +1,4 @@
-//! What an engine computes on the way to the logits.
+//! Intermediate values of a step: those that an engine computes on the way to the logits.
 
 /// A value of the graph, as an engine computed it in a step.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,4 +1,4 @@
-//! What an engine wrote and reads again: the keys and values of a sequence, and prepacked weights.
+//! Files that an engine wrote and reads again: the keys and values of a sequence, and packed weights.
 
 use crate::bytes::{Choices, changed};
 use crate::folder::golden;

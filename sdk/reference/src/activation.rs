@@ -62,7 +62,7 @@ pub(crate) fn hard_sigmoid(call: &Call) -> Outputs {
     unary(call, |x| (f64::from(alpha) * x + f64::from(beta)).clamp(0.0, 1.0))
 }
 
-/// What a rectifier leaves of numbers or integers.
+/// `max(x, 0)` of floats or integers.
 pub(crate) fn relu(call: &Call) -> Outputs {
     elementwise::unary_number(call, |x| if x < 0.0 { 0.0 } else { x }, |x| x.max(0))
 }

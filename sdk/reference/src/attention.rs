@@ -51,7 +51,7 @@ fn appended(call: &Call, fresh: Heads, past: Option<&Value>) -> Result<Heads, Re
     fresh.behind(call, past, length, |_| held)
 }
 
-/// What scores are multiplied with: the attribute, or one over the root of the head's size.
+/// Factor of the scores: the attribute, or one over the square root of the head's size.
 fn scale(call: &Call, size: usize) -> Result<f64, ReferenceError> {
     match call.float("scale")? {
         Some(scale) if scale < 0.0 => Err(call.refuse(format!("the scale {scale} is negative"))),

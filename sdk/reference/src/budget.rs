@@ -1,4 +1,4 @@
-//! What an evaluation has used of its limits.
+//! Use of an evaluation's limits.
 
 use crate::{Limits, ReferenceError};
 use std::cell::Cell;

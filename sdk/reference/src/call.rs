@@ -6,7 +6,7 @@ use crate::{Data, ReferenceError};
 use kinglet_bundle::onnx::{AttributeValue, Node};
 use std::rc::Rc;
 
-/// What an operator gives: a value for each output, in order.
+/// Outputs of an operator, in order.
 pub(crate) type Outputs = Result<Vec<Value>, ReferenceError>;
 
 /// A node with the values that it takes.

@@ -40,7 +40,7 @@ fn packed(bytes: &[u8], kind: DataType, count: usize) -> Vec<i64> {
     each.take(count).map(|value| wrap(kind, value)).collect()
 }
 
-/// What the one attribute of the node says.
+/// The value of the node's one attribute.
 pub(crate) fn constant(call: &Call) -> Outputs {
     let [attribute] = &call.node.attributes[..] else { return Err(call.refuse("a constant has exactly one attribute")) };
     let name = attribute.name.as_str();

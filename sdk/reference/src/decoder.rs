@@ -1,4 +1,4 @@
-//! What a decoder's graph is given for a text that begins at its first token.
+//! Inputs of a decoder's graph for a text that begins at its first token.
 
 use crate::Tensor;
 use kinglet_bundle::IoNames;

@@ -10,7 +10,7 @@ pub enum ReferenceError {
         node: String,
         /// Its operator.
         op_type: String,
-        /// What is not known.
+        /// Description of what is unsupported.
         reason: String,
     },
     /// A node's operands do not fit the operator.
@@ -20,7 +20,7 @@ pub enum ReferenceError {
         node: String,
         /// Its operator.
         op_type: String,
-        /// What does not fit.
+        /// Description of the mismatch.
         reason: String,
     },
     /// Nothing makes a value, and it was not given.

@@ -8,7 +8,7 @@ use kinglet_bundle::onnx::Graph;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// What an evaluation may cost.
+/// Limits of an evaluation.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Elements of all values that are alive at once. Default: 2^28.

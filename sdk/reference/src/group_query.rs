@@ -194,7 +194,7 @@ fn scale(call: &Call, size: usize) -> Result<f64, ReferenceError> {
     }
 }
 
-/// What takes weight beside the keys: a number for each head, or zero with `smooth_softmax`.
+/// Attention sinks, a score for each head: the operand, else zeros with `smooth_softmax`, else none.
 fn sinks(call: &Call, heads: usize) -> Result<Option<Vec<f64>>, ReferenceError> {
     match call.optional(input::SINKS) {
         Some(sinks) => Ok(Some(call.as_floats(sinks)?.iter().map(|sink| f64::from(*sink)).collect())),

@@ -127,15 +127,15 @@ impl Heads {
 
 /// How scores become weights.
 pub(crate) struct Scores<'a> {
-    /// What a product of query and key is multiplied with.
+    /// Factor of the product of query and key.
     pub(crate) scale: f64,
-    /// Scores are squeezed between this and its negative; 0 for none.
+    /// Soft cap: scores are squeezed between this and its negative; 0 for none.
     pub(crate) softcap: f64,
     /// Whether the bias is added before scores are squeezed.
     pub(crate) bias_inside_cap: bool,
-    /// A score for each head that takes weight and gives nothing.
+    /// Attention sinks: a score for each query head that takes weight in the softmax and has no value.
     pub(crate) sinks: Option<Vec<f64>>,
-    /// What is added to the score at (batch, query head, query, key); negative infinity where a key is not seen.
+    /// Term added to the score at (batch, query head, query, key); negative infinity masks the key.
     #[allow(clippy::type_complexity, reason = "four indices")]
     pub(crate) bias: &'a dyn Fn(usize, usize, usize, usize) -> f64,
 }

@@ -4,8 +4,8 @@
 //! Knows: the ONNX operators that decoders are exported as, and the contrib operators of ONNX Runtime among them. Must not
 //! know: the kernels, the engines, tract, text.
 //!
-//! It serves whoever has to prove that something faster computes the same: engines evaluate the weightless parts of a graph
-//! with it before they replace them, and tests hold whole models against it.
+//! Reference for faster implementations: engines evaluate the weightless parts of a graph with it before they replace them, and
+//! tests hold whole models against it.
 #![forbid(unsafe_code)]
 
 mod activation;

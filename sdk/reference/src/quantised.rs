@@ -279,7 +279,7 @@ struct Table<'a> {
     /// Integers of a byte; 1 where they are not packed.
     each: usize,
     bits: usize,
-    /// What stands for zero where nothing says so.
+    /// Zero point where none is given.
     middle: i64,
 }
 

@@ -158,7 +158,7 @@ impl<'a> Scope<'a> {
         Ok(true)
     }
 
-    /// Evaluates a node whose needs are there, keeps what is needed of it, and drops what nobody needs after it.
+    /// Evaluates a node whose needs are there, keeps what is needed of it, and drops values that no later node needs.
     fn run(&mut self, node: &'a Node) -> Result<(), ReferenceError> {
         let before = self.budget.alive();
         let values = if is_if(node) { self.run_branch(node)? } else { self.run_operator(node)? };
@@ -229,7 +229,7 @@ fn needs(node: &Node, depth: usize) -> Vec<&str> {
     inputs(node).chain(graphs.flat_map(|graph| free(graph, depth))).collect()
 }
 
-/// What a graph takes from outside.
+/// Names that a graph takes from outside.
 fn free(graph: &Graph, depth: usize) -> Vec<&str> {
     if depth > DEPTH {
         return Vec::new();

@@ -18,7 +18,7 @@ pub struct TextSink {
 }
 
 impl TextSink {
-    /// More of the text, of any length; false where nobody listens any more, since the answer was cancelled, dropped, complete, or
+    /// More of the text, of any length; false once the answer is not read any more, since it was cancelled, dropped, complete, or
     /// longer than was asked for. The host ends its work then.
     pub fn push(&self, text: String) -> bool {
         let take = |room: usize| room.checked_sub(text.len());
@@ -38,7 +38,7 @@ impl TextSink {
         self.line.end(Err(failure));
     }
 
-    /// Whether nobody listens any more: for hosts that look while nothing is to be pushed.
+    /// Whether the answer is not read any more: for hosts that look while nothing is to be pushed.
     pub fn is_cancelled(&self) -> bool {
         !self.line.is_heard()
     }
@@ -50,7 +50,7 @@ impl std::fmt::Debug for TextSink {
     }
 }
 
-/// What comes of an answer as it grows.
+/// Events of an answer in progress.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SystemEvent {
     /// More of the text, never empty.
@@ -64,11 +64,11 @@ pub enum SystemEvent {
 pub enum SystemEnd {
     /// The model ended it.
     Complete,
-    /// It is as long as was asked for.
+    /// The answer is as long as was asked for.
     Length,
     /// This stop string appeared; the text ends before it.
     Stop(String),
-    /// It was cancelled.
+    /// The answer was cancelled.
     Cancelled,
 }
 
@@ -110,7 +110,8 @@ impl SystemAnswer {
         Ok(listening)
     }
 
-    /// What a piece, or the end, adds to the answer; `None` where nothing is certain yet.
+    /// Turns a piece, the end, or a cancellation (`said` is `None`) into an event; gives `None` where no further text is certain
+    /// yet.
     fn take(&mut self, said: Option<Said<String, SystemFinish>>) -> Option<Result<SystemEvent, SystemFailure>> {
         let (text, end) = match said {
             None => (self.matcher.flush(), SystemEnd::Cancelled),

@@ -7,13 +7,13 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "state")]
 pub enum Availability {
-    /// It can.
+    /// The model can be asked.
     Available,
-    /// Once it was downloaded, which is [asked for](crate::SystemModel::download).
+    /// The model has to be downloaded first: see [`SystemModel::download`](crate::SystemModel::download).
     Downloadable,
-    /// Soon: it is being downloaded.
+    /// The model is being downloaded.
     Downloading,
-    /// It cannot.
+    /// The model cannot be asked.
     Unavailable {
         /// Why.
         #[serde(flatten)]
@@ -35,7 +35,7 @@ pub enum UnavailableReason {
     NeedsUpdate,
     /// The host could not find out.
     Unknown {
-        /// What happened, in one clause, without anything of prompts or answers.
+        /// Description of the problem, in one clause, without anything of prompts or answers.
         message: String,
     },
 }

@@ -17,7 +17,7 @@ pub struct DownloadProgress {
 pub struct DownloadSink(pub(crate) Speaking<DownloadProgress, ()>);
 
 impl DownloadSink {
-    /// Tells how far it is; false where nobody listens any more. The system may go on downloading then.
+    /// Tells how far it is; false where that is not received any more. The system may go on downloading then.
     pub fn progress(&self, progress: DownloadProgress) -> bool {
         self.0.say(progress)
     }

@@ -4,43 +4,43 @@
 /// may be logged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SystemFailure {
-    /// Its guardrails, or the model itself, refuse what was asked or what would have been answered.
+    /// The guardrails of the system, or the model itself, refuse what was asked or what would have been answered.
     #[error("the system's model refuses to answer ({message}); ask for something else")]
     Refused {
-        /// What refused.
+        /// The reason of the refusal.
         message: String,
     },
-    /// Instructions, messages and answer are more than it can hold.
+    /// Instructions, messages and answer are more than the model can hold.
     #[error("the conversation is too long for the system's model ({message}); shorten it or begin another session")]
     ContextTooLong {
-        /// What was too long.
+        /// The part that was too long.
         message: String,
     },
-    /// It is asked too much, too often, or while the app is in the background.
+    /// The model is asked too much, too often, or while the app is in the background.
     #[error("the system's model takes no request now ({message}); ask again later")]
     Busy {
-        /// What it is busy with, or which quota is used up.
+        /// The work in progress, or the quota that is used up.
         message: String,
     },
-    /// It is not there, or not any more.
+    /// The model is not there, or not any more.
     #[error("the system's model is unavailable ({message}); see its availability")]
     Unavailable {
-        /// What is missing.
+        /// The missing part.
         message: String,
     },
-    /// It cannot do what was asked, such as answer in a language that it does not speak.
+    /// The model cannot do what was asked, such as answer in a language that it does not speak.
     #[error("the system's model cannot do that ({message}); use another model")]
     Unsupported {
-        /// What it cannot do.
+        /// The missing capability.
         message: String,
     },
-    /// It was cancelled.
+    /// The request was cancelled.
     #[error("cancelled")]
     Cancelled,
     /// Anything else.
     #[error("the system's model failed ({message}); try again, and report it if it fails again")]
     Failed {
-        /// What failed.
+        /// Description of the failure.
         message: String,
     },
 }

@@ -8,9 +8,9 @@ use std::time::Duration;
 /// One thing that the fake does when it is asked.
 #[derive(Clone, Debug)]
 pub enum Act {
-    /// Pushes a piece, and ends its work where nobody listens.
+    /// Pushes a piece, and ends its work where the answer is not read any more.
     Say(String),
-    /// Pushes a piece, and goes on whether anybody listens or not.
+    /// Pushes a piece, and goes on in any case.
     Insist(String),
     /// Does nothing for this long.
     Wait(Duration),
@@ -20,7 +20,7 @@ pub enum Act {
     Fail(SystemFailure),
     /// Panics.
     Panic,
-    /// Pushes this piece for ever, until nobody listens.
+    /// Pushes this piece for ever, until the answer is not read any more.
     Repeat(String),
     /// Tells how far the download is.
     Progress(DownloadProgress),
@@ -74,24 +74,24 @@ impl FakeSystemModel {
         self
     }
 
-    /// What it does when it is to be downloaded; without an end, the download is given up, unless it has become available.
+    /// Script of the download; without an end, the download is given up, unless the model has become available.
     #[must_use]
     pub fn downloading(self, script: impl IntoIterator<Item = Act>) -> FakeSystemModel {
         self.with(|inner| inner.download = script.into_iter().collect());
         self
     }
 
-    /// It is in this state from now on.
+    /// Sets the state of the model from now on.
     pub fn become_state(&self, availability: Availability) {
         self.with(|inner| inner.availability = availability);
     }
 
-    /// It panics when it is asked whether it is available.
+    /// Makes [`SystemModel::availability`] panic.
     pub fn panic_at_availability(&self) {
         self.with(|inner| inner.availability_panics = true);
     }
 
-    /// What it was asked, oldest first.
+    /// The requests so far, oldest first.
     pub fn requests(&self) -> Vec<SystemRequest> {
         self.with(|inner| inner.requests.clone())
     }
@@ -101,7 +101,7 @@ impl FakeSystemModel {
         self.with(|inner| inner.prewarmed.clone())
     }
 
-    /// Pieces that it pushed while nobody listened.
+    /// Number of pieces that were pushed and not received.
     pub fn unheard(&self) -> usize {
         self.with(|inner| inner.unheard)
     }

@@ -6,8 +6,8 @@ use crate::{Availability, DownloadProgress, DownloadSink, SystemAnswer, SystemFa
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// A [`SystemModel`] whose panics are failures and whose work happens on threads of its own, so that nobody who is cancelled waits
-/// for it. Clones are the same one.
+/// A [`SystemModel`] whose panics are failures and whose work happens on threads of its own, so that a cancelled caller does not
+/// wait for it. Clones are the same one.
 #[derive(Clone)]
 pub struct Host(Arc<dyn SystemModel>);
 
@@ -71,7 +71,7 @@ impl Host {
         }
     }
 
-    /// Has the host do `work` on a thread that nobody waits for; `failed` hears of a panic.
+    /// Has the host do `work` on a detached thread; `failed` gets the failure of a panic.
     pub(crate) fn on_a_thread(
         &self,
         method: &'static str,
@@ -89,7 +89,7 @@ impl Host {
     }
 }
 
-/// What `call` gives, or which of the host's methods panicked. What the panic said stays out of it, since it may hold a prompt.
+/// The result of `call`, or which of the host's methods panicked. The panic's message stays out of it, since it may hold a prompt.
 fn guarded<T>(method: &str, call: impl FnOnce() -> T) -> Result<T, String> {
     // Nothing of Kinglet's is seen again that the call may have left half-done: sinks are kept whole by their locks.
     catch_unwind(AssertUnwindSafe(call)).map_err(|_| format!("the host panicked in `{method}`"))

@@ -9,7 +9,7 @@ use std::time::Duration;
 /// How long a listener waits before it looks whether it was cancelled.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// What is said over a line.
+/// Message on a line.
 pub(crate) enum Said<P, E> {
     Piece(P),
     End(Result<E, SystemFailure>),
@@ -35,12 +35,12 @@ pub(crate) fn line<P, E>() -> (Speaking<P, E>, Listening<P, E>) {
 }
 
 impl<P, E> Speaking<P, E> {
-    /// Whether anybody listens: false after the end and after the other side hung up.
+    /// Whether pieces are received: false after the end and after the other side hung up.
     pub(crate) fn is_heard(&self) -> bool {
         !self.hung_up.load(Ordering::Acquire) && self.sender().is_some()
     }
 
-    /// Says a piece; false where nobody listens.
+    /// Sends a piece; false where it cannot be received.
     pub(crate) fn say(&self, piece: P) -> bool {
         let heard = !self.hung_up.load(Ordering::Acquire);
         heard && self.sender().as_ref().is_some_and(|sender| sender.send(Said::Piece(piece)).is_ok())

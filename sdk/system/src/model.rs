@@ -1,4 +1,4 @@
-//! What a host app implements.
+//! The interface that a host app implements.
 
 use crate::{Availability, DownloadSink, SystemFailure, SystemRequest, TextSink};
 use std::sync::Arc;

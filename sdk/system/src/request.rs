@@ -1,9 +1,9 @@
-//! What a system's model is asked: plain data.
+//! Requests to a system's model: plain data.
 
 /// One request: a conversation to be answered.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SystemRequest {
-    /// What the model is told to be.
+    /// Instructions to the model: the system prompt.
     pub instructions: Option<String>,
     /// The conversation, oldest first; the last message is to be answered.
     pub messages: Vec<SystemMessage>,
@@ -18,9 +18,9 @@ pub struct SystemRequest {
 /// One message of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SystemMessage {
-    /// Who says it.
+    /// Role of the speaker.
     pub role: SystemRole,
-    /// What is said.
+    /// The text of the message.
     pub text: String,
 }
 
@@ -53,6 +53,6 @@ pub struct SystemSampling {
 pub enum SystemFinish {
     /// The model ended it, or the system does not tell why.
     Complete,
-    /// It has as many tokens as were asked for, or as the system allows.
+    /// The answer has as many tokens as were asked for, or as the system allows.
     Length,
 }

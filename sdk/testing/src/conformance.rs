@@ -1,4 +1,5 @@
-//! What every engine is held to on the golden models: the same checks for all of them, through the contract alone.
+//! Checks that every engine has to pass on the golden models, through the contract alone: the same for all of them, except that
+//! [`agreement`] does not feed prompts in chunks to `ort` where their length changes the rotary angles.
 //!
 //! Each check gives what it found, or a sentence that says what is wrong.
 
@@ -12,7 +13,7 @@ use std::fmt::{self, Display, Formatter};
 /// The bundle of a golden model.
 ///
 /// # Errors
-/// What the bundle says.
+/// The bundle's error, in words.
 pub fn bundle(golden: &GoldenModel) -> Result<Bundle, String> {
     let options = OpenOptions { variant: golden.variant.clone(), ..Default::default() };
     Bundle::open(&golden.folder, &options).map_err(said)
@@ -41,7 +42,7 @@ pub fn over<'a>(
 /// Logits at `wanted`, indices into `ids`, after feeding `ids` in chunks: `[wanted, vocab]`.
 ///
 /// # Errors
-/// What the engine says.
+/// The engine's error, in words.
 pub fn logits(runner: &mut dyn Runner, ids: &[TokenId], wanted: &[usize], chunk: usize) -> Result<Vec<f32>, String> {
     let cache = runner.create_cache().map_err(said)?;
     let (mut all, mut at) = (vec![], 0);
@@ -57,7 +58,7 @@ pub fn logits(runner: &mut dyn Runner, ids: &[TokenId], wanted: &[usize], chunk:
 /// The tokens that greedy decoding appends to `ids`.
 ///
 /// # Errors
-/// What the engine says.
+/// The engine's error, in words.
 pub fn greedy(runner: &mut dyn Runner, ids: &[TokenId], count: usize) -> Result<Vec<TokenId>, String> {
     let cache = runner.create_cache().map_err(said)?;
     let (mut tokens, mut out) = (ids.to_vec(), vec![]);
@@ -146,7 +147,7 @@ impl Display for Noise {
 /// How noisy a model is beside `theirs`, the answers of ONNX Runtime.
 ///
 /// # Errors
-/// What the engine says, and where the two references do not match.
+/// The engine's error, in words; also where the two references do not match.
 pub fn noise(golden: &GoldenModel, theirs: &Golden, model: &dyn Model, options: &RunnerOptions) -> Result<Noise, String> {
     let mut runner = model.runner(options).map_err(said)?;
     let (mut ours, mut exact, mut other) = (vec![], vec![], vec![]);

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 /// A decoder of which some weights are written in a form of their own.
 #[derive(Clone, Debug)]
 pub struct WeightForm {
-    /// What the form is called: the graph is `model_NAME.onnx`.
+    /// Name of the form: the graph is `model_NAME.onnx`.
     pub name: String,
     /// The folder of all forms.
     pub folder: PathBuf,
@@ -23,7 +23,7 @@ impl WeightForm {
     /// The bundle of the form's graph.
     ///
     /// # Errors
-    /// What the bundle says.
+    /// The bundle's error, in words.
     pub fn bundle(&self) -> Result<Bundle, String> {
         let options = OpenOptions { variant: Some(format!("model_{}", self.name)), ..Default::default() };
         Bundle::open(&self.folder, &options).map_err(|error| error.to_string())

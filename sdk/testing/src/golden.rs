@@ -11,7 +11,7 @@ pub enum GoldenError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
     /// A file does not hold what it should.
@@ -19,7 +19,7 @@ pub enum GoldenError {
     Form {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// Description of the problem.
         reason: String,
     },
 }
@@ -43,14 +43,14 @@ pub struct GoldenModel {
     pub max_relative: f32,
     /// Sequences longer than this have other rotary angles (LongRoPE).
     pub longer_angles_after: Option<usize>,
-    /// What the reference says, multiplying with float activations.
+    /// Results of the reference, multiplying with float activations.
     pub golden: Golden,
-    /// What ONNX Runtime makes of the same graph as it runs by default, where it rounds more than the weights: how large that
+    /// Results of ONNX Runtime with the same graph as it runs by default, where it rounds more than the weights: how large that
     /// noise is elsewhere.
     pub rounded: Option<(Rounding, Golden)>,
 }
 
-/// What ONNX Runtime rounds besides the weights.
+/// Rounding in ONNX Runtime besides that of the weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum Rounding {
     /// Activations to int8, a scale per row and block (`MatMulNBits` with `accuracy_level` 4).

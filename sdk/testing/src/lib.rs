@@ -1,9 +1,9 @@
 //! Fixtures, oracles and comparators for the tests of the other crates.
 //!
-//! Knows: where the committed goldens lie and what they say; how two rows of logits are compared; what every engine is held to
-//! (the contract of kinglet-engine); how a model folder of any shape is written with random weights; how
-//! a library of ONNX Runtime misbehaves. Must not know: which engines
-//! exist.
+//! Knows: where the committed goldens lie and what they say; how two rows of logits are compared; the checks that every engine has
+//! to pass (the contract of kinglet-engine); how a model folder of any shape is written with random weights; where the library of
+//! ONNX Runtime is, and how one misbehaves. Must not know: the crates of the engines. Of their names it knows one: `ort`, for an
+//! exemption in [`conformance::agreement`].
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "what the checks find belongs in the log of a test")]
 

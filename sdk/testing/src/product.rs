@@ -21,7 +21,7 @@ pub struct GoldenProduct {
     pub packed: Vec<u8>,
     /// `[n, blocks]`.
     pub scales: Vec<f32>,
-    /// What stands for zero.
+    /// Zero points of the weights.
     pub zero_points: ZeroPoints,
     /// `[n]`.
     pub bias: Option<Vec<f32>>,

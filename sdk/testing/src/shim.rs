@@ -5,12 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What a session does that uses the claimed provider.
+/// Behaviour of a session that uses the claimed provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Misbehaviour {
     /// Nothing amiss: it computes on the CPU.
     None,
-    /// It refuses to be registered.
+    /// The provider refuses to be registered.
     Refuses,
     /// The process is aborted at the first run.
     Crashes,
@@ -43,7 +43,7 @@ pub const SHIM_TABLE: usize = 415;
 /// on Linux.
 ///
 /// # Errors
-/// What the system says of the folder, and where the compiler fails.
+/// Errors of writing to the folder; a failure of the compiler.
 pub fn misbehaving(folder: &Path, library: &Path, misbehaviour: Misbehaviour) -> io::Result<Option<PathBuf>> {
     let named = |ending: &str| folder.join(format!("{misbehaviour:?}{ending}").to_lowercase());
     let (source, made) = (named(".rs"), named(".so"));
@@ -60,7 +60,7 @@ pub fn misbehaving(folder: &Path, library: &Path, misbehaviour: Misbehaviour) ->
     }
 }
 
-/// What the source refers to and does not hold.
+/// The constants that the source refers to and does not define.
 fn constants(library: &Path, misbehaviour: Misbehaviour) -> String {
     let places = SHIM_PLACES.map(|(name, place)| format!("const {name}: usize = {place};"));
     format!(

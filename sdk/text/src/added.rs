@@ -81,7 +81,7 @@ struct Search {
     ids: Vec<u32>,
 }
 
-/// What each automaton of a search finds next in one text, which is read once by each.
+/// Next match of each automaton of a search in one text, which each reads once.
 struct Finds<'a> {
     search: &'a Search,
     text: &'a str,
@@ -182,7 +182,7 @@ impl AddedTokens {
         self.tokens.get(&id)
     }
 
-    /// What the decoder gets for an added token: its normalized form, where that is another.
+    /// Form of an added token that the decoder gets: the normalized one, where that is another.
     pub(crate) fn spelling(&self, id: u32) -> Option<&str> {
         let token = self.tokens.get(&id)?;
         Some(self.forms.get(&id).map_or(&token.content, |form| form))

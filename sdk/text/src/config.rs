@@ -28,7 +28,7 @@ pub(crate) struct ListedToken {
     pub(crate) token: AddedToken,
 }
 
-/// What the configuration files say about special tokens and templates.
+/// Special tokens and templates, from the configuration files.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct TokenizerConfig {
     /// Special tokens by name (`bos_token`), as templates see them.

@@ -1,9 +1,8 @@
 //! Text from tokens as they come.
 //!
-//! What a token's text is depends on its neighbours: byte tokens make up characters together, SentencePiece drops the space
-//! in front of the first word, WordPiece joins pieces. The pieces given out here, put together, are exactly what
-//! [`Tokenizer::decode`] makes of all the tokens, and no piece ends inside a character. The work for a token does not grow
-//! with the text before it.
+//! The text of a token depends on its neighbours: byte tokens make up characters together, SentencePiece drops the space in front
+//! of the first word, WordPiece joins pieces. The pieces given out here, put together, are exactly what [`Tokenizer::decode`] makes
+//! of all the tokens, and no piece ends inside a character. The work for a token does not grow with the text before it.
 
 mod bytes;
 mod window;

@@ -1,4 +1,4 @@
-//! What can go wrong with text, each variant a different thing for the caller to do.
+//! Errors of tokenizers, detokenizers and templates, each variant a different thing for the caller to do.
 
 use std::io;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ pub enum TextError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
     /// A file of the model folder is not what it is taken for: no regular file, or larger than such a file may be. Put the right
@@ -44,7 +44,7 @@ pub enum TextError {
         line: usize,
         /// Column of the mistake, from 1 (0: before the first character of the line).
         column: usize,
-        /// What the parser expected.
+        /// The parser's message, without the position.
         reason: String,
     },
     /// A file is JSON, but a field of it does not have the form it must have. Correct the field.
@@ -54,7 +54,7 @@ pub enum TextError {
         path: PathBuf,
         /// The field, with dots between the levels.
         field: String,
-        /// What is wrong with it.
+        /// The problem with the field.
         reason: String,
     },
     /// `tokenizer.json` is JSON, but describes no tokenizer that this build knows.
@@ -62,19 +62,19 @@ pub enum TextError {
     Tokenizer {
         /// The file.
         path: PathBuf,
-        /// What the tokenizer library said.
+        /// Description of the problem.
         reason: String,
     },
     /// This text cannot be turned into tokens with this vocabulary.
     #[error("The text could not be turned into tokens: {reason}. The tokenizer of this model has no token for part of it.")]
     Encode {
-        /// What the tokenizer library said.
+        /// The tokenizer library's message.
         reason: String,
     },
     /// These token ids cannot be turned into text.
     #[error("The tokens could not be turned into text: {reason}. Check that they come from this model's vocabulary.")]
     Decode {
-        /// What the tokenizer library said.
+        /// The tokenizer library's message.
         reason: String,
     },
     /// The tokenizer's own steps do not come to an end with this text: they make it grow too far, take too long, or fail
@@ -84,7 +84,7 @@ pub enum TextError {
         one_line(reason)
     )]
     TokenizerFailed {
-        /// What went wrong.
+        /// Description of the failure.
         reason: String,
     },
     /// The text is so long that it cannot be spelt in as many tokens as there is room for. Shorten it.
@@ -111,7 +111,7 @@ pub enum TextError {
         template: String,
         /// Line in the template, from 1.
         line: usize,
-        /// What the template engine said.
+        /// The template engine's message, or the limit that the source exceeds.
         reason: String,
     },
     /// The template itself refused the conversation with `raise_exception`. Change the conversation as the message says.
@@ -131,7 +131,7 @@ pub enum TextError {
         template: String,
         /// Line in the template, from 1 (0: not known).
         line: usize,
-        /// What the template engine said.
+        /// The template engine's message.
         reason: String,
     },
     /// The template did far more than a conversation of this length takes. It is at fault; give another one.
@@ -153,7 +153,7 @@ pub enum TextError {
     NoStack {
         /// Size of the stack, most of which is never touched.
         mebibytes: usize,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
     /// No template has the name that was asked for.
@@ -179,7 +179,7 @@ pub enum TextError {
     Message {
         /// Position in the conversation, from 0.
         index: usize,
-        /// What is wrong with it.
+        /// The problem with the message.
         reason: String,
     },
 }

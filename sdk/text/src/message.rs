@@ -31,12 +31,12 @@ impl Message {
         self
     }
 
-    /// Who speaks, if the field is there and is a string.
+    /// The speaker's role, if the field is there and is a string.
     pub fn role(&self) -> Option<&str> {
         self.fields.get("role")?.as_str()
     }
 
-    /// What is said: text, or a list of parts for templates that take them.
+    /// The content: text, or a list of parts for templates that take them.
     pub fn content(&self) -> Option<&Value> {
         self.fields.get("content")
     }

@@ -29,7 +29,7 @@ use crate::work::Refusal;
 /// Steps of one kind. Tokenizers in use have up to ten.
 const MAX_STAGES: usize = 64;
 
-/// What `tokenizer.json` says, its parts still to be looked at.
+/// The top level of `tokenizer.json`, its parts not yet parsed.
 #[derive(Deserialize)]
 pub(crate) struct Outline {
     #[serde(default)]
@@ -129,7 +129,7 @@ pub(crate) fn guarded<T>(call: impl FnOnce() -> tokenizers::Result<T>) -> tokeni
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| Err(Refusal::Panicked { words: words(&*panic) }.into()))
 }
 
-/// What a panic said.
+/// Message of a panic.
 fn words(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()

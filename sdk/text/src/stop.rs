@@ -113,7 +113,7 @@ impl StopMatcher {
         text
     }
 
-    /// What of a part of the held text may be shown.
+    /// A part of the held text without what is hidden in it.
     fn shown(&self, part: Range<usize>) -> String {
         let (mut text, mut from) = (String::new(), part.start);
         for hidden in self.hidden.iter().filter(|hidden| hidden.start < part.end) {

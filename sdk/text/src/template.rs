@@ -4,10 +4,10 @@
 //! altered except as transformers does it: fields without a value are dropped, and a message's reasoning is found under
 //! each of the names that templates use for it.
 //!
-//! What Jinja2 does otherwise: it fails on JSON of what `map` and `select` give, on comparisons between kinds, and on `join` of
-//! what is no text, where this renders; it knows `varargs`, a leading `+`, `{!r}` in formats, a few methods of strings and filters
-//! for web pages, which fail here; what is joined to a string marked `safe` is escaped there; and `d['items']` of an object
-//! without that field is the method of that name there, which is defined, and undefined here.
+//! Differences: Jinja2 fails on JSON of what `map` and `select` give, on comparisons between kinds, and on `join` of what is no
+//! text, where this renders; it has `varargs`, a leading `+`, `{!r}` in formats, a few methods of strings and filters for web
+//! pages, which fail here; what is joined to a string marked `safe` is escaped there; and `d['items']` of an object without that
+//! field is the method of that name there, which is defined, and undefined here.
 
 mod clock;
 mod environment;
@@ -35,7 +35,7 @@ use crate::config::DEFAULT_TEMPLATE;
 use crate::files::kind_of;
 use crate::{Bounds, DateTime, Message, Specials, TextError, TextFiles, Tokenizer};
 
-/// What a prompt is rendered from.
+/// Input of a rendering.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TemplateInput {
     /// The conversation so far, at least one message.
@@ -85,7 +85,8 @@ impl ChatTemplate {
     /// named `default`.
     ///
     /// # Errors
-    /// [`TextError::TemplateSyntax`] if one of them is no valid Jinja or longer than 256 KiB; [`TextError::NoStack`].
+    /// [`TextError::TemplateSyntax`] if one of them is no valid Jinja, is longer than 256 KiB or has a tag of more than 4 KiB;
+    /// [`TextError::NoStack`].
     pub fn from_sources(
         templates: Vec<(String, String)>,
         special_tokens: Vec<(String, String)>,
@@ -216,7 +217,7 @@ impl fmt::Debug for ChatTemplate {
     }
 }
 
-/// What a caller gave, in the form that templates get it.
+/// Variables of a template, from the caller's input.
 #[derive(Debug, Clone)]
 struct Variables {
     messages: Value,

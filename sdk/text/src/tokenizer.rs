@@ -51,8 +51,8 @@ const SHRINKS: usize = 4;
 /// Bytes that a text may have beyond those that tokens can stand for: space that is swallowed, characters that are left out.
 const SPARE_BYTES: usize = 1 << 20;
 
-/// What the tables of a tokenizer take while they are made, for each byte of its file and beside that; measured for a vocabulary of
-/// 4,000 tokens.
+/// Memory of the tables of a tokenizer while they are made: bytes for each byte of its file, and bytes beside that; measured for a
+/// vocabulary of 4,000 tokens.
 const BYTES_A_BYTE: u64 = 24;
 const FIXED_BYTES: u64 = 5 << 20;
 
@@ -171,12 +171,12 @@ impl Tokenizer {
         self.added.is_special(id)
     }
 
-    /// What the configuration says: names of special tokens, templates.
+    /// Content of the configuration files: names of special tokens, templates.
     pub(crate) fn config(&self) -> &TokenizerConfig {
         &self.config
     }
 
-    /// The added tokens, for those who look for control tokens in text.
+    /// The added tokens, for the search for control tokens in text.
     pub(crate) fn added(&self) -> &AddedTokens {
         &self.added
     }

@@ -28,10 +28,11 @@ impl fmt::Debug for Bounds<'_> {
     }
 }
 
-/// What a text may grow to for each of its bytes: Unicode's own forms come to 11, twice that as bytes.
+/// Bytes that a text may grow by for each of its own: Unicode's normalization forms come to 11, their byte-level form to twice
+/// that.
 const GROWTH: usize = 64;
 
-/// What any text may grow to besides.
+/// Bytes that any text may grow by besides.
 const GROWTH_BYTES: usize = 64 << 10;
 
 /// The bytes that the steps of one encoding or decoding may still write, and the caller's patience.
@@ -75,7 +76,7 @@ pub(crate) enum Refusal {
     },
     #[error("the tokenizer library came upon something that it does not expect ({words})")]
     Panicked {
-        /// What the panic said.
+        /// Message of the panic.
         words: String,
     },
 }

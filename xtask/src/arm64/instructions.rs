@@ -67,7 +67,7 @@ fn rows(products: &str, sections: &[u64]) -> Result<Vec<Row>, String> {
     if sections.len() != lines.len() || !lines.len().is_multiple_of(4) {
         return Err(strange());
     }
-    // What follows a line `done` prepares the next product.
+    // Every other line is `done`: the section after it prepares the next product.
     let products: Vec<&str> = lines.into_iter().step_by(2).collect();
     let sections: Vec<u64> = sections.iter().copied().step_by(2).collect();
     let row = |(products, counts): (&[&str], &[u64])| {

@@ -46,7 +46,7 @@ impl Toolchain {
         command.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", tool("arm64-cc"));
         command.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER", tool("arm64-run"));
         command.env("CC_aarch64_unknown_linux_gnu", tool("arm64-cc")).env("AR_aarch64_unknown_linux_gnu", tool("arm64-ar"));
-        // What is only run here needs no debug information, which takes half of the time to build.
+        // Programs that only run here need no debug information, which takes half of the time to build.
         command.env("CARGO_PROFILE_DEV_DEBUG", "false").env("CARGO_INCREMENTAL", "0");
         command
     }

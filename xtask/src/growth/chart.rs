@@ -6,7 +6,7 @@ use std::path::Path;
 /// Some lines with points.
 pub(super) struct Chart {
     pub(super) title: String,
-    /// What the horizontal axis counts, whose values double from mark to mark.
+    /// Label of the horizontal axis, whose values double from mark to mark.
     pub(super) x: &'static str,
     pub(super) y: &'static str,
     /// Whether the vertical axis doubles too; it begins at zero otherwise.

@@ -10,8 +10,7 @@ use crate::BundleError;
 /// in use, and products of two of them are far from overflowing.
 const GREATEST_COUNT: i64 = 1 << 24;
 
-/// What the configuration files say about a model. A fact that they leave out is `None`; the graph has the last word
-/// on shapes.
+/// Facts of a model from its configuration files. A fact that they leave out is `None`; the graph has the last word on shapes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Architecture {
     /// The family, such as `qwen2`: `model_type` of `config.json`, `model.type` of `genai_config.json`.
@@ -46,8 +45,8 @@ pub struct Architecture {
 }
 
 impl Architecture {
-    /// What mostly stands in the way of running a model of this type, such as a mixture of experts; `None` where nothing is known
-    /// to. It decides nothing: the graph does.
+    /// The usual obstacle to running a model of this type, such as a mixture of experts; `None` where none is known. Advisory: the
+    /// graph decides.
     pub fn hindrance(&self) -> Option<&'static str> {
         families::hindrance(&self.model_type)
     }

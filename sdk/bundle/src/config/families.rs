@@ -1,4 +1,4 @@
-//! What to expect of a model by its type.
+//! Model types: those that are known to run, and the usual obstacles to running others.
 //!
 //! A name decides nothing: a graph is run where all of it is known, whatever its type is called. Where it is not, the type often
 //! says why.
@@ -85,7 +85,7 @@ const HINDERED: [(&str, &[&str]); 5] = [
     ),
 ];
 
-/// What mostly stands in the way of running a model of that type, where something is known to.
+/// The usual obstacle to running a model of that type, where one is known.
 pub(super) fn hindrance(model_type: &str) -> Option<&'static str> {
     HINDERED.iter().find(|(_, types)| types.contains(&model_type)).map(|(reason, _)| *reason)
 }

@@ -7,12 +7,12 @@ use super::{ConfigFiles, GENERATION_CONFIG};
 use crate::BundleError;
 
 /// The settings that a model's files recommend: `generation_config.json` first, then `search` of `genai_config.json`.
-/// `None` where neither says anything. The values are as the files have them; who samples checks them.
+/// `None` where neither says anything. The values are as the files have them; the sampler checks them.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GenerationDefaults {
     /// Whether to sample; otherwise the likeliest token is taken.
     pub do_sample: Option<bool>,
-    /// What logits are divided by.
+    /// Divisor of the logits.
     pub temperature: Option<f32>,
     /// How many of the likeliest tokens to choose among; 0 is all of them.
     pub top_k: Option<usize>,
@@ -20,7 +20,7 @@ pub struct GenerationDefaults {
     pub top_p: Option<f32>,
     /// The least probability of a token, as a share of the likeliest one's.
     pub min_p: Option<f32>,
-    /// What logits of tokens that have occurred are divided by (where they are positive).
+    /// Divisor of positive logits of tokens that have occurred, and factor of negative ones.
     pub repetition_penalty: Option<f32>,
     /// Tokens that must not be generated.
     pub suppress_ids: Vec<u32>,

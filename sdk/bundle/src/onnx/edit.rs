@@ -6,7 +6,7 @@ use super::error::OnnxError;
 use super::wire::{Message, put_bytes, put_int, put_message};
 use crate::Bytes;
 
-/// What to change. Changes are for the graph itself; graphs inside attributes (`If`, `Loop`) stay as they are.
+/// Changes to a model's file. They are for the graph itself; graphs inside attributes (`If`, `Loop`) stay as they are.
 #[derive(Debug, Clone, Default)]
 pub struct Edits {
     /// Initializers whose elements are left out: the file then says that they are in another file, and where.
@@ -37,7 +37,7 @@ pub struct SetInt {
     pub op_type: String,
     /// The attribute, such as `accuracy_level`.
     pub attribute: String,
-    /// What it is to be.
+    /// The new value.
     pub value: i64,
 }
 

@@ -1,4 +1,4 @@
-//! What can be wrong with an ONNX file.
+//! Errors of an ONNX file.
 
 use kinglet_guard::Shown;
 
@@ -13,7 +13,7 @@ pub enum OnnxError {
     Damaged {
         /// Where, in bytes from the start of the file.
         offset: usize,
-        /// What is wrong there.
+        /// Kind of the damage.
         damage: Damage,
     },
     /// The protobuf holds no graph.
@@ -28,7 +28,7 @@ pub enum OnnxError {
     /// More parts than any real model has: the limit that keeps a hostile file from filling the memory.
     #[error("it holds more than {limit} {what}, which no language model needs; the file is damaged or hostile")]
     TooMany {
-        /// What there is too much of.
+        /// Name of the parts that are too many, in the plural.
         what: &'static str,
         /// How many of them are read.
         limit: usize,
@@ -50,7 +50,7 @@ pub enum OnnxError {
     Tensor {
         /// The constant's name.
         tensor: String,
-        /// What is wrong with it.
+        /// The problem with it.
         problem: TensorProblem,
     },
     /// A file with weights cannot be used.
@@ -92,10 +92,10 @@ pub enum TensorProblem {
         /// The code in `TensorProto.DataType`.
         code: i32,
     },
-    /// It holds texts.
+    /// The elements are strings.
     #[error("it holds texts, which a decoder does not need")]
     Strings,
-    /// It is one piece of a tensor.
+    /// The tensor is one segment of a larger one.
     #[error("it is stored in segments")]
     Segments,
     /// A dimension is negative, or their product is more than the address space.
@@ -107,9 +107,9 @@ pub enum TensorProblem {
     /// The bytes are not as many as shape and type say.
     #[error("its shape and type need {expected_bytes} bytes, and {found_bytes} are stored")]
     Length {
-        /// What shape and type need.
+        /// Bytes that shape and type need.
         expected_bytes: usize,
-        /// What there is.
+        /// Bytes that are stored.
         found_bytes: usize,
     },
     /// External data without a location.
@@ -120,7 +120,7 @@ pub enum TensorProblem {
     ExternalNumber {
         /// `offset` or `length`.
         key: String,
-        /// What is there instead of a number.
+        /// The text in place of a number.
         value: String,
     },
     /// External data that is not inside its file.

@@ -37,7 +37,7 @@ pub struct Node {
     pub domain: String,
     /// Names of the values that the node takes; an empty name is an optional input that is absent.
     pub inputs: Vec<String>,
-    /// Names of the values that the node gives; an empty name is an optional output that nobody asked for.
+    /// Names of the values that the node gives; an empty name is an optional output that is left out.
     pub outputs: Vec<String>,
     /// The attributes, in the order of the file.
     pub attributes: Vec<Attribute>,
@@ -143,7 +143,7 @@ impl Node {
         }
     }
 
-    /// What to call the node in a message: its name, or its first output where it has none.
+    /// Name of the node for messages: its own, or its first output's where it has none.
     pub fn label(&self) -> &str {
         if self.name.is_empty() { self.outputs.first().map_or("", String::as_str) } else { &self.name }
     }

@@ -45,7 +45,7 @@ impl Graph {
     }
 }
 
-/// What reading needs all the way down: the files, and how much may still be allocated.
+/// State of the reader at every level: the files, and how much may still be allocated.
 pub(super) struct Reader<'a> {
     pub(super) file: &'a Bytes,
     pub(super) parts: &'a mut dyn Parts,

@@ -28,9 +28,9 @@ pub struct Tensor {
 pub struct ConversionError {
     /// The tensor's name.
     pub tensor: String,
-    /// What it holds.
+    /// The tensor's element type.
     pub data_type: DataType,
-    /// What was wanted.
+    /// The requested element type.
     pub wanted: &'static str,
 }
 

@@ -7,7 +7,7 @@ use crate::writer::{
     CONFIG, FLOAT, GENAI, INT64, Message, decoder, external, folder, model, node, raw_floats, value, whole_model,
 };
 
-/// What a pointer of Git LFS looks like.
+/// Content of a Git LFS pointer file.
 const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n";
 
 fn refusal(folder: &std::path::Path) -> BundleError {
@@ -95,7 +95,7 @@ fn configurations_that_cannot_be_used() {
 
 #[test]
 fn models_of_another_kind() {
-    // It goes on from nothing that it computed before, as encoders do.
+    // A graph without past keys and values, like an encoder's.
     let onnx = without_past();
     let config = |content: &str| refused(&[("config.json", content.as_bytes()), ("model.onnx", &onnx)]);
     let genai = |content: &str| refused(&[("genai_config.json", content.as_bytes()), ("model.onnx", &onnx)]);

@@ -9,8 +9,8 @@ fn open(folder: &Path) -> Bundle {
     Bundle::open(folder, &OpenOptions::default()).unwrap()
 }
 
-/// What a node computes, from what, for whom, in the words of a float32 graph: its products have one weight instead of codes and
-/// scales. What depends on sizes is left out.
+/// A node in one line: operator, name, inputs, outputs and attributes, as in a float32 graph: products have one weight instead of
+/// codes and scales. Values that depend on sizes are left out.
 fn told(node: &Node) -> String {
     let is_product = node.op_type == "MatMulNBits";
     let value = |value: &String| {

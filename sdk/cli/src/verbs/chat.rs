@@ -33,7 +33,7 @@ use talk::Talk;
 pub(crate) struct Arguments {
     #[command(flatten)]
     asked: Asked,
-    /// What the model is told to be
+    /// Instructions to the model, as a system message
     #[arg(long, value_name = "TEXT")]
     system: Option<String>,
     #[command(flatten)]
@@ -79,7 +79,7 @@ fn converse(common: &Common, talk: &mut Talk, interrupt: &Interrupt, out: &mut O
             command => obey(common, talk, command, person),
         };
         match done {
-            // What goes wrong in one turn need not end a person's conversation.
+            // A failed turn need not end a person's conversation.
             Err(failure @ Failure::Failed(_)) if person => log::error!("{failure}"),
             ended => ended?,
         }
@@ -119,7 +119,7 @@ fn greet(common: &Common, talk: &Talk, out: &mut Output) -> Result<(), Failure> 
     out.line(&format!("{}, {} tokens of context; {hint}", out.paint(BOLD, &one_line(&name)), talk.context()))
 }
 
-/// What the model is told to be, in words.
+/// The instructions to the model, in a sentence.
 fn told(talk: &Talk) -> String {
     match talk.instructions() {
         Some(text) => format!("the model is told: {}", one_line(text)),

@@ -54,7 +54,7 @@ struct Check {
     reference: Option<PathBuf>,
 }
 
-/// What was written, for machines.
+/// JSON output after vectors were made.
 #[derive(Serialize)]
 struct Made<'a> {
     file: &'a Path,
@@ -64,7 +64,7 @@ struct Made<'a> {
     greedy: usize,
 }
 
-/// What was found, for machines.
+/// JSON output of a check.
 #[derive(Serialize)]
 struct Checked<'a> {
     source: &'a str,
@@ -138,7 +138,7 @@ fn open(common: &Common, folder: Option<&PathBuf>) -> Result<Model, Failure> {
     common.naming(folder)?.open()
 }
 
-/// What a check found that passes, for people.
+/// A passed check in one sentence.
 pub(super) fn sentence(report: &ConformanceReport, vectors: &Conformance) -> String {
     let ties = if report.near_ties == 0 { String::new() } else { format!(" and {} near ties", report.near_ties) };
     format!(
@@ -148,7 +148,7 @@ pub(super) fn sentence(report: &ConformanceReport, vectors: &Conformance) -> Str
 }
 
 /// # Errors
-/// What differs.
+/// Where the report has a difference.
 pub(super) fn agrees(report: &ConformanceReport) -> Result<(), Failure> {
     match &report.difference {
         None => Ok(()),

@@ -32,7 +32,7 @@ struct Text<'a> {
     text: &'a str,
 }
 
-/// What may come as JSON.
+/// Token ids as JSON: a list, or the object that `kinglet tokenize --json` writes.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Given {

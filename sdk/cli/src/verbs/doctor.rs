@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
     reference: bool,
 }
 
-/// What came of a check.
+/// Outcome of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Outcome {
@@ -59,7 +59,7 @@ struct Report {
 const MODEL_CHECKS: [&str; 6] = ["folder", "open", "tokenizer", "step", "agreement", "conformance"];
 /// Tokens that the model is tried with; those beyond its vocabulary are left out.
 const TRIAL: [u32; 8] = [1, 2, 3, 5, 8, 13, 21, 34];
-/// What the plain interpreter reads.
+/// Text that the reference interpreter reads.
 const REFERENCE_TEXT: &str = "The tide comes in, and the tide goes out.";
 /// The largest difference of logits between two ways to compute them, as a part of the largest logit.
 const TOLERANCE: f32 = 0.05;

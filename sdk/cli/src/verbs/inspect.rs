@@ -118,7 +118,7 @@ fn engine(engine: &EngineReport) -> Vec<(&'static str, String)> {
     rows
 }
 
-/// What the record of a probe had to say.
+/// The record of a probe and its use, in one line.
 fn record(decision: &Decision) -> String {
     let said = match (&decision.unused, decision.fastest) {
         (Some(reason), _) => format!("is not used: {reason}"),

@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
     folder: Option<PathBuf>,
 }
 
-/// What was written, for machines.
+/// JSON output of `kinglet man DIR`.
 #[derive(Serialize)]
 struct Written<'a> {
     folder: &'a Path,

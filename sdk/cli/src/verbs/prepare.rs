@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
     named: Option<PathBuf>,
 }
 
-/// What was done, for machines.
+/// JSON output of `kinglet prepare`.
 #[derive(Serialize)]
 struct Prepared {
     model: PathBuf,

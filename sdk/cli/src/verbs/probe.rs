@@ -37,7 +37,7 @@ pub(crate) struct Arguments {
     again: bool,
 }
 
-/// What was found, for machines.
+/// JSON output of `kinglet probe`.
 #[derive(Serialize)]
 struct Found<'a> {
     folder: &'a Path,
@@ -94,7 +94,7 @@ fn style(verdict: Verdict) -> Style {
     }
 }
 
-/// What is known of a candidate, in one line.
+/// Details of a candidate, in one line.
 fn details(row: &Row, record: &Record) -> String {
     let mut parts: Vec<String> = row.figures.iter().map(rates).collect();
     match (&row.reason, &row.figures) {

@@ -51,7 +51,7 @@ struct Answer<'a> {
     status: Status,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
-    /// What the scores are, where they are no likelihoods.
+    /// Kind of the scores, where they are no likelihoods.
     #[serde(skip_serializing_if = "is_default")]
     scores: ReplyScores,
     replies: &'a [Reply],

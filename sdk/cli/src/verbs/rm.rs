@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
     yes: bool,
 }
 
-/// What was removed, for machines.
+/// JSON output of `kinglet rm`.
 #[derive(Serialize)]
 struct Removed<'a> {
     folder: &'a Path,

@@ -129,7 +129,7 @@ fn complete(
 /// Writes an answer as it grows, or as one object for machines.
 ///
 /// # Errors
-/// What the answer fails with; one that was cancelled is written as far as it came and then counts as a failure.
+/// Errors of the answer; one that was cancelled is written as far as it came and then counts as a failure.
 pub(crate) fn answer(
     common: &Common,
     mut response: Response<'_>,

@@ -1,4 +1,4 @@
-//! What a download may not do: run code, take the memory, have anybody wait, or steer a terminal.
+//! Limits of a download: it cannot run code, exhaust memory, block, or steer a terminal.
 
 use crate::kit::{TINY, copy, kinglet, kinglet_with, repository};
 use std::fs::{self, File};
@@ -43,7 +43,7 @@ fn no_library_out_of_a_download_is_loaded() {
     let places: Vec<usize> = graph.windows(7).enumerate().filter(|(_, w)| w == b"Sigmoid").map(|(at, _)| at).collect();
     places.into_iter().for_each(|at| graph[at..at + 7].copy_from_slice(b"Hardmax"));
     fs::write(model.join("model.onnx"), graph).unwrap();
-    // What a configuration may name for onnxruntime-genai.
+    // The fields in which a configuration may name a library of operators for onnxruntime-genai.
     let config = fs::read_to_string(model.join("genai_config.json")).unwrap();
     let custom = r#"{"custom_ops_library": "libonnxruntime.so", "session_options": {"custom_ops_library": "libonnxruntime.so"},"#;
     fs::write(model.join("genai_config.json"), config.replacen('{', custom, 1)).unwrap();
@@ -132,7 +132,7 @@ fn nobody_waits_for_a_pipe() {
     {
         kinglet(args).refused(&["talk.txt", "a pipe or a device"]);
     }
-    // What a shell makes of `<(command)` is a descriptor that the process was given.
+    // A shell turns `<(command)` into a path to a descriptor that the process is given.
     kinglet_with(&["reply", "/dev/stdin", "-m", TINY], "user: a").done();
 }
 

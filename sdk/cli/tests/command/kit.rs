@@ -3,7 +3,7 @@
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// What the command did.
+/// Exit code and output of the command.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: i32,
@@ -66,14 +66,14 @@ pub(crate) fn copy() -> tempfile::TempDir {
 }
 
 impl Ran {
-    /// It ended well, and wrote no warning.
+    /// Asserts that the command ended well, and wrote no warning.
     #[track_caller]
     pub(crate) fn done(self) -> Ran {
         assert_eq!((self.code, self.err.as_str()), (0, ""), "{self:?}");
         self
     }
 
-    /// It was refused or failed with one sentence that holds each of `words`, and wrote no data.
+    /// Asserts that it was refused or failed with one sentence that holds each of `words`, and wrote no data.
     #[track_caller]
     pub(crate) fn refused(self, words: &[&str]) {
         assert_eq!((self.code, self.out.as_str()), (1, ""), "{self:?}");
@@ -81,7 +81,7 @@ impl Ran {
         assert_eq!(self.err.trim_end().lines().count(), 1, "more than one line: {}", self.err);
     }
 
-    /// It was called wrongly, and says so with each of `words`.
+    /// Asserts that it was called wrongly, and says so with each of `words`.
     #[track_caller]
     pub(crate) fn misused(self, words: &[&str]) {
         assert_eq!((self.code, self.out.as_str()), (2, ""), "{self:?}");

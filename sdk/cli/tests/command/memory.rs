@@ -3,7 +3,7 @@
 use crate::kit::repository;
 use std::process::Command;
 
-/// What an allocation may have that ends the process: large ones are asked for before.
+/// Only allocations below this size may end the process: larger ones are checked before.
 const SMALL_BYTES: u64 = 64 << 10;
 
 /// Runs the command with at most so many KiB of addresses. Gives its exit code, unless a signal ended it, and what it wrote to

@@ -103,7 +103,7 @@ fn a_provider_that_crashes_is_remembered_until_it_is_tried_again() {
     assert_eq!((&crashed["verdict"], &crashed["figures"]), (&"crashed".into(), &Value::Null), "{first}");
     assert!(crashed["reason"].as_str().unwrap().contains("signal"), "{crashed}");
 
-    // Where it would work by now, that is not seen unless somebody asks.
+    // A provider that crashed is not tried again without `--again`.
     let file = first["file"].as_str().unwrap();
     let old = fs::read_to_string(file).unwrap().replace(first["taken"].as_str().unwrap(), "2026-01-31T12:00:00Z");
     fs::write(file, old).unwrap();

@@ -1,4 +1,4 @@
-//! What the engine `auto` makes of the record of a probe.
+//! Use of a probe's record by the engine `auto`.
 
 use crate::kit::{NO_LIBRARY, Ran, TINY, copy, ids, kinglet_beside, library};
 use serde_json::Value;

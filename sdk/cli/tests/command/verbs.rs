@@ -1,4 +1,4 @@
-//! What the other verbs write, and that they keep what they promise.
+//! Output of the other verbs, and that they keep what they promise.
 
 use crate::kit::{TINY, copy, ids, keys, kinglet, kinglet_with, repository};
 use serde_json::Value;

@@ -14,7 +14,7 @@ const FIRST: usize = 4;
 const TOLERANCE: f32 = 2e-3;
 /// Beyond this the squares of a row, which a norm sums, may be more than a float32 holds.
 const SQUARED: f32 = 1e18;
-/// What sums the squares of what it reads, or makes them for that.
+/// Operators that sum the squares of their inputs, or square them for such a sum.
 const SQUARING: [&str; 6] = [
     "SimplifiedLayerNormalization",
     "SkipSimplifiedLayerNormalization",
@@ -23,7 +23,7 @@ const SQUARING: [&str; 6] = [
     "SkipLayerNormalization",
     "Pow",
 ];
-/// What the interpreter may take for a graph.
+/// Limits of the interpreter for one graph.
 const LIMITS: Limits = Limits { elements: 1 << 22, work: 1 << 28 };
 
 /// Opens and runs. A file that another way cannot open or run is a disagreement too.
@@ -74,7 +74,7 @@ fn logits(bundle: &Bundle, options: &OpenOptions) -> Option<Vec<f32>> {
     Some(all)
 }
 
-/// What the graph is asked about all tokens in one run.
+/// Inputs of the graph for all tokens in one run.
 fn given(bundle: &Bundle, graph: &Graph) -> Option<HashMap<String, Tensor>> {
     let io = bundle.io();
     let vocab = last_of_output(graph, &io.logits)?;
@@ -106,7 +106,7 @@ fn given(bundle: &Bundle, graph: &Graph) -> Option<HashMap<String, Tensor>> {
     Some(given)
 }
 
-/// What the graph says; none where the interpreter does not know it, or takes too long.
+/// Logits of the reference interpreter; `None` where it does not know the graph, or exceeds the limits.
 fn reference(graph: &Graph, given: &HashMap<String, Tensor>, logits: &str) -> Option<Vec<f32>> {
     match evaluate(graph, given, &[logits], LIMITS).ok()?.into_iter().next()?.data {
         Data::Float(values) => Some(values),

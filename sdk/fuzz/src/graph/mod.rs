@@ -1,7 +1,7 @@
 //! Real graphs, changed with their structure kept: attributes, wiring, shapes, contents, operators.
 //!
 //! Whatever comes of a change must end in an error or in numbers. Numbers must be the same by tract's plan and by the direct
-//! direct executor, and where the reference interpreter computes the graph, they must be its numbers.
+//! executor, and where the reference interpreter computes the graph, they must be its numbers.
 
 mod judge;
 mod mutate;

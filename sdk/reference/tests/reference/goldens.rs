@@ -29,7 +29,7 @@ fn agreement(golden: &GoldenModel, prompt: &GoldenPrompt) -> Result<f32, String>
     if relative <= golden.max_relative { Ok(relative) } else { Err(format!("`{}` differs by {relative:.1e}", prompt.name)) }
 }
 
-/// What the graph gives as it stands: with activations rounded where nodes of their own do it, and not where a product may.
+/// The golden of the graph as written: with activations rounded where nodes of their own do it, and not where a product may.
 fn known(golden: &GoldenModel) -> &Golden {
     match &golden.rounded {
         Some((Rounding::Int8Dynamic, rounded)) => rounded,

@@ -43,8 +43,8 @@ impl Shape {
         write("tokenizer_config.json", pretty(&tokenizer_config()).as_bytes())
     }
 
-    /// What onnxruntime-genai reads, with the fields that the builder writes. Counts that differ from layer to layer, of which it
-    /// knows nothing, are lists.
+    /// The configuration for onnxruntime-genai, with the fields that the builder writes. Counts that differ from layer to layer,
+    /// for which it has no form, are lists.
     fn genai_config(&self) -> Value {
         let mut decoder = json!({
             "session_options": { "log_id": "onnxruntime-genai", "provider_options": [] },
@@ -97,7 +97,7 @@ impl Shape {
         })
     }
 
-    /// What transformers reads.
+    /// The configuration for transformers.
     fn config(&self) -> Value {
         let mut config = Map::new();
         let mut put = |name: &str, value: Value| {

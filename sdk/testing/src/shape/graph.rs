@@ -6,7 +6,7 @@ use crate::onnx::{Dim, FLOAT, INT32, INT64, Message, node, opset, tensor, value}
 
 /// The domain of the operators of ONNX Runtime.
 const MICROSOFT: &str = "com.microsoft";
-/// What Gemma 2 caps: scores and logits.
+/// Soft caps of Gemma 2, on scores and on logits.
 const SCORE_CAP: f32 = 50.0;
 const LOGIT_CAP: f32 = 30.0;
 /// Spread of norms around 1, and of biases around 0.
@@ -26,7 +26,7 @@ pub(super) fn graph(shape: &Shape) -> Graph {
     let mut graph = Graph { nodes: vec![], constants: vec![], vectors: vec![], products: vec![] };
     graph.positions();
     let mut stream = graph.embedding(shape);
-    // What the last part added, which the next norm is to add to the stream.
+    // Output of the last part, which the next norm is to add to the stream.
     let mut added = None;
     for (index, layer) in shape.layers.iter().enumerate() {
         let name = format!("layers.{index}");

@@ -14,9 +14,9 @@ use std::path::PathBuf;
 /// The shape of a decoder.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shape {
-    /// What it is called, such as `qwen2-0.5b`.
+    /// Name of the shape, such as `qwen2-0.5b`.
     pub name: String,
-    /// What its layers are made of.
+    /// Family of the model, which decides the parts of its layers.
     pub family: Family,
     /// Width of the residual stream.
     pub hidden: usize,
@@ -30,7 +30,7 @@ pub struct Shape {
     pub context: usize,
     /// Positions that layers with a window see; which layers those are is the family's choice.
     pub window: Option<usize>,
-    /// What norms add to the mean square.
+    /// Epsilon: norms add it to the mean square.
     pub norm_epsilon: f32,
     /// How positions turn heads.
     pub rope: Rope,
@@ -61,7 +61,7 @@ pub struct Rope {
 /// The `llama3` rule for a long context: low frequencies are divided, high ones stay, those between are mixed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Stretched {
-    /// What low frequencies are divided by.
+    /// Divisor of low frequencies.
     pub factor: f64,
     /// Turns in the original context up to which a frequency is low.
     pub low: f64,
@@ -71,7 +71,7 @@ pub struct Stretched {
     pub context: usize,
 }
 
-/// What the layers of a model are made of besides attention, a gated feed-forward part and norms before either.
+/// Families of models, by the parts of their layers besides attention, a gated feed-forward part and norms before either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Family {
     /// Nothing else.
@@ -117,7 +117,7 @@ pub enum ShapeError {
     Impossible {
         /// The shape's name.
         name: String,
-        /// What is wrong with it.
+        /// The reason.
         why: String,
     },
     /// The system refuses a file or a folder.
@@ -125,7 +125,7 @@ pub enum ShapeError {
     Write {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
 }

@@ -13,7 +13,7 @@ pub(super) struct Tensor {
     pub(super) content: Content,
 }
 
-/// What a constant holds.
+/// Content of a constant.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Content {
     /// float32 around `mean`, evenly spread, with a standard deviation.
@@ -32,7 +32,7 @@ const CODE_DEVIATION: f32 = 4.636_809;
 const SCALE_DEVIATION: f32 = 1.010_363;
 /// Scales are this much larger or smaller than their middle.
 const SCALE_SPREAD: f32 = 0.25;
-/// What a number of [`Random::even`] is to be multiplied with for a standard deviation of 1.
+/// Factor that gives numbers of [`Random::even`] a standard deviation of 1.
 const UNIT: f32 = 1.732_050_8;
 
 /// Bytes that are written at once.

@@ -30,7 +30,7 @@ impl ByteStream {
         out
     }
 
-    /// What is left of an incomplete character.
+    /// Ends the text: bytes of an incomplete character become U+FFFD.
     pub(super) fn finish(&mut self) -> String {
         String::from_utf8_lossy(&std::mem::take(&mut self.pending)).into_owned()
     }

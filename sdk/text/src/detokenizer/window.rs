@@ -72,7 +72,7 @@ impl Window {
         Ok(piece)
     }
 
-    /// What is left.
+    /// Ends the text: gives what was held back.
     pub(super) fn finish(&self, tokenizer: &Tokenizer) -> Result<String, TextError> {
         Ok(after(&self.prefix_text, &tokenizer.decode(&self.ids, false)?))
     }
@@ -93,7 +93,7 @@ impl Window {
     }
 }
 
-/// What `text` has after `prefix`; where it does not begin with it, after what they have in common.
+/// The rest of `text` after `prefix`; where it does not begin with it, after their common beginning.
 fn after(prefix: &str, text: &str) -> String {
     if let Some(rest) = text.strip_prefix(prefix) {
         return rest.to_owned();

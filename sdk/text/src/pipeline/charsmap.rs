@@ -156,7 +156,7 @@ mod tests {
     }
 
     proptest! {
-        /// What passes the check cannot make the library panic.
+        /// A map that passes the check cannot make the library panic.
         #[test]
         fn what_is_taken_can_be_used(changes in prop::collection::vec((4_usize..2052, any::<u8>()), 0..6), text in "[ab\\u{0}é]{0,8}") {
             let mut bytes = map("é");

@@ -20,7 +20,7 @@ pub(super) fn of(part: Value) -> Result<Option<PostProcessorWrapper>, String> {
     library("post-processor", part).map(Some)
 }
 
-/// What becomes of a text.
+/// Effect of post-processors on a text.
 #[derive(Clone, Copy)]
 struct Effect {
     /// How often the text stands in the result.
@@ -29,7 +29,7 @@ struct Effect {
     added: usize,
 }
 
-/// What becomes of a text after `part`, if `before` is what became of it so far.
+/// The effect of all parts up to `part`, where `before` is that of the parts before it.
 fn effect(part: &Value, mut before: Effect) -> Result<Effect, String> {
     if let Some(parts) = part["processors"].as_array() {
         return parts.iter().try_fold(before, |before, part| effect(part, before));

@@ -8,7 +8,7 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Value}
 use super::{filters, globals, json, kept, methods, operators, text};
 use crate::TextError;
 
-/// What `raise_exception` carries out of a template.
+/// The message of `raise_exception`, as the source of the engine's error.
 #[derive(Debug)]
 struct Refused(String);
 
@@ -20,7 +20,7 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-/// What the engine has and Jinja2 has not, and what builds values that are long to walk.
+/// Filters that the engine has and Jinja2 has not, and that build values which take long to iterate over.
 const FOREIGN_FILTERS: [&str; 2] = ["chain", "zip"];
 
 /// An environment for chat templates, with no template in it and no limit of work.
@@ -62,7 +62,7 @@ pub(super) fn failure(template: &str, error: &Error) -> TextError {
     TextError::TemplateFailed { template: template.to_owned(), line, reason: reason(error) }
 }
 
-/// What an error says, without the place, which our errors carry on their own.
+/// Message of an error, without the place, which our errors carry on their own.
 pub(super) fn reason(error: &Error) -> String {
     match error.detail() {
         Some(detail) => format!("{}: {detail}", error.kind()),

@@ -169,7 +169,7 @@ fn wordcount(value: &Value) -> Result<usize, Error> {
     Ok(WORDS.as_ref().map_or(0, |words| words.find_iter(&text).count()))
 }
 
-/// What Python's `re` takes for a word.
+/// A word, as Python's `re` defines it.
 static WORDS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"[\p{Alphabetic}\p{N}_]+").ok());
 
 /// An error for a value that is not there: a number cannot be made of it, whatever the default.

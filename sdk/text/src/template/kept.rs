@@ -1,4 +1,4 @@
-//! What a template may keep in a variable.
+//! Checks of the values that a template keeps in variables.
 //!
 //! Values grow by being kept: `{% set x = [x] %}` in a loop nests one deeper with every turn, and a namespace that is put into
 //! itself has no bottom at all. The engine walks values by recursion, so what is kept passes a filter, which

@@ -1,7 +1,7 @@
-//! What the template engine takes otherwise than Jinja2, brought to it by other words in the source.
+//! Operators and loops in which the template engine differs from Jinja2, rewritten in the source.
 //!
-//! The operator `%` formats text in Python, and takes numbers alone in the engine: it becomes a call. What a loop walks passes
-//! a filter: the characters of a text are a list, whose last one is known, and `none` cannot be walked.
+//! The operator `%` formats text in Python, and takes numbers alone in the engine: it becomes a call. The value that a loop
+//! iterates over passes a filter: the characters of a text are a list, whose last one is known, and `none` cannot be iterated.
 
 use minijinja::value::ValueKind;
 use minijinja::{Environment, Error, ErrorKind, Value};
@@ -11,7 +11,7 @@ use super::printf;
 /// The function that stands for `%`.
 const MODULO: &str = "kinglet_modulo";
 
-/// The filter behind what a loop walks.
+/// The filter behind the value that a loop iterates over.
 const EACH: &str = "kinglet_each";
 
 /// Words that end an operand.
@@ -23,7 +23,7 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter(EACH, each);
 }
 
-/// What a loop walks.
+/// The value that a loop iterates over: of a text a list of its characters.
 fn each(value: Value) -> Result<Value, Error> {
     match value.as_str() {
         Some(text) => Ok(Value::from_iter(text.chars().map(Value::from))),
@@ -32,7 +32,7 @@ fn each(value: Value) -> Result<Value, Error> {
     }
 }
 
-/// The tag of a loop with the filter. `None` where it cannot be told what the loop walks.
+/// The tag of a loop with the filter. `None` where the value that the loop iterates over cannot be told.
 pub(super) fn with_each(tag: &str) -> Option<String> {
     let pieces = pieces(tag);
     let outermost = |word: &'static str| move |piece: &&Piece<'_>| piece.depth <= 1 && piece.text == word;

@@ -1,10 +1,11 @@
-//! What is done to a template's source before the engine compiles it.
+//! Rewriting of a template's source before the engine compiles it.
 //!
-//! Jinja2 reads every kind of line end as `\n`. transformers adds a block `generation`, which marks what the assistant says
-//! for training and renders as its content; the engine has no such tag, and `with` renders the same and has the same scope.
-//! [`operators`] writes other words for what the engine takes otherwise.//! Behind the value of each `set` goes a filter that looks at what is kept.
+//! Jinja2 reads every kind of line end as `\n`. transformers adds a block `generation`, which marks what the assistant says for
+//! training and renders as its content; the engine has no such tag, and `with` renders the same and has the same scope.
+//! [`operators`] rewrites what the engine takes otherwise than Jinja2. Behind the value of each `set` goes a filter that checks
+//! what is kept.
 //!
-//! What the engine would take too long or too deep to compile is refused: its time grows with the square of an expression.
+//! Sources that would take the engine too long or too deep to compile are refused: its time grows with the square of an expression.
 
 use super::kept::{KEPT, KEPT_IN_NAMESPACE};
 use super::operators;
@@ -126,7 +127,7 @@ fn tag_name(tag: &str) -> Option<&str> {
 struct Code {
     /// Offset after the delimiter that ends it.
     end: usize,
-    /// What there is of it, without strings and white space.
+    /// Bytes of the code, strings and white space left out.
     bytes: usize,
 }
 

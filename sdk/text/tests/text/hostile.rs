@@ -12,7 +12,7 @@ const CASE: &str = "KINGLET_HOSTILE_TEMPLATE";
 /// Ways to put a value into another.
 const WRAPPERS: [(&str, &str); 5] = [("[", "]"), ("(", ",)"), ("{1: ", "}"), ("dict(a=", ")"), ("namespace(a=", ")")];
 
-/// What walks a value to its bottom.
+/// Uses of a nested value: most traverse it to its full depth.
 const USES: [&str; 12] = [
     "",
     "{{ ns.v }}",

@@ -19,7 +19,7 @@ fn object(value: &Value) -> Map<String, Value> {
     value.as_object().unwrap().clone()
 }
 
-/// What is wrong with a rendering, if anything.
+/// Describes how a rendering differs from the golden; `None` where it agrees.
 fn difference(golden: &Value, result: &Value, input: &TemplateInput, template: &str) -> Option<String> {
     let specials = object(&golden["special_tokens"]).into_iter().map(|(name, text)| (name, text.as_str().unwrap().to_owned()));
     let compiled = ChatTemplate::from_sources(vec![("default".to_owned(), template.to_owned())], specials.collect());

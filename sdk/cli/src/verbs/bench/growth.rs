@@ -14,7 +14,7 @@ use serde_json::json;
 const PROMPT: usize = 128;
 const ANSWER: usize = 16;
 
-/// What is varied.
+/// Parameters that are varied
 #[derive(Debug, Args)]
 pub(super) struct Growth {
     /// Measure prompts of so many tokens and answers to them instead; the context is as large as they need

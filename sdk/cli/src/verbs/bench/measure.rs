@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How often several answers to one prompt are asked for.
 const BATCH_ROUNDS: usize = 2;
 
-/// What several answers at once took.
+/// Time and rate of several answers at once.
 pub(super) struct Batch {
     /// Until the last one was complete, reading the prompt included.
     pub(super) seconds: f64,
@@ -126,7 +126,7 @@ impl<'a> Bench<'a> {
 const PROMPT: usize = 128;
 const ANSWERS: usize = 4;
 
-/// What may be profiled.
+/// Workloads that may be profiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Work {
     /// Reading a prompt of 128 tokens, and choosing the first one of the answer.

@@ -12,7 +12,7 @@ const TOKENS: usize = 512;
 /// Models that are opened, the first of which saves.
 const ROUNDS: usize = 5;
 
-/// What a saved prefix takes.
+/// Time and space of a saved prefix.
 pub(super) struct Saved {
     /// To find its file and read it.
     pub(super) restore_seconds: f64,

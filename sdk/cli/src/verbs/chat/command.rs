@@ -1,13 +1,13 @@
 //! The commands of a conversation: lines that are not said to the model.
 
-/// What `/help` shows.
+/// Output of `/help`.
 pub(super) const COMMANDS: &str = "/help               show this
 /clear, /reset      forget what was said
 /system TEXT        tell the model what to be from now on; without a text, show what it is told
 /bye, /exit, /quit  end, as Ctrl-D does
 Everything else is said to the model. Ctrl-C ends the answer in progress.";
 
-/// What a line asks for.
+/// A line that was typed: a command, or a message for the model.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line<'a> {
     Nothing,

@@ -17,7 +17,7 @@ impl Talk {
     /// Begins a conversation.
     ///
     /// # Errors
-    /// What [`Model::session`] refuses.
+    /// Errors of [`Model::session`].
     pub(super) fn new(model: Model, options: SessionOptions) -> Result<Talk, Failure> {
         let session = model.session(options.clone())?;
         Ok(Talk { model, options, session })
@@ -32,7 +32,7 @@ impl Talk {
         self.model.context()
     }
 
-    /// What the model is told to be.
+    /// Instructions to the model: the system message.
     pub(super) fn instructions(&self) -> Option<&str> {
         self.options.instructions.as_deref()
     }
@@ -54,7 +54,7 @@ impl Talk {
     /// that this need not be done again at the next message.
     pub(super) fn make_room(&mut self, text: &str) -> Result<(), Failure> {
         let (context, said) = (self.context(), self.said());
-        // What does not fit alone is refused where it is said.
+        // A message that does not fit alone is refused where it is said.
         if said.is_empty() || self.tokens(&said, text)? <= context - context / FREE {
             return Ok(());
         }

@@ -5,7 +5,7 @@ use clap::Parser;
 use kinglet::Logits;
 use std::time::Instant;
 
-/// What tells the process what to do, and where.
+/// Environment variables that tell the process what to do, and the file to write to.
 const DOES: &str = "KINGLET_TEST_CHILD_DOES";
 const OUT: &str = "KINGLET_TEST_CHILD_OUT";
 

@@ -1,5 +1,5 @@
-//! What a process of a probe hands to the one that began it: a line of JSON, and behind it the logits, float32, little-endian,
-//! `[positions, vocabulary]`.
+//! The file in which a process of a probe hands its result to the one that began it: a line of JSON, and behind it the logits,
+//! float32, little-endian, `[positions, vocabulary]`.
 
 use kinglet::Logits;
 use kinglet::probe::{Measured, Setback};
@@ -21,10 +21,10 @@ enum Line {
     Failed(String),
 }
 
-/// Writes what came of a candidate.
+/// Writes the result of a candidate.
 ///
 /// # Errors
-/// What the system says.
+/// Errors of the operating system.
 pub(crate) fn write(file: &Path, came: &Result<Measured, Setback>) -> io::Result<()> {
     let (line, values) = match came {
         Ok(measured) => {
@@ -52,7 +52,8 @@ pub(crate) fn write(file: &Path, came: &Result<Measured, Setback>) -> io::Result
 /// Reads what [`write()`] wrote.
 ///
 /// # Errors
-/// What the system says; [`io::ErrorKind::InvalidData`] for anything else than that.
+/// Errors of the operating system; for any other content [`io::ErrorKind::InvalidData`], or [`io::ErrorKind::UnexpectedEof`] where
+/// the JSON ends too early.
 pub(crate) fn read(file: &Path) -> io::Result<Result<Measured, Setback>> {
     let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
     let mut source = BufReader::new(File::open(file)?);

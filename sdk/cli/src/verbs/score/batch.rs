@@ -87,7 +87,8 @@ impl Summary {
     }
 }
 
-/// The rank of a candidate, from 1: one more than those whose score is at least as high, so that a tie helps nobody.
+/// The rank of a candidate, from 1: one more than the number of others whose score is at least as high, so that a tie counts
+/// against it.
 fn rank(scores: &[CandidateScore], answer: usize) -> Option<usize> {
     let right = scores.get(answer)?.score;
     let ahead = scores.iter().enumerate().filter(|(index, score)| *index != answer && score.score >= right);

@@ -11,7 +11,7 @@ use kinglet::{CancelHandle, Conversation, Likelihood, Model};
 use serde::Serialize;
 use serde_json::Value;
 
-/// What was measured, for machines.
+/// JSON output of a perplexity.
 #[derive(Serialize)]
 struct Measured {
     perplexity: f64,
@@ -20,7 +20,7 @@ struct Measured {
     texts: usize,
 }
 
-/// What the file holds.
+/// Content of the file.
 enum Content {
     Text(String),
     /// With the number of its line.
