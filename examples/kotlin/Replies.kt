@@ -16,7 +16,7 @@ suspend fun replies(folder: File, show: (String) -> Unit) {
                     Turn(Speaker.AGENT, "hard but it's over"),
                     Turn(Speaker.CUSTOMER, "do you want to celebrate at the cafe on friday?"),
                 )
-            when (val found = model.smartReply(conversation)) {
+            when (val found = model.smartReplies(conversation)) {
                 is SmartReplies.Suggested -> found.replies.forEach { show(it.text) }
                 is SmartReplies.None -> show("no reply: ${found.explanation}")
                 is SmartReplies.Unsafe -> show("a person should answer: ${found.explanation}")

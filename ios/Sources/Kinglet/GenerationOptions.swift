@@ -48,13 +48,13 @@ public struct GenerationOptions: Sendable, Equatable {
         self.stop = stop
     }
 
-    func native() throws -> ResponseOptions {
+    func native() throws -> KingletFFI.GenerationOptions {
         let sampling = try sampling.map { sampling in
             KingletFFI.Sampling(
                 temperature: sampling.temperature, topK: try counted(sampling.topK, "topK"), topP: sampling.topP,
                 minP: sampling.minP, repetitionPenalty: sampling.repetitionPenalty, seed: sampling.seed)
         }
-        return ResponseOptions(
+        return KingletFFI.GenerationOptions(
             maxNewTokens: try counted(maximumResponseTokens, "maximumResponseTokens"), sampling: sampling, stop: stop)
     }
 }

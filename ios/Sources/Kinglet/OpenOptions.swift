@@ -15,7 +15,7 @@ public struct OpenOptions: Sendable, Equatable {
 
     /// Where quantised weights are read from.
     public enum Weights: Sendable {
-        /// Resident where the device has room for that.
+        /// Packed where the device has room for that.
         case auto
         /// The mapped files: ready at once, and the system may take their memory back.
         case inPlace

@@ -11,17 +11,28 @@ public struct Response: Sendable, Equatable {
 /// What an answer took.
 public struct Usage: Sendable, Equatable {
     /// Why an answer ended.
-    public enum Finish: String, Sendable {
+    public enum Finish: Sendable {
         /// A stop string appeared; the text ends before it.
         case stop
         /// The model ended its turn.
-        case endOfTurn = "end_of_turn"
+        case endOfTurn
         /// It has as many tokens as were asked for.
         case length
         /// The context holds no further token.
-        case contextFull = "context_full"
+        case contextFull
         /// It was cancelled; the text so far is valid.
         case cancelled
+
+        init(_ reason: FinishReason) {
+            self =
+                switch reason {
+                case .stop: .stop
+                case .endOfTurn: .endOfTurn
+                case .length: .length
+                case .contextFull: .contextFull
+                case .cancelled: .cancelled
+                }
+        }
     }
 
     /// Tokens of the prompt.
@@ -43,7 +54,7 @@ public struct Usage: Sendable, Equatable {
         promptTokens = Int(usage.promptTokens)
         cachedTokens = Int(usage.cachedTokens)
         newTokens = Int(usage.newTokens)
-        finish = Finish(rawValue: usage.finish) ?? .endOfTurn
+        finish = Finish(usage.finish)
         timeToFirstToken = usage.firstTokenMs.map { $0 / 1000 }
         tokensPerSecond = usage.tokensPerSecond
         engine = usage.engine

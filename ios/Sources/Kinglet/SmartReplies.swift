@@ -100,10 +100,10 @@ public enum SmartReplies: Sendable, Equatable {
         let (reason, explanation) = (answer.reason ?? "", answer.explanation ?? "")
         self =
             switch answer.status {
-            case "ok": .suggested(answer.replies.map { Reply(text: $0.text, score: $0.score, source: $0.source == "bank" ? .bank : .model) })
-            case "unsafe": .unsafe(kind: reason, explanation: explanation)
-            case "unsupported_language": .unsupportedLanguage(reason, explanation: explanation)
-            default: .none(explanation: explanation)
+            case .ok: .suggested(answer.replies.map { Reply(text: $0.text, score: $0.score, source: $0.source == .bank ? .bank : .model) })
+            case .unsafe: .unsafe(kind: reason, explanation: explanation)
+            case .unsupportedLanguage: .unsupportedLanguage(reason, explanation: explanation)
+            case .noReply: .none(explanation: explanation)
             }
     }
 }

@@ -251,14 +251,15 @@ pub(crate) struct Sampling {
 impl Sampling {
     /// `base` with what was given.
     pub(crate) fn over(&self, base: &SamplingOptions, seed: Option<u64>) -> SamplingOptions {
+        let temperature = self.temp.unwrap_or(base.temperature);
+        let base = SamplingOptions { temperature, ..base.clone() }.without_idle_filters();
         SamplingOptions {
-            temperature: self.temp.unwrap_or(base.temperature),
             top_k: self.top_k.unwrap_or(base.top_k),
             top_p: self.top_p.unwrap_or(base.top_p),
             min_p: self.min_p.unwrap_or(base.min_p),
             repetition_penalty: self.repeat_penalty.unwrap_or(base.repetition_penalty),
             seed: seed.or(base.seed),
-            ..base.clone()
+            ..base
         }
     }
 }

@@ -31,8 +31,8 @@ pub struct Usage {
     pub cached_tokens: u64,
     /// Tokens of the answer, an end token included.
     pub new_tokens: u64,
-    /// Why it ended: `stop`, `end_of_turn`, `length`, `context_full` or `cancelled`.
-    pub finish: String,
+    /// Why it ended.
+    pub finish: FinishReason,
     /// Milliseconds to the first token; none if there is none.
     pub first_token_ms: Option<f64>,
     /// Tokens a second after the first; none if there was no second one.
@@ -43,6 +43,33 @@ pub struct Usage {
     pub engine: String,
     /// The engines that were asked before, and why they did not answer.
     pub refused: Vec<EngineRefusal>,
+}
+
+/// Why an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
+pub enum FinishReason {
+    /// A stop string appeared; the text ends before it.
+    Stop,
+    /// The model ended its turn.
+    EndOfTurn,
+    /// It has as many tokens as were asked for.
+    Length,
+    /// The context holds no further token.
+    ContextFull,
+    /// It was cancelled; the text so far is valid.
+    Cancelled,
+}
+
+impl From<&kinglet::FinishReason> for FinishReason {
+    fn from(reason: &kinglet::FinishReason) -> FinishReason {
+        match reason {
+            kinglet::FinishReason::Stop { .. } => FinishReason::Stop,
+            kinglet::FinishReason::Length => FinishReason::Length,
+            kinglet::FinishReason::ContextFull => FinishReason::ContextFull,
+            kinglet::FinishReason::Cancelled => FinishReason::Cancelled,
+            _ => FinishReason::EndOfTurn,
+        }
+    }
 }
 
 /// An engine that did not answer.
@@ -60,7 +87,7 @@ impl From<kinglet::Usage> for Usage {
             prompt_tokens: usage.prompt_tokens as u64,
             cached_tokens: usage.cached_tokens as u64,
             new_tokens: usage.new_tokens as u64,
-            finish: usage.finish.as_str().to_owned(),
+            finish: FinishReason::from(&usage.finish),
             first_token_ms: usage.timing.first_token.map(|time| time.as_secs_f64() * 1e3),
             tokens_per_second: usage.decode_tokens_per_second(),
             seed: usage.seed,

@@ -29,11 +29,11 @@ mod system;
 pub use cancel::Cancellation;
 pub use error::KingletError;
 pub use file_range::FileRange;
-pub use generation::{EngineRefusal, Generation, Piece, Usage};
+pub use generation::{EngineRefusal, FinishReason, Generation, Piece, Usage};
 pub use model::{Kinglet, Memory, Model, ModelInfo, PrepareProgress};
-pub use options::{ChatMessage, EngineChoice, OpenOptions, ResponseOptions, Sampling, SessionSetup, WeightsChoice};
+pub use options::{ChatMessage, EngineChoice, GenerationOptions, OpenOptions, Sampling, SessionSetup, WeightsChoice};
 pub use pressure::{MemoryPressure, ThermalState};
-pub use replies::{ReplyOptions, ReplyScore, SmartReplies, SuggestedReply, Talk, TalkTurn};
+pub use replies::{ReplyOptions, ReplyScore, ReplySource, ReplyStatus, SmartReplies, SuggestedReply, Talk, TalkTurn};
 pub use session::Session;
 pub use system::{
     DownloadProgress, SystemAnswer, SystemAvailability, SystemDownload, SystemFailure, SystemModel, SystemPolicy, SystemRequest,

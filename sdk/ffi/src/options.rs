@@ -1,9 +1,6 @@
 //! How models are opened and answers are made.
 
-use kinglet::{
-    Builder, Bytes, Engine, GenerationOptions, Kinglet, Message, PrefixCache, SamplingOptions, SessionOptions, Threads,
-    WeightStorage,
-};
+use kinglet::{Builder, Bytes, Engine, Kinglet, Message, PrefixCache, SamplingOptions, SessionOptions, Threads, WeightStorage};
 
 /// Which engine runs models.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, uniffi::Enum)]
@@ -116,7 +113,7 @@ pub struct Sampling {
 
 /// How an answer is made.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
-pub struct ResponseOptions {
+pub struct GenerationOptions {
     /// Tokens that an answer has at most.
     #[uniffi(default = 256)]
     pub max_new_tokens: u32,
@@ -128,8 +125,8 @@ pub struct ResponseOptions {
     pub stop: Vec<String>,
 }
 
-impl From<ResponseOptions> for GenerationOptions {
-    fn from(options: ResponseOptions) -> GenerationOptions {
+impl From<GenerationOptions> for kinglet::GenerationOptions {
+    fn from(options: GenerationOptions) -> kinglet::GenerationOptions {
         let sampling = options.sampling.map(|s| SamplingOptions {
             temperature: s.temperature,
             top_k: s.top_k as usize,
@@ -139,7 +136,7 @@ impl From<ResponseOptions> for GenerationOptions {
             seed: s.seed,
             ..SamplingOptions::default()
         });
-        GenerationOptions { max_new_tokens: options.max_new_tokens as usize, sampling, stop: options.stop }
+        kinglet::GenerationOptions { max_new_tokens: options.max_new_tokens as usize, sampling, stop: options.stop }
     }
 }
 

@@ -66,6 +66,48 @@ impl From<ReplyOptions> for SmartReplyOptions {
     }
 }
 
+/// Where a suggested reply comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
+pub enum ReplySource {
+    /// A bank of replies.
+    Bank,
+    /// The model wrote it.
+    Model,
+}
+
+impl From<kinglet::ReplySource> for ReplySource {
+    fn from(source: kinglet::ReplySource) -> ReplySource {
+        match source {
+            kinglet::ReplySource::Bank => ReplySource::Bank,
+            kinglet::ReplySource::Model => ReplySource::Model,
+        }
+    }
+}
+
+/// Whether there are replies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
+pub enum ReplyStatus {
+    /// There are.
+    Ok,
+    /// There is nothing to answer, or nothing good enough to say.
+    NoReply,
+    /// The conversation speaks of a crisis: a person should answer.
+    Unsafe,
+    /// The conversation is in a language that the model does not speak.
+    UnsupportedLanguage,
+}
+
+impl From<kinglet::Status> for ReplyStatus {
+    fn from(status: kinglet::Status) -> ReplyStatus {
+        match status {
+            kinglet::Status::Ok => ReplyStatus::Ok,
+            kinglet::Status::NoReply => ReplyStatus::NoReply,
+            kinglet::Status::Unsafe => ReplyStatus::Unsafe,
+            kinglet::Status::UnsupportedLanguage => ReplyStatus::UnsupportedLanguage,
+        }
+    }
+}
+
 /// One suggested reply.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
 pub struct SuggestedReply {
@@ -73,21 +115,21 @@ pub struct SuggestedReply {
     pub text: String,
     /// How well it fits, higher is better; comparable within one answer.
     pub score: f32,
-    /// Where it comes from: `bank` or `model`.
-    pub source: String,
+    /// Where it comes from.
+    pub source: ReplySource,
 }
 
 impl From<kinglet::Reply> for SuggestedReply {
     fn from(reply: kinglet::Reply) -> SuggestedReply {
-        SuggestedReply { text: reply.text, score: reply.score, source: reply.source.as_str().to_owned() }
+        SuggestedReply { text: reply.text, score: reply.score, source: reply.source.into() }
     }
 }
 
 /// The replies, or why there are none.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
 pub struct SmartReplies {
-    /// `ok`, `no_reply`, `unsafe` or `unsupported_language`.
-    pub status: String,
+    /// Whether there are replies, and why not.
+    pub status: ReplyStatus,
     /// Why there is no reply, as a word; none with `ok`.
     pub reason: Option<String>,
     /// The same as a sentence.
@@ -101,7 +143,7 @@ pub struct SmartReplies {
 impl From<SmartReply> for SmartReplies {
     fn from(answer: SmartReply) -> SmartReplies {
         SmartReplies {
-            status: answer.status.as_str().to_owned(),
+            status: answer.status.into(),
             reason: answer.reason.map(|reason| reason.code().to_owned()),
             explanation: answer.reason.map(|reason| reason.to_string()),
             replies: answer.replies.into_iter().map(SuggestedReply::from).collect(),

@@ -3,7 +3,7 @@
 use crate::KingletError;
 use crate::error::{answering, closed};
 use crate::generation::{Generation, Piece, Shared};
-use crate::options::{ChatMessage, ResponseOptions};
+use crate::options::{ChatMessage, GenerationOptions};
 use kinglet::{CancelHandle, Event, Transcript};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -92,7 +92,7 @@ impl Session {
     /// # Errors
     /// [`KingletError::Busy`], [`KingletError::Closed`], and [`KingletError::Failed`] where the system has no further thread. What
     /// is wrong with the text or the options is what the first pull fails with.
-    pub fn respond(&self, text: String, options: ResponseOptions) -> Result<Arc<Generation>, KingletError> {
+    pub fn respond(&self, text: String, options: GenerationOptions) -> Result<Arc<Generation>, KingletError> {
         let shared = Arc::new(Shared::new(self.place.cancel.clone()));
         let session = self.place.lend(&shared)?;
         let (place, answer, options) = (self.place.clone(), shared.clone(), options.into());

@@ -11,9 +11,9 @@ fn open(options: OpenOptions) -> Arc<Model> {
     Kinglet::new(options).unwrap().open(repository().join(TINY).display().to_string()).unwrap()
 }
 
-fn response(max_new_tokens: u32) -> ResponseOptions {
+fn response(max_new_tokens: u32) -> GenerationOptions {
     let greedy = Sampling { temperature: 0.0, top_k: 0, top_p: 1.0, min_p: 0.0, repetition_penalty: 1.0, seed: None };
-    ResponseOptions { max_new_tokens, sampling: Some(greedy), stop: vec![] }
+    GenerationOptions { max_new_tokens, sampling: Some(greedy), stop: vec![] }
 }
 
 fn read(generation: &Generation) -> (String, Usage) {
@@ -91,7 +91,7 @@ fn a_paused_model_waits_and_is_cancelled_closed_or_resumed() {
     std::thread::sleep(Duration::from_millis(30));
     assert!(session.is_responding(), "it waits");
     generation.cancel();
-    assert_eq!(read(&generation).1.finish, "cancelled");
+    assert_eq!(read(&generation).1.finish, FinishReason::Cancelled);
     let generation = session.respond("hello".into(), response(3)).unwrap();
     model.resume();
     assert!(read(&generation).1.new_tokens > 0);

@@ -15,8 +15,8 @@ fn open(folder: &str) -> Arc<Model> {
     Kinglet::new(options).unwrap().open(repository().join(folder).display().to_string()).unwrap()
 }
 
-fn response(max_new_tokens: u32) -> ResponseOptions {
-    ResponseOptions { max_new_tokens, sampling: None, stop: vec![] }
+fn response(max_new_tokens: u32) -> GenerationOptions {
+    GenerationOptions { max_new_tokens, sampling: None, stop: vec![] }
 }
 
 /// All pieces of an answer, and what it took.
@@ -86,8 +86,11 @@ fn a_cancelled_answer_leaves_the_session_as_it_was() {
         std::thread::sleep(Duration::from_millis(wait));
         generation.cancel();
         let (_, usage) = read(&generation).unwrap();
-        assert!(usage.finish == "cancelled" || usage.new_tokens == 100 || usage.finish == "end_of_turn", "{usage:?}");
-        if usage.finish == "cancelled" {
+        assert!(
+            matches!(usage.finish, FinishReason::Cancelled | FinishReason::EndOfTurn) || usage.new_tokens == 100,
+            "{usage:?}"
+        );
+        if usage.finish == FinishReason::Cancelled {
             assert_eq!(session.messages().unwrap(), []);
         }
         session.reset().unwrap();
@@ -138,7 +141,7 @@ fn a_fork_goes_its_own_way() {
 fn wrong_requests_fail_at_the_first_pull_and_harm_nothing() {
     let session = open(TINY).session(SessionSetup::default()).unwrap();
     let sampling = Sampling { temperature: -1.0, top_k: 0, top_p: 1.0, min_p: 0.0, repetition_penalty: 1.0, seed: None };
-    let options = ResponseOptions { sampling: Some(sampling), ..response(4) };
+    let options = GenerationOptions { sampling: Some(sampling), ..response(4) };
     let error = read(&session.respond("hello".into(), options).unwrap()).unwrap_err();
     assert!(matches!(&error, KingletError::InvalidRequest(why) if why.contains("temperature")), "{error}");
     read(&session.respond("hello".into(), response(2)).unwrap()).unwrap();
@@ -161,8 +164,8 @@ fn replies_are_suggested_and_scored() {
     let model = open(GOLDCREST);
     let asked = talk(&[(false, "Do you want to grab lunch tomorrow?")]);
     let answer = model.smart_reply(asked.clone(), ReplyOptions::default(), Arc::default()).unwrap();
-    assert_eq!((answer.status.as_str(), answer.reason.as_ref()), ("ok", None));
-    assert!(answer.replies.iter().all(|reply| reply.source == "bank"), "{answer:?}");
+    assert_eq!((answer.status, answer.reason.as_ref()), (ReplyStatus::Ok, None));
+    assert!(answer.replies.iter().all(|reply| reply.source == ReplySource::Bank), "{answer:?}");
     let bank = Some(vec!["The train leaves at nine.".to_owned(), "Yes, gladly.".to_owned()]);
     let ranked =
         model.smart_reply(asked.clone(), ReplyOptions { bank, ..ReplyOptions::default() }, Arc::default()).unwrap().replies;
@@ -170,7 +173,7 @@ fn replies_are_suggested_and_scored() {
     let scores = model.score_replies(asked, texts, Arc::default()).unwrap();
     assert!(scores.iter().zip(&ranked).all(|(a, b)| (a.score - b.score).abs() < 1e-2));
     let nothing = model.smart_reply(talk(&[(false, "...")]), ReplyOptions::default(), Arc::default()).unwrap();
-    assert_eq!((nothing.status.as_str(), nothing.reason.as_deref()), ("no_reply", Some("nothing_to_answer")));
+    assert_eq!((nothing.status, nothing.reason.as_deref()), (ReplyStatus::NoReply, Some("nothing_to_answer")));
 }
 
 #[test]

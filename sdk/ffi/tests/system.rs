@@ -43,7 +43,7 @@ fn kinglet(host: Arc<dyn SystemModel>, policy: SystemPolicy) -> Kinglet {
 
 fn ask(model: &Model) -> Result<(String, Usage), KingletError> {
     let setup = SessionSetup { instructions: Some("Be kind.".into()), ..SessionSetup::default() };
-    let options = ResponseOptions { max_new_tokens: 5, sampling: None, stop: vec![] };
+    let options = GenerationOptions { max_new_tokens: 5, sampling: None, stop: vec![] };
     let session = model.session(setup)?;
     let generation = session.respond("Hello?".into(), options)?;
     let mut text = String::new();

@@ -35,7 +35,7 @@ fn open(vector: &Value, model: &str) -> Result<Arc<Model>, KingletError> {
 
 fn answer(session: &Session, said: &str, tokens: u32, temperature: f32) -> Result<String, KingletError> {
     let sampling = Sampling { temperature, top_k: 0, top_p: 1.0, min_p: 0.0, repetition_penalty: 1.0, seed: None };
-    let options = ResponseOptions { max_new_tokens: tokens, sampling: Some(sampling), stop: vec![] };
+    let options = GenerationOptions { max_new_tokens: tokens, sampling: Some(sampling), stop: vec![] };
     let generation = session.respond(said.to_owned(), options)?;
     let mut all = String::new();
     while let Some(piece) = generation.next_blocking()? {
@@ -55,10 +55,11 @@ fn replies() {
         let bank = vector["bank"].as_array().map(|bank| bank.iter().map(text).collect());
         let options = ReplyOptions { bank, ..ReplyOptions::default() };
         let answer = model.smart_reply(Talk { turns, instructions: None }, options, Arc::new(Cancellation::new())).unwrap();
-        let status = match answer.status.as_str() {
-            "ok" => "suggested",
-            "no_reply" => "none",
-            other => other,
+        let status = match answer.status {
+            ReplyStatus::Ok => "suggested",
+            ReplyStatus::NoReply => "none",
+            ReplyStatus::Unsafe => "unsafe",
+            ReplyStatus::UnsupportedLanguage => "unsupported_language",
         };
         assert_eq!(status, vector["status"], "{vector}");
         if let Some(best) = vector["best"].as_str() {

@@ -36,7 +36,7 @@ pub(crate) fn run(bytes: &[u8]) {
     let file = changed(&kept.valid, &mut Choices::new(bytes));
     let same = file == kept.valid;
     std::fs::write(&kept.file, &file).expect("room for a file");
-    let restored = open(&kept.folder).recall_prefix(tokens()).expect("a damaged file is no error");
+    let restored = open(&kept.folder).restore_prefix(tokens()).expect("a damaged file is no error");
     assert_eq!(restored > 0, same, "{restored} tokens of a file that is {}", if same { "as it was" } else { "damaged" });
 }
 

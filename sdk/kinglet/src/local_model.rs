@@ -128,7 +128,8 @@ fn recommended_sampling(bundle: &Bundle) -> SamplingOptions {
         min_p: makers.min_p.unwrap_or(greedy.min_p),
         repetition_penalty: makers.repetition_penalty.unwrap_or(greedy.repetition_penalty),
         ..greedy
-    };
+    }
+    .without_idle_filters();
     match sampling.validate() {
         Ok(()) => sampling,
         Err(error) => {

@@ -120,7 +120,7 @@ fn what_is_restored_is_what_was_computed_bit_for_bit() {
     let kept = first.save_prefix(&tokens[..], &never).unwrap();
     assert_eq!((kept.tokens, kept.source), (tokens.len(), PrefixSource::Computed));
     let second = open(Some(dir.path()));
-    assert_eq!(second.recall_prefix([&tokens[..], &[5]].concat()).unwrap(), tokens.len());
+    assert_eq!(second.restore_prefix([&tokens[..], &[5]].concat()).unwrap(), tokens.len());
     assert_eq!(judge(&second), judge(&first));
     let other = [&tokens[..tokens.len() - 1], &[3]].concat();
     let third = open(None);
@@ -187,7 +187,7 @@ fn answers_come_where_nothing_can_be_saved() {
     let prompt = model.tokenize("Another beginning, of more than sixteen tokens", false).unwrap();
     let refused = model.save_prefix(&prompt[..], &CancelHandle::default()).unwrap_err();
     assert!(matches!(refused, Error::Storage(_)) && refused.to_string().contains("file"), "{refused}");
-    assert_eq!(model.recall_prefix(&prompt[..]).unwrap(), prompt.len(), "it is in memory");
+    assert_eq!(model.restore_prefix(&prompt[..]).unwrap(), prompt.len(), "it is in memory");
     let small = PrefixCache { max_bytes: Bytes(1000), ..PrefixCache::new(dir.path().join("small")) };
     let small = Kinglet::builder().prefix_cache(small).build().unwrap().open(repository().join(TINY)).unwrap();
     assert_eq!(ask(&small, told(RULES), "Hello").tokens, plain.tokens);

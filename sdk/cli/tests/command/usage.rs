@@ -172,6 +172,7 @@ fn values_out_of_range_are_named_with_their_range() {
         Case(&["--temp", "-1"], &["temperature", "0"]),
         Case(&["--temp", "nan"], &["temperature"]),
         Case(&["--top-p", "2"], &["top_p", "from 0 to 1"]),
+        Case(&["--top-p", "0.9"], &["top_p", "0.9", "set a temperature above 0"]),
         Case(&["--min-p", "-0.1"], &["min_p", "from 0 to 1"]),
         Case(&["--repeat-penalty", "0"], &["repetition_penalty"]),
         Case(&["--stop", ""], &["stop"]),

@@ -48,12 +48,16 @@ impl Default for SamplingOptions {
     }
 }
 
+/// The value that a filter may have at temperature 0.
+const ONLY_RANDOM: &str = "left out at temperature 0, which takes the likeliest token; set a temperature above 0 for it";
+
 impl SamplingOptions {
     /// Checks every field.
     ///
     /// # Errors
     /// The first field out of its range, with the range: `temperature` 0 to 100, `top_p` and `min_p` 0 to 1,
-    /// `repetition_penalty` above 0 and at most 100, the other penalties -100 to 100. NaN is in no range.
+    /// `repetition_penalty` above 0 and at most 100, the other penalties -100 to 100. NaN is in no range. Filters at temperature 0 are
+    /// refused, since they would be without effect: the likeliest token is taken.
     pub fn validate(&self) -> Result<(), OptionError> {
         let ranged = [
             ("temperature", self.temperature, 0.0, 100.0, "from 0 (greedy) to 100"),
@@ -65,8 +69,26 @@ impl SamplingOptions {
         ];
         match ranged.into_iter().find(|(_, value, low, high, _)| !(low..=high).contains(&value)) {
             Some((field, value, _, _, expected)) => Err(OptionError { field, value: value.to_string(), expected }),
-            None => Ok(()),
+            None => self.filters().map_or(Ok(()), |(field, value)| Err(OptionError { field, value, expected: ONLY_RANDOM })),
         }
+    }
+
+    /// The first filter that is set at temperature 0.
+    fn filters(&self) -> Option<(&'static str, String)> {
+        let set = [
+            ("top_k", self.top_k > 1, self.top_k.to_string()),
+            ("top_p", self.top_p < 1.0, self.top_p.to_string()),
+            ("min_p", self.min_p > 0.0, self.min_p.to_string()),
+        ];
+        let first = set.into_iter().filter(|_| self.is_greedy()).find(|(_, set, _)| *set);
+        first.map(|(field, _, value)| (field, value))
+    }
+
+    /// The same without filters where it is greedy.
+    #[must_use]
+    pub fn without_idle_filters(self) -> Self {
+        let none = Self::default();
+        if self.is_greedy() { Self { top_k: none.top_k, top_p: none.top_p, min_p: none.min_p, ..self } } else { self }
     }
 
     /// Whether the most likely token is always taken.
@@ -77,5 +99,30 @@ impl SamplingOptions {
     /// Whether tokens that came before are as likely as any.
     pub(crate) fn has_no_penalties(&self) -> bool {
         (self.repetition_penalty, self.presence_penalty, self.frequency_penalty) == (1.0, 0.0, 0.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_beside_temperature_0_are_refused_and_can_be_left_out() {
+        let greedy = SamplingOptions::default();
+        assert!(greedy.validate().is_ok());
+        let filtered = [
+            ("top_k", SamplingOptions { top_k: 40, ..greedy.clone() }),
+            ("top_p", SamplingOptions { top_p: 0.9, ..greedy.clone() }),
+            ("min_p", SamplingOptions { min_p: 0.05, ..greedy.clone() }),
+        ];
+        for (field, options) in filtered {
+            let error = options.validate().unwrap_err();
+            assert_eq!(error.field, field);
+            assert!(error.to_string().contains("set a temperature above 0"), "{error}");
+            assert!(SamplingOptions { temperature: 0.7, ..options.clone() }.validate().is_ok());
+            assert_eq!(options.without_idle_filters(), greedy);
+        }
+        let warm = SamplingOptions { temperature: 0.7, top_p: 0.9, ..greedy };
+        assert_eq!(warm.clone().without_idle_filters(), warm);
     }
 }

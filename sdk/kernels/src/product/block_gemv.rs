@@ -12,7 +12,7 @@
 //! ```
 //!
 //! The four weight rows share the loads of x. Summing each block as a whole, before its scale is applied, makes the order of float
-//! additions the same as in product/tiles.rs, so that a row decoded alone and the same row within a long prompt give the same bits.
+//! additions the same as in product/gemm.rs, so that a row decoded alone and the same row within a long prompt give the same bits.
 
 use std::ops::Range;
 

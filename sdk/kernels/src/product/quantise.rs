@@ -34,7 +34,7 @@ pub(crate) enum Order {
     /// ```text
     /// few rows (product/block_gemv.rs):  values [m][even values | odd values] for 4 bits, [m][values] for 8
     ///                                  scales, corrections [m][block]
-    /// many rows (product/tiles.rs):    values [group][block % P][block / P][row][32 values]
+    /// many rows (product/gemm.rs):    values [group][block % P][block / P][row][32 values]
     ///                                  scales, corrections [group][block % P][block / P][row]
     /// ```
     InPlace,
@@ -224,7 +224,7 @@ impl QuantiseRows<'_> {
     }
 }
 
-/// Where block `block` of `blocks` lies when blocks are sorted by their place within a vector: see product/tiles.rs.
+/// Where block `block` of `blocks` lies when blocks are sorted by their place within a vector: see product/gemm.rs.
 #[inline(always)]
 pub(super) fn phase_major<S: Simd>(block: usize, blocks: usize) -> usize {
     let phases = S::LANES / 4;

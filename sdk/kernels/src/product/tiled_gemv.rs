@@ -13,7 +13,7 @@
 //!
 //! A tile fits the first-level cache, where the second group finds it.
 //!
-//! The sums are those of product/tiles.rs, bit for bit.
+//! The sums are those of product/gemm.rs, bit for bit.
 
 use std::ops::Range;
 

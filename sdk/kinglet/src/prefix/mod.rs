@@ -177,7 +177,7 @@ impl Model {
     ///
     /// # Errors
     /// Those of [`tokenize`](Self::tokenize) for a prompt of text.
-    pub fn recall_prefix(&self, prompt: impl Into<Prompt>) -> Result<usize, Error> {
+    pub fn restore_prefix(&self, prompt: impl Into<Prompt>) -> Result<usize, Error> {
         let tokens = self.prompt_tokens(prompt.into(), &CancelHandle::default().0)?;
         let local = self.local()?;
         local.restore(&tokens);
@@ -255,7 +255,7 @@ impl LocalModel {
         self.prefixes.as_ref().ok_or_else(|| Error::unsupported(message))
     }
 
-    /// As [`Model::recall_prefix`], for tokens that are worth it.
+    /// As [`Model::restore_prefix`], for tokens that are worth it.
     pub(crate) fn restore(&self, tokens: &[u32]) {
         if let Some(prefixes) = self.prefixes.as_ref().filter(|_| tokens.len() >= LEAST_TOKENS) {
             prefixes.restore(&self.generator, tokens);

@@ -95,7 +95,7 @@ fn what_needs_tokens_says_what_to_do() {
         model.likelihood(&[], &never).unwrap_err(),
         model.likelihoods("a", &[vec![1]], &never).unwrap_err(),
         model.save_prefix("a", &never).unwrap_err(),
-        model.recall_prefix("a").unwrap_err(),
+        model.restore_prefix("a").unwrap_err(),
         model.score_replies(&talk, &["a"], &never).unwrap_err(),
         model.score_completions("a", &["b"], &never).unwrap_err(),
         model.make_conformance(&never, |_| {}).unwrap_err(),

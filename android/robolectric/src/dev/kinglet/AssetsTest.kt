@@ -20,7 +20,7 @@ class AssetsTest {
     private val goldcrest = File(System.getProperty("kinglet.models"), "goldcrest")
     private val talk = listOf(Turn(Speaker.CUSTOMER, "Do you want to grab lunch tomorrow?"))
 
-    private suspend fun KingletModel.replies() = (smartReply(talk) as SmartReplies.Suggested).replies
+    private suspend fun KingletModel.replies() = (smartReplies(talk) as SmartReplies.Suggested).replies
 
     @Test
     fun aModelIsOpenedFromTheAssets() = runBlocking<Unit> {

@@ -30,7 +30,7 @@ class ChatTest {
     @Test
     fun repliesComeForTheOtherSide() = runBlocking<Unit> {
         KingletModel.open(goldcrest).use { model ->
-            val chat = Chat(CoroutineScope(Dispatchers.Default)) { model.smartReply(it) }
+            val chat = Chat(CoroutineScope(Dispatchers.Default)) { model.smartReplies(it) }
             chat.say("   ")
             assertEquals(ChatState(), chat.state.value)
             chat.say("Do you want to grab lunch tomorrow?")

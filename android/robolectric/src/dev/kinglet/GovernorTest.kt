@@ -29,7 +29,7 @@ import org.robolectric.annotation.Config
 class GovernorTest {
     private val application get() = RuntimeEnvironment.getApplication()
     private val endless = File(System.getProperty("kinglet.models"), "goldens/llama/genai")
-    private val greedy = ResponseOptions(maxNewTokens = 20, sampling = Sampling(temperature = 0f))
+    private val greedy = GenerationOptions(maxNewTokens = 20, sampling = Sampling(temperature = 0f))
 
     private suspend fun KingletSession.text() =
         respond("hello", greedy).toList().filterIsInstance<Event.Text>().joinToString("") { it.text }

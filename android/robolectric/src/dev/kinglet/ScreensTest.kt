@@ -43,7 +43,7 @@ class ScreensTest {
             val opened = measureTimeMillis { model = KingletModel.open(goldcrest) }
             model.use {
                 val replies: List<Reply>
-                val answered = measureTimeMillis { replies = (it.smartReply(turns) as SmartReplies.Suggested).replies }
+                val answered = measureTimeMillis { replies = (it.smartReplies(turns) as SmartReplies.Suggested).replies }
                 Triple(ChatState(turns, Speaker.AGENT, replies), opened, answered)
             }
         }

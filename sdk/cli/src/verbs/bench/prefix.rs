@@ -47,7 +47,7 @@ pub(super) fn measure(common: &Common) -> Result<Option<Saved>, Failure> {
         let model = open(common, folder.path())?;
         let mut completer = model.token_completer()?;
         let started = Instant::now();
-        let restored = model.recall_prefix(prompt.clone())?;
+        let restored = model.restore_prefix(prompt.clone())?;
         restore.push(started.elapsed().as_secs_f64());
         complete(&mut completer, &prompt, 1)?;
         first_token.push(started.elapsed().as_secs_f64());

@@ -1,5 +1,6 @@
 package dev.kinglet
 
+import dev.kinglet.ffi.FinishReason as NativeFinish
 import dev.kinglet.ffi.Usage as NativeUsage
 
 /** What comes of an answer as it grows. */
@@ -38,7 +39,14 @@ public enum class Finish {
     ;
 
     internal companion object {
-        fun of(word: String): Finish = entries.firstOrNull { it.name.equals(word, ignoreCase = true) } ?: END_OF_TURN
+        fun of(reason: NativeFinish): Finish =
+            when (reason) {
+                NativeFinish.STOP -> STOP
+                NativeFinish.END_OF_TURN -> END_OF_TURN
+                NativeFinish.LENGTH -> LENGTH
+                NativeFinish.CONTEXT_FULL -> CONTEXT_FULL
+                NativeFinish.CANCELLED -> CANCELLED
+            }
     }
 }
 

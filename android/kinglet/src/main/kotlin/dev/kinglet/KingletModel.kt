@@ -7,6 +7,8 @@ import dev.kinglet.ffi.Kinglet as NativeKinglet
 import dev.kinglet.ffi.Model as NativeModel
 import dev.kinglet.ffi.OpenOptions as NativeOpenOptions
 import dev.kinglet.ffi.PrepareProgress
+import dev.kinglet.ffi.ReplySource as NativeSource
+import dev.kinglet.ffi.ReplyStatus
 import dev.kinglet.ffi.SessionSetup
 import dev.kinglet.ffi.SystemPolicy as NativePolicy
 import dev.kinglet.ffi.Talk
@@ -22,7 +24,7 @@ import kotlinx.coroutines.withContext
  *
  * ```kotlin
  * KingletModel.open(File(filesDir, "goldcrest")).use { model ->
- *     val replies = model.smartReply(listOf(Turn(Speaker.CUSTOMER, "Are you open today?")))
+ *     val replies = model.smartReplies(listOf(Turn(Speaker.CUSTOMER, "Are you open today?")))
  * }
  * ```
  */
@@ -75,7 +77,7 @@ public class KingletModel private constructor(
      * @throws KingletException.Unsupported for a model without a chat template
      * @throws KingletException.InvalidRequest for options out of range
      */
-    public suspend fun smartReply(
+    public suspend fun smartReplies(
         conversation: List<Turn>,
         options: ReplyOptions = ReplyOptions(),
         instructions: String? = null,
@@ -83,10 +85,10 @@ public class KingletModel private constructor(
         val answer = cancellable { native.smartReply(talk(conversation, instructions), options.native(), it) }
         val (reason, explanation) = answer.reason.orEmpty() to answer.explanation.orEmpty()
         return when (answer.status) {
-            "ok" -> SmartReplies.Suggested(answer.replies.map { Reply(it.text, it.score, source(it.source)) })
-            "unsafe" -> SmartReplies.Unsafe(reason, explanation)
-            "unsupported_language" -> SmartReplies.UnsupportedLanguage(reason, explanation)
-            else -> SmartReplies.None(explanation)
+            ReplyStatus.OK -> SmartReplies.Suggested(answer.replies.map { Reply(it.text, it.score, source(it.source)) })
+            ReplyStatus.UNSAFE -> SmartReplies.Unsafe(reason, explanation)
+            ReplyStatus.UNSUPPORTED_LANGUAGE -> SmartReplies.UnsupportedLanguage(reason, explanation)
+            ReplyStatus.NO_REPLY -> SmartReplies.None(explanation)
         }
     }
 
@@ -100,7 +102,7 @@ public class KingletModel private constructor(
     public suspend fun judgedBy(judge: KingletModel): KingletModel =
         dispatcher.work { KingletModel(native.judgedBy(judge.native), dispatcher) }
 
-    private fun source(word: String) = if (word == "bank") ReplySource.BANK else ReplySource.MODEL
+    private fun source(of: NativeSource) = if (of == NativeSource.BANK) ReplySource.BANK else ReplySource.MODEL
 
     /**
      * How well each of [candidates] fits as the next message of [conversation], in the order of the candidates.

@@ -19,7 +19,7 @@ public class KingletSession internal constructor(
      * The flow fails with [KingletException.Busy] while another answer is in progress, [KingletException.Closed] and
      * [KingletException.InvalidRequest].
      */
-    public fun respond(text: String, options: ResponseOptions = ResponseOptions()): Flow<Event> = flow {
+    public fun respond(text: String, options: GenerationOptions = GenerationOptions()): Flow<Event> = flow {
         val generation = native { native.respond(text, options.native()) }
         try {
             endingWith(generation::end) {

@@ -2,7 +2,7 @@ package dev.kinglet
 
 import dev.kinglet.ffi.EngineChoice
 import dev.kinglet.ffi.ReplyOptions as NativeReplyOptions
-import dev.kinglet.ffi.ResponseOptions as NativeResponseOptions
+import dev.kinglet.ffi.GenerationOptions as NativeGenerationOptions
 import dev.kinglet.ffi.Sampling as NativeSampling
 import dev.kinglet.ffi.WeightsChoice
 import dev.kinglet.ffi.OpenOptions as NativeOpenOptions
@@ -21,7 +21,7 @@ public enum class Engine {
 
 /** Where quantised weights are read from. */
 public enum class Weights {
-    /** Resident where the device has room for that. */
+    /** Packed where the device has room for that. */
     AUTO,
 
     /** The mapped files: ready at once, and the system may take their memory back. */
@@ -107,13 +107,13 @@ public data class Sampling(
  * @property sampling how tokens are chosen; `null` is as the model's makers recommend.
  * @property stop the answer ends before the first of these to appear.
  */
-public data class ResponseOptions(
+public data class GenerationOptions(
     val maxNewTokens: Int = 256,
     val sampling: Sampling? = null,
     val stop: List<String> = emptyList(),
 ) {
     internal fun native() =
-        NativeResponseOptions(
+        NativeGenerationOptions(
             maxNewTokens = maxNewTokens.count("maxNewTokens"),
             sampling =
                 sampling?.let {

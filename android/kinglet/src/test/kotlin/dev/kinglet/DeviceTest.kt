@@ -3,7 +3,7 @@ package dev.kinglet
 import dev.kinglet.ffi.Kinglet as NativeKinglet
 import dev.kinglet.ffi.OpenOptions as NativeOpenOptions
 import dev.kinglet.ffi.Piece
-import dev.kinglet.ffi.ResponseOptions as NativeResponseOptions
+import dev.kinglet.ffi.GenerationOptions as NativeGenerationOptions
 import dev.kinglet.ffi.SessionSetup
 import java.io.File
 import java.nio.file.Files
@@ -30,7 +30,7 @@ import org.junit.jupiter.api.Test
 /** What a phone does to a model: memory runs short, the app goes to the background, the process is ended, screens come and go. */
 class DeviceTest {
     private val endless = File(System.getProperty("kinglet.models"), "goldens/llama/genai")
-    private val greedy = ResponseOptions(maxNewTokens = 20, sampling = Sampling(temperature = 0f))
+    private val greedy = GenerationOptions(maxNewTokens = 20, sampling = Sampling(temperature = 0f))
 
     private fun test(body: suspend () -> Unit) = runBlocking { withTimeout(120.seconds) { body() } }
 
@@ -123,7 +123,7 @@ class DeviceTest {
             kinglet.open(endless.path).use { model ->
                 model.session(SessionSetup()).use { session ->
                     val sampling = Sampling(temperature = 0f)
-                    session.respond("hello", NativeResponseOptions(200u, ResponseOptions(sampling = sampling).native().sampling)).use {
+                    session.respond("hello", NativeGenerationOptions(200u, GenerationOptions(sampling = sampling).native().sampling)).use {
                         while (session.isResponding()) Thread.sleep(1)
                         return body(TextStream(it, room))
                     }
@@ -155,7 +155,7 @@ class DeviceTest {
                 model.session().use { session ->
                     var pieces = 0
                     var cancelled = 0L
-                    session.respond("hello", ResponseOptions(maxNewTokens = 100)).takeWhile {
+                    session.respond("hello", GenerationOptions(maxNewTokens = 100)).takeWhile {
                         cancelled = System.nanoTime()
                         ++pieces < 1 + at % 5
                     }.collect()
@@ -174,7 +174,7 @@ class DeviceTest {
         KingletModel.open(File(endless.parentFile.parentFile.parentFile, "goldcrest")).use { model ->
             runCatching { model.prepare { error("the app's mistake") } }
             model.prepare()
-            assertTrue(model.smartReply(listOf(Turn(Speaker.CUSTOMER, "Do you want to grab lunch tomorrow?"))) is SmartReplies.Suggested)
+            assertTrue(model.smartReplies(listOf(Turn(Speaker.CUSTOMER, "Do you want to grab lunch tomorrow?"))) is SmartReplies.Suggested)
         }
     }
 
@@ -184,7 +184,7 @@ class DeviceTest {
             val session = model.session()
             val outcomes =
                 withContext(Dispatchers.Default) {
-                    (1..32).map { async { runCatching { session.respond("hello", ResponseOptions(maxNewTokens = 1)).toList() } } }.awaitAll()
+                    (1..32).map { async { runCatching { session.respond("hello", GenerationOptions(maxNewTokens = 1)).toList() } } }.awaitAll()
                 }
             assertTrue(outcomes.any { it.isSuccess })
             outcomes.mapNotNull { it.exceptionOrNull() }.forEach { assertTrue(it is KingletException.Busy, "$it") }

@@ -27,7 +27,7 @@ class KingletTest {
     private fun test(body: suspend () -> Unit) = runBlocking { withTimeout(60.seconds) { body() } }
 
     private suspend fun KingletSession.text(said: String, tokens: Int): String =
-        respond(said, ResponseOptions(maxNewTokens = tokens)).toList().filterIsInstance<Event.Text>().joinToString("") { it.text }
+        respond(said, GenerationOptions(maxNewTokens = tokens)).toList().filterIsInstance<Event.Text>().joinToString("") { it.text }
 
     /** Waits until the session may be used again, and gives its messages. */
     private suspend fun KingletSession.idle(): List<Message> = withTimeout(20.seconds) {
@@ -41,7 +41,7 @@ class KingletTest {
             KingletModel.open(goldcrest).use { judge ->
                 writer.judgedBy(judge).use { judged ->
                     val thanks = listOf(Turn(Speaker.CUSTOMER, "thanks so much!!"))
-                    val replies = (judged.smartReply(thanks) as SmartReplies.Suggested).replies
+                    val replies = (judged.smartReplies(thanks) as SmartReplies.Suggested).replies
                     assertTrue(replies.all { it.source == ReplySource.BANK }, "what it writes makes no sense: $replies")
                 }
                 assertThrows<KingletException.Unsupported> { runBlocking { judge.judgedBy(writer) } }
@@ -53,16 +53,16 @@ class KingletTest {
     fun repliesAreSuggested() = test {
         KingletModel.open(goldcrest).use { model ->
             val talk = listOf(Turn(Speaker.CUSTOMER, "Do you want to grab lunch tomorrow?"))
-            val replies = (model.smartReply(talk) as SmartReplies.Suggested).replies
+            val replies = (model.smartReplies(talk) as SmartReplies.Suggested).replies
             assertTrue(replies.size in 1..3)
-            assertEquals(replies, (model.smartReply(talk) as SmartReplies.Suggested).replies)
+            assertEquals(replies, (model.smartReplies(talk) as SmartReplies.Suggested).replies)
             assertTrue(replies.all { it.score in 0f..1f })
             val own = listOf("Yes, gladly.", "The train leaves at nine.")
-            val ranked = (model.smartReply(talk, ReplyOptions(bank = own)) as SmartReplies.Suggested).replies
+            val ranked = (model.smartReplies(talk, ReplyOptions(bank = own)) as SmartReplies.Suggested).replies
             val scores = model.scoreReplies(talk, ranked.map { it.text })
             scores.zip(ranked).forEach { (score, reply) -> assertEquals(reply.score, score.score, 1e-2f) }
             assertEquals(ReplySource.BANK, ranked.first().source)
-            assertTrue(model.smartReply(listOf(Turn(Speaker.CUSTOMER, "..."))) is SmartReplies.None)
+            assertTrue(model.smartReplies(listOf(Turn(Speaker.CUSTOMER, "..."))) is SmartReplies.None)
         }
     }
 
@@ -70,7 +70,7 @@ class KingletTest {
     fun anAnswerIsAFlowOfEvents() = test {
         KingletModel.open(endless).use { model ->
             model.session().use { session ->
-                val events = session.respond("hello", ResponseOptions(maxNewTokens = 12)).toList()
+                val events = session.respond("hello", GenerationOptions(maxNewTokens = 12)).toList()
                 val usage = (events.last() as Event.Done).usage
                 assertTrue(usage.newTokens in 1..12)
                 val text = events.filterIsInstance<Event.Text>().joinToString("") { it.text }
@@ -85,7 +85,7 @@ class KingletTest {
     fun aCollectorThatStopsEndsTheWork() = test {
         KingletModel.open(endless).use { model ->
             model.session().use { session ->
-                session.respond("hello", ResponseOptions(maxNewTokens = 100)).first()
+                session.respond("hello", GenerationOptions(maxNewTokens = 100)).first()
                 // The answer is computed ahead of its reader: it may have been complete by then.
                 assertTrue(session.idle().size in setOf(0, 2))
                 session.text("hello", 2)
@@ -100,7 +100,7 @@ class KingletTest {
                 runBlocking(Dispatchers.Default) {
                     val begun = CompletableDeferred<Unit>()
                     val job = launch {
-                        session.respond("hello", ResponseOptions(maxNewTokens = 100)).collect {
+                        session.respond("hello", GenerationOptions(maxNewTokens = 100)).collect {
                             begun.complete(Unit)
                             delay(10)
                         }
@@ -118,7 +118,7 @@ class KingletTest {
         KingletModel.open(endless).use { model ->
             model.session().use { session ->
                 for (millis in 1L..5L) {
-                    withTimeoutOrNull(millis) { session.respond("hello", ResponseOptions(maxNewTokens = 100)).toList() }
+                    withTimeoutOrNull(millis) { session.respond("hello", GenerationOptions(maxNewTokens = 100)).toList() }
                     session.idle()
                     session.reset()
                 }
@@ -150,7 +150,7 @@ class KingletTest {
             val begun = CompletableDeferred<Unit>()
             val job = launch {
                 try {
-                    session.respond("hello", ResponseOptions(maxNewTokens = 100)).collect { begun.complete(Unit) }
+                    session.respond("hello", GenerationOptions(maxNewTokens = 100)).collect { begun.complete(Unit) }
                 } catch (_: KingletException.Closed) {
                     begun.complete(Unit)
                 }
@@ -167,7 +167,7 @@ class KingletTest {
         KingletModel.open(endless).use { model ->
             model.session().use { session ->
                 var refused: Throwable? = null
-                session.respond("hello", ResponseOptions(maxNewTokens = 100)).first {
+                session.respond("hello", GenerationOptions(maxNewTokens = 100)).first {
                     refused = runCatching { session.text("and", 1) }.exceptionOrNull()
                     true
                 }
@@ -186,7 +186,7 @@ class KingletTest {
         assertTrue("at least" in memory.message.orEmpty(), memory.message)
         KingletModel.open(endless).use { model ->
             model.session().use { session ->
-                val hot = ResponseOptions(sampling = Sampling(temperature = -1f))
+                val hot = GenerationOptions(sampling = Sampling(temperature = -1f))
                 val wrong = assertThrows<KingletException.InvalidRequest> { runBlocking { session.respond("a", hot).toList() } }
                 assertTrue("temperature" in wrong.message.orEmpty(), wrong.message)
                 session.text("hello", 1)

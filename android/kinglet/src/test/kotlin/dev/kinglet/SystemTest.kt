@@ -34,7 +34,7 @@ class SystemTest {
     private fun test(body: suspend () -> Unit) = runBlocking { withTimeout(60.seconds) { body() } }
 
     private suspend fun KingletModel.ask(): Pair<String, Usage> = session("Be kind.").use { session ->
-        val events = session.respond("Hello?", ResponseOptions(maxNewTokens = 5)).toList()
+        val events = session.respond("Hello?", GenerationOptions(maxNewTokens = 5)).toList()
         events.filterIsInstance<Event.Text>().joinToString("") { it.text } to (events.last() as Event.Done).usage
     }
 

@@ -26,7 +26,7 @@ class VectorsTest {
     private fun JsonObject.pairs(name: String) = getAsJsonArray(name).map { it.asJsonArray[0].asString to it.asJsonArray[1].asString }
 
     private suspend fun KingletSession.text(said: String, tokens: Int, temperature: Float): String =
-        respond(said, ResponseOptions(maxNewTokens = tokens, sampling = Sampling(temperature = temperature)))
+        respond(said, GenerationOptions(maxNewTokens = tokens, sampling = Sampling(temperature = temperature)))
             .toList()
             .filterIsInstance<Event.Text>()
             .joinToString("") { it.text }
@@ -35,7 +35,7 @@ class VectorsTest {
     fun replies() = each("replies") { case ->
         KingletModel.open(File(models, "goldcrest")).use { model ->
             val turns = case.pairs("turns").map { (who, said) -> Turn(if (who == "agent") Speaker.AGENT else Speaker.CUSTOMER, said) }
-            val answer = model.smartReply(turns, ReplyOptions(bank = case.getAsJsonArray("bank")?.map { it.asString }))
+            val answer = model.smartReplies(turns, ReplyOptions(bank = case.getAsJsonArray("bank")?.map { it.asString }))
             val status =
                 when (answer) {
                     is SmartReplies.Suggested -> "suggested"

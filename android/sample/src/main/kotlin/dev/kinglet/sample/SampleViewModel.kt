@@ -41,7 +41,7 @@ class SampleViewModel(application: Application) : AndroidViewModel(application) 
     /** What the messaging screen shows. Leaving the screens ends what it looks for. */
     val chat = Chat(viewModelScope) { turns ->
         val began = System.nanoTime()
-        opened.await().smartReply(turns).also { took -> mutable.value = mutable.value.copy(replyMillis = millis(began)) }
+        opened.await().smartReplies(turns).also { took -> mutable.value = mutable.value.copy(replyMillis = millis(began)) }
     }
 
     init {
