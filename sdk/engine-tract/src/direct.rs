@@ -1,14 +1,14 @@
-//! The program run by itself, where every operator is ours: the list from top to bottom, buffers recycled.
+//! The direct executor, for programs all of whose operators are ours: runs the list from top to bottom, with recycled buffers.
 
 use crate::execution::ExecutionContext;
 use crate::memory::Lifetimes;
 use crate::verify::Verified;
 use kinglet_engine::{CancelToken, EngineError};
 
-/// Buffers of one runner.
+/// The buffers of one runner.
 #[derive(Default)]
 pub(crate) struct DirectExecutor {
-    /// By value: its buffer while somebody will still read it.
+    /// By value: its buffer, until its last reader has run.
     live: Vec<Option<Vec<f32>>>,
     free: Vec<Vec<f32>>,
     /// By value: the last step that reads it.

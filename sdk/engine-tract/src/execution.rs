@@ -99,7 +99,7 @@ impl ExecutionContext {
         self.picked.len()
     }
 
-    /// Lays out a step: which rows belong to whom, which are picked, their angles, and room in the cache.
+    /// Lays out a step: which rows belong to which sequence, which are picked, their angles, and room in the cache.
     ///
     /// # Errors
     /// [`EngineError::CacheFull`], [`EngineError::ContextFull`].
@@ -151,7 +151,7 @@ impl ExecutionContext {
         }
     }
 
-    /// Runs one operator of the execution's program, by its place there. Inputs and outputs are `[rows, width]` of the values'
+    /// Runs one operator of the program, by its index. Inputs and outputs are `[rows, width]` of the values'
     /// types; the token ids are the step's own, and empty as an input.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! What the machinery below the contract fails with.
+//! Errors of the layers below the engine contract: tract, the kernels and the system.
 
 use kinglet_engine::EngineError;
 use std::error::Error;

@@ -15,7 +15,8 @@
 //! 5. `verify`: every value gets a type, and every operator is proved to fit its operands and its weights. What comes out is
 //!    the one form of a program that the stages behind it take.
 //! 6. `plan`: the list handed to tract, which types it, adds the operators that are its own, and runs it through a
-//!    closure that borrows all state of a step. Where every operator is ours, `direct` can also run the list by itself.
+//!    closure that borrows all state of a step. Where every operator is ours, the direct executor (`direct`) can run
+//!    the list instead.
 //!
 //! The runner keeps keys and values in reference-counted pages (`cache`). Quantised weights are read from the map or, once
 //! prepacked, from memory (`packed`).

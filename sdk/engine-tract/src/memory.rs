@@ -1,4 +1,4 @@
-//! What running a program takes, reckoned before it runs.
+//! Memory that running a program takes, estimated before it runs.
 
 use crate::cache::PAGE;
 use crate::packed::packed_bytes;
@@ -17,7 +17,7 @@ const LARGE_PAGE: usize = 2 << 20;
 /// Bytes of a file that Linux maps at once around the place that is read.
 const MAPPED_AROUND: u64 = 64 << 10;
 
-/// The room that is reckoned with.
+/// The sizes that an estimate is for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Room {
     /// Positions that a sequence may hold.
@@ -27,11 +27,11 @@ pub(crate) struct Room {
     pub(crate) pages: usize,
     /// Bytes of the weights where they are read in place; `None` where they are packed.
     pub(crate) in_place: Option<u64>,
-    /// Whether the program is direct rather than run by a plan.
+    /// Whether the direct executor runs the program, rather than a tract plan.
     pub(crate) direct: bool,
 }
 
-/// What a runner takes with this room.
+/// Estimates the memory of a runner of these sizes.
 pub(crate) fn estimate(program: &Program, layout: Option<&KvLayout>, room: Room) -> MemoryEstimate {
     let page_bytes = layout.map_or(0, KvLayout::page_bytes);
     let weights = room.in_place.unwrap_or_else(|| {
@@ -76,7 +76,7 @@ pub(crate) fn step_bytes(program: &Program, rows: usize, picked: usize, direct: 
 /// Buffers that a plan keeps beyond those in use: so many times what is in use at most.
 pub(crate) const KEPT_FACTOR: usize = 2;
 
-/// What the buffers of one step come to, in float32 numbers.
+/// Buffers of one step; sizes are in float32 numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Buffers {
     /// All that are alive together at most.

@@ -31,11 +31,12 @@ use std::sync::Arc;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct OpenOptions {
-    /// Run the operators in a loop of our own instead of a tract plan, if all of them are ours: the results are the same.
+    /// Run the operators by the direct executor, a loop of our own, instead of a tract plan, if all of them are ours: the results
+    /// are the same.
     pub direct: bool,
 }
 
-/// What the configuration files say that the graph does not.
+/// Facts from the configuration files that the graph does not have.
 pub(crate) struct GraphFacts {
     pub(crate) input_ids: String,
     pub(crate) logits: String,
@@ -67,12 +68,12 @@ impl Default for GraphFacts {
 pub struct TractModel {
     info: Arc<ModelInfo>,
     program: Arc<Verified>,
-    /// None where the program runs by itself.
+    /// None where the direct executor runs the program.
     plan: Option<Plan>,
     packed_slot: Arc<PackedSlot>,
 }
 
-/// What the plan of a graph takes while it is made, and for each of its nodes.
+/// Memory for planning a graph: a fixed part, and a part for each of its nodes.
 const PLAN_BYTES: u64 = 4 << 20;
 const NODE_BYTES: u64 = 32 << 10;
 
@@ -106,7 +107,7 @@ impl TractModel {
             presents: presents(bundle, &graph),
         };
         let model = Self::of_graph(&graph, &facts, options)?;
-        // What was copied of the files need not stay in memory.
+        // Releases the pages of the files that were read: small tensors are copied by now, others are read again when needed.
         bundle.release();
         Ok(model)
     }

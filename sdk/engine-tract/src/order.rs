@@ -33,7 +33,7 @@ pub(crate) fn check_acyclic(graph: &Graph, makers: &HashMap<&str, usize>) -> Res
     if done == graph.nodes.len() {
         return Ok(());
     }
-    // Whoever still waits, waits for somebody who still waits: a walk from one to the next comes round.
+    // Every node that still waits reads from another one that still waits: following these edges ends in a cycle.
     let mut met = vec![false; graph.nodes.len()];
     let mut at = waits_for.iter().position(|&count| count > 0).unwrap_or(0);
     while !std::mem::replace(&mut met[at], true) {

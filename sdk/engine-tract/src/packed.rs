@@ -8,14 +8,14 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Made by the first runner that wants them.
+/// The packed weights, once the first runner that asks for them has made them.
 #[derive(Debug, Default)]
 pub(crate) struct PackedSlot(Mutex<Held>);
 
 #[derive(Default)]
 struct Held {
     packed: Option<Arc<PackedWeights>>,
-    /// Of restored weights that nobody has used yet.
+    /// The check of restored weights, until it is run before their first use.
     proof: Option<Proof>,
 }
 
@@ -40,7 +40,7 @@ impl fmt::Debug for Held {
 
 impl PackedSlot {
     /// The packed weights; made now if they are not there yet, or are restored ones that are not what was saved. `progress`
-    /// hears the share of the bytes that is done.
+    /// is called with the fraction of the weights that is done.
     ///
     /// # Errors
     /// [`EngineError::Cancelled`], and [`EngineError::Backend`] where the system refuses the memory.
@@ -90,8 +90,8 @@ impl PackedSlot {
         kept.packed.clone().filter(|_| kept.proof.is_none())
     }
 
-    /// Lets go of weights that were made; those that lie in a mapped file stay, since the system can take their memory by itself.
-    /// Whoever holds them goes on with them. Gives whether they are gone.
+    /// Drops weights that were made; those in a mapped file stay, since the system can reclaim their memory by itself. Runners that
+    /// hold them keep them. Returns whether they were dropped.
     pub(crate) fn let_go(&self) -> bool {
         self.kept().packed.take_if(|packed| packed.is_own()).is_some()
     }
@@ -123,8 +123,8 @@ pub(crate) fn packed_bytes(program: &Program) -> u64 {
     program.parts().map(bytes).sum()
 }
 
-/// Whether weights of `bytes` are to be packed: where that is asked for, or left to the engine and the execution has twice as
-/// much memory to spare.
+/// Whether weights of `bytes` are to be packed: where that is asked for, or left to the engine and the system has twice as much
+/// memory available, or does not tell.
 pub(crate) fn wanted(storage: WeightStorage, bytes: u64) -> bool {
     match storage {
         WeightStorage::Packed => true,

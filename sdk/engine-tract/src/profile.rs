@@ -6,7 +6,7 @@ use kinglet_kernels::PackedWeights;
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// What a call worked on.
+/// Sizes of one operator call, from which its bytes and operations follow.
 #[derive(Clone, Copy)]
 pub(crate) struct Call<'a> {
     pub(crate) rows: usize,
@@ -17,7 +17,7 @@ pub(crate) struct Call<'a> {
     pub(crate) packed: Option<&'a PackedWeights>,
 }
 
-/// What was timed since profiling began.
+/// Times, bytes and operations by operator, since profiling began.
 #[derive(Debug, Default)]
 pub(crate) struct Profile(HashMap<String, OperatorTime>);
 

@@ -16,11 +16,11 @@ pub(crate) type ValueId = usize;
 pub(crate) struct Part {
     pub(crate) weight: Weight,
     pub(crate) bias: Option<Vector>,
-    /// Its number among the program's parts, which is what packed weights are known by.
+    /// Its index among the program's parts, by which its packed weights are found.
     pub(crate) number: usize,
 }
 
-/// RMS norm over the last dimension: `x / rms(x) * (weight + offset)`.
+/// RMS norm over the last dimension: `x / rms(x) * weight`, with `rms(x) = sqrt(mean(x^2) + eps)`.
 #[derive(Clone, Debug)]
 pub(crate) struct Norm {
     pub(crate) weight: Vector,
@@ -85,7 +85,7 @@ impl Constant {
     }
 }
 
-/// What one step of the program does.
+/// Operator of one program step.
 #[derive(Clone, Debug)]
 pub(crate) enum Op {
     /// Rows of `table [vocab, width]`, times `scale`.

@@ -15,7 +15,7 @@ use kinglet_guard::room;
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-/// Who runs the list of operators.
+/// The executor of the program: a tract plan, or the direct executor.
 pub(crate) enum Executor {
     Tract(Box<State>),
     Direct(DirectExecutor),

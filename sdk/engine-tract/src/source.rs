@@ -1,4 +1,4 @@
-//! The graph as it was read, indexed by value: who makes it, who it is if it is constant.
+//! The graph as it was read, indexed by value: the node that makes it, the tensor that it is if it is constant.
 
 use crate::fold::{MOST_FOLDED, folded};
 use crate::order::check_acyclic;
@@ -21,8 +21,8 @@ pub(crate) struct Source<'g> {
     inputs: HashMap<&'g str, usize>,
 }
 
-/// Nodes in a row that change no element, or only move elements, beyond which nobody looks: exporters write a handful, and a
-/// file may have so many that looking past them all for each of its operators would take minutes.
+/// Nodes in a row that change no element, or only move elements, beyond which no search goes: exporters write a handful, and a file
+/// may have so many that looking past them all for each of its operators would take minutes.
 const LOOKED_THROUGH: usize = 64;
 
 /// Two constants of which a graph reads one: up to and above a limit.
@@ -352,5 +352,5 @@ pub(crate) fn size_of(node: &Node, name: &str) -> Result<usize, EngineError> {
     positive.ok_or_else(|| unsupported(node, format!("the attribute {name} is {size}")))
 }
 
-/// What to do about a graph whose form is not known, for the end of a message.
+/// Advice for a graph of unknown form, for the end of a message.
 pub(crate) const ELSEWHERE: &str = "export the model with another exporter, or run it on ONNX Runtime (`--engine ort`)";

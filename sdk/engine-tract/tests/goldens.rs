@@ -1,5 +1,5 @@
-//! Every tiny model of the goldens, opened from its folder, held to what every engine is held to: with tract's plan and with our
-//! own direct.
+//! Every tiny model of the goldens, opened from its folder, held to what every engine is held to: with a tract plan and with the
+//! direct executor.
 
 use kinglet_engine::{Model, RunnerOptions, WeightStorage};
 use kinglet_testing::conformance::{self, Noise, noise};
@@ -15,7 +15,7 @@ fn how(direct: bool) -> &'static str {
     if direct { "direct" } else { "tract" }
 }
 
-/// Runs a check with both ways to direct the list of operators.
+/// Runs a check with both executors.
 fn both_ways(check: impl Fn(&GoldenModel, &TractModel) -> Result<String, String>) {
     let models = golden_models().unwrap();
     assert!(!models.is_empty(), "the index of goldens is empty");

@@ -1,21 +1,20 @@
 //! JSON as Python writes it: with the numbers `NaN`, `Infinity` and `-Infinity`, which JSON does not have.
 //!
-//! They stand for nothing: a field that holds one is as if it held `null`. Source: `json` of Python, which writes them unless it
-//! is told not to, and reads them.
+//! They are read as `null`. Source: `json` of Python, which writes them unless it is told not to, and reads them.
 
 use serde::de::DeserializeOwned;
 
-/// What Python writes beyond JSON.
+/// Numbers that Python writes and JSON does not have.
 const BEYOND: [&[u8]; 3] = [b"NaN", b"Infinity", b"-Infinity"];
-/// What is read in their place.
+/// The value that is read in their place.
 const NOTHING: &[u8] = b"null";
-/// What some editors put before a text.
+/// UTF-8 byte order mark, which some editors put before a text.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Reads JSON text. Nesting deeper than 127 levels is an error, as is anything that Python would not read.
 ///
 /// # Errors
-/// What is wrong, and in which line.
+/// The first syntax or data error, with its line.
 pub fn parse<T: DeserializeOwned>(text: &[u8]) -> serde_json::Result<T> {
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     // Nearly all files are plain JSON, and are read once.

@@ -1,4 +1,4 @@
-//! What small files there are, and how large each may be.
+//! The kinds of files that are read whole, and the largest size of each.
 
 use std::fmt;
 
@@ -25,7 +25,7 @@ pub enum Kind {
     Bank,
     /// Vectors of a bank's replies, made ahead.
     BankVectors,
-    /// What the words of a message say of a bank's intents, or of a reply.
+    /// A table of n-grams, with their evidence for a bank's intents, or for a reply.
     Ngrams,
 }
 

@@ -1,14 +1,14 @@
-//! What stands between input and everything else: files read within bounds, JSON as Python writes it, names shown harmlessly, and
-//! the question whether there is room for large work.
+//! Guards between untrusted input and the rest of the SDK: files read within bounds, JSON as Python writes it, names escaped for
+//! display, and the check whether there is memory for large work.
 //!
-//! This crate knows files, their sizes, JSON, and what the system says of memory. It must not know models, texts or engines: what
-//! a file means is up to whoever reads it.
+//! Scope: files, their sizes, JSON, and the memory that the system has; no models, texts or engines. The meaning of a file is up to
+//! its reader.
 //!
-//! - [`read`] and [`read_text`] read a regular file whole, up to the limit of its [`Kind`]; [`open_regular`] opens one for whoever
-//!   reads it in pieces or maps it.
+//! - [`read`] and [`read_text`] read a regular file whole, up to the limit of its [`Kind`]; [`open_regular`] opens one to be
+//!   read in pieces or mapped.
 //! - [`json`] understands JSON with the numbers that Python adds to it.
 //! - [`Shown`] writes a name or a text out of a file into a message, so that it cannot steer a terminal or fill a screen.
-//! - [`room`] asks whether the system would give memory, where whoever needs it could not be told that it does not.
+//! - [`room`] asks whether the system would give memory, for code that cannot handle a failed allocation.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Reading a file whole, and opening one, without waiting for anybody and without filling the memory.
+//! Reading a file whole, and opening one, without blocking on a pipe and without filling the memory.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -27,20 +27,20 @@ pub enum ReadError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// It is larger than files of its kind may be.
+    /// The file is larger than files of its kind may be.
     #[error("`{}` has {bytes} bytes, and {kind} may have {} at most; put the right file in its place", path.display(), kind.limit_bytes())]
     TooLarge {
         /// The file.
         path: PathBuf,
-        /// What it should be.
+        /// The expected kind of file.
         kind: Kind,
         /// Its size, or the least that it can be where the system does not say.
         bytes: u64,
     },
-    /// It is no UTF-8.
+    /// The file is not UTF-8 text.
     #[error("`{}` is not UTF-8 text: byte {offset} belongs to no character; download it again", path.display())]
     NotText {
         /// The file.

@@ -14,7 +14,7 @@ use std::collections::TryReserveError;
     *bytes as f64 / 1e6
 )]
 pub struct NoRoom {
-    /// What needs it.
+    /// The work that needs the memory.
     pub what: &'static str,
     /// How much it needs.
     pub bytes: u64,

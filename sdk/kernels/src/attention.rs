@@ -2,9 +2,9 @@
 //!
 //! Two loops over the pool. The first writes the keys and values of the step's rows into their pages. The second attends: an item
 //! takes some consecutive rows of one sequence and the query heads that share one head of keys, at most [`ITEM_QUERIES`] queries
-//! together, and walks the pages once for all of them, with the online softmax. Sequences that decode a row each and begin with the
-//! same pages, such as the candidates after one prompt, share an item: the pages that are common are walked once for all of them,
-//! then what each has for itself.
+//! together (or those of one row, if they are more), and reads the pages once for all of them, with the online softmax. Sequences
+//! that decode a row each and begin with the same pages, such as the candidates after one prompt, share an item: the common pages
+//! are read once for all of them, then each sequence's own.
 //!
 //! ```text
 //! top = -inf, total = 0, sum[value_dim] = 0                       for each query
@@ -17,7 +17,7 @@
 //! out = sum / total
 //! ```
 //!
-//! What a query gets depends on its own position and the pages alone, not on which rows share its item or its step.
+//! A query's result depends on its own position and the pages alone, not on the rows that share its item or its step.
 
 mod plan;
 
@@ -51,14 +51,14 @@ pub struct HeadNorm<'a> {
     pub eps: f32,
 }
 
-/// What one layer's attention does.
+/// Parameters of one layer's attention.
 #[derive(Clone, Copy, Debug)]
 pub struct AttentionShape<'a> {
     /// The layer of the cache.
     pub layer: usize,
     /// Query heads; a multiple of the layer's key and value heads.
     pub q_heads: usize,
-    /// What scores are multiplied with; usually `1 / sqrt(head_dim)`.
+    /// Factor on the scores; usually `1 / sqrt(head_dim)`.
     pub scale: f32,
     /// Scores become `cap * tanh(score / cap)`.
     pub softcap: Option<f32>,
@@ -72,7 +72,6 @@ pub struct AttentionShape<'a> {
     /// norm's weights differ.
     pub norm_after_rotation: bool,
     /// Applied to queries and keys.
-    /// Applied to queries and keys.
     pub rotary: Option<RotaryRows<'a>>,
 }
 
@@ -80,11 +79,11 @@ pub struct AttentionShape<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct SequenceRows<'a> {
     /// The pages of the sequence: position `p` lies in `pages[p / page_positions]`. They must reach to `past + rows`; more are
-    /// ignored. Runs may share the pages of what they have in common, but not a page that one of them writes to.
+    /// ignored. Sequences of one step may share the pages of a common prefix, but not a page that one of them writes to.
     pub pages: &'a [u32],
     /// Positions already in the cache; the first row has position `past`.
     pub past: usize,
-    /// Which row of the step is the first. Runs come in the order of their rows.
+    /// The first row's index in the step. Sequences come in the order of their rows.
     pub first_row: usize,
     /// How many rows.
     pub rows: usize,
@@ -93,11 +92,11 @@ pub struct SequenceRows<'a> {
 /// Writes the keys and values of all rows into the cache, then attends.
 ///
 /// With `width = q_heads * head_dim + kv_heads * (head_dim + value_dim)`, `qkv` is `[rows, width]`: queries, keys, values. `out` is
-/// `[rows, q_heads * value_dim]`; rows that no run names keep what they had. Values in the cache are taken to be finite: an
-/// infinite one can reach rows that do not see it.
+/// `[rows, q_heads * value_dim]`; rows outside all of `runs` are left unchanged. Values in the cache are taken to be
+/// finite: an infinite one can reach rows that do not see it.
 ///
 /// # Panics
-/// Where lengths, heads or pages do not fit together, runs overlap, or two runs write to one page.
+/// Where lengths, heads or pages do not fit together, rows of two sequences overlap, or two sequences write to one page.
 pub fn attention(
     pool: &Pool,
     scratch: &mut Scratch,
@@ -163,7 +162,7 @@ fn check(shape: &AttentionShape<'_>, arena: &KvArena, runs: &[SequenceRows<'_>],
     }
 }
 
-/// What all items of a call share.
+/// State shared by all items of a call.
 struct Call<'a> {
     shape: &'a AttentionShape<'a>,
     heads: LayerKv,
@@ -237,7 +236,7 @@ impl Call<'_> {
         self.shape.q_heads / self.heads.kv_heads
     }
 
-    /// Floats that an item works in.
+    /// Floats of an item's buffer.
     fn buffer_floats(&self) -> usize {
         let floats = self.heads.head_dim + self.layout.page_positions() + self.heads.value_dim + 2;
         ITEM_QUERIES.max(self.group()) * floats
@@ -304,7 +303,7 @@ impl Call<'_> {
     fn attend<S: Simd, E: Stored>(&self, s: S, item: &Item, buffer: &mut [f32]) {
         let (group, positions) = (self.group(), self.layout.page_positions());
         let working = &mut self.working(s, item, buffer);
-        // What the runs share, then what each has for itself.
+        // The pages that the sequences share, then each sequence's own.
         let (count, alone) = (item.runs.len(), usize::from(item.shared > 0));
         for turn in 0..alone + count {
             let (runs, pages) = match turn.checked_sub(alone) {
@@ -374,7 +373,7 @@ impl Call<'_> {
         }
     }
 
-    /// The run of a query of an item, and its row in the run.
+    /// The sequence of a query of an item, and the query's row among those of the sequence.
     #[inline(always)]
     fn place(&self, item: &Item, query: usize) -> (&SequenceRows<'_>, usize) {
         let row = query / self.group();

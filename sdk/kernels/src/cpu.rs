@@ -1,5 +1,5 @@
-//! What this processor has. An [`Isa`] can only be had from here and only where the processor has it, so that holding one is
-//! the proof on which every call into its kernels rests.
+//! Detection of the processor's instruction sets. An [`Isa`] can only be obtained from here and only where the processor has it, so
+//! that holding one is the proof on which every call into its kernels rests.
 
 #[cfg(target_arch = "aarch64")]
 use std::arch::is_aarch64_feature_detected;

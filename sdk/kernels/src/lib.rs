@@ -1,15 +1,15 @@
 //! The arithmetic of a language model's step on the CPU: products with quantised and float weights, attention over a paged cache,
 //! norms, rotary embedding, and the pool of threads that shares the work out.
 //!
-//! It knows bytes, floats and shapes. It must not know models, files, ONNX or any engine: weights come as borrowed slices that
-//! are described by a [`Matrix`], caches as page numbers.
+//! Scope: bytes, floats and shapes; no models, files, ONNX or engines. Weights come as borrowed slices that are described by a
+//! [`Matrix`], caches as page numbers.
 //!
-//! # How it hangs together
+//! # Structure
 //!
 //! ```text
 //! public     linear  gated  rms_norm  add_rms_norm  attention  maximum    over Pool, Scratch, Matrix, KvArena
 //!               |      |        |           |           |          |
-//! items      block_gemv  tiled_gemv  tiles  exact  norm  attention  reduce     one Kernel each: what a worker does with one item
+//! items      block_gemv  tiled_gemv  gemm  exact  norm  attention  reduce     one Kernel each: the work on one item
 //!               |      |        |           |           |          |
 //! algorithms     parameters   float_product   math   rotary         generic over the instruction set
 //!                                  |

@@ -24,11 +24,11 @@ impl LargePages {
     /// `len` bytes, zero, from the start of a large page. They take memory when they are first written.
     ///
     /// # Errors
-    /// What the system says when it refuses the address space.
+    /// The operating system's error when the mapping fails; [`io::ErrorKind::OutOfMemory`] where its size overflows.
     pub(crate) fn new(len: usize) -> io::Result<LargePages> {
         let whole = len.checked_add(LARGE_PAGE).ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
         let map = MmapMut::map_anon(whole)?;
-        // A wish: refused, the memory is as good but for its speed.
+        // Only a hint: if it is refused, the memory is just slower.
         #[cfg(target_os = "linux")]
         let _ = map.advise(memmap2::Advice::HugePage);
         let start = map.as_ptr().align_offset(LARGE_PAGE);
@@ -45,8 +45,8 @@ impl LargePages {
         Ok(memory)
     }
 
-    /// Gives the memory of a range back to the system, but for what lies at its ends on pages that it shares with other bytes. The
-    /// range then holds zeros or what it held.
+    /// Returns the memory of a range to the system, except for the pages at its ends that it shares with other bytes. Afterwards
+    /// each byte of the range is zero or unchanged.
     pub(crate) fn give_back(&mut self, range: Range<usize>) {
         let (first, end) = (range.start.next_multiple_of(SYSTEM_PAGE), range.end.min(self.len) / SYSTEM_PAGE * SYSTEM_PAGE);
         if first < end {

@@ -65,7 +65,7 @@ fn norm_rows(pool: &Pool, x: &[f32], add: Option<(&[f32], Rows<f32>)>, norm: Nor
 struct NormRows<'a> {
     /// `[rows, width]`
     x: &'a [f32],
-    /// What is added to x, and where the sum goes, both `[rows, width]`.
+    /// The residual that is added to x, and the destination of the sum, both `[rows, width]`.
     add: Option<(&'a [f32], Rows<f32>)>,
     norm: Norm<'a>,
     /// `[rows, width]`

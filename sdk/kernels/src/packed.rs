@@ -1,7 +1,7 @@
 //! The packed storage of a model's quantised weights: prepacked once, then read from memory of its own.
 //!
-//! Weights in place are ready at once and cost no memory that the system cannot take back; packed ones are read faster: in the
-//! order in which the kernels want them, with float16 scales, in large pages.
+//! Weights in place are ready at once and cost no memory that the system cannot reclaim; packed ones are read faster: in the order
+//! in which the kernels read them, with float16 scales, in large pages.
 
 mod saved;
 
@@ -73,11 +73,11 @@ impl PackedWeights {
     }
 
     /// Prepacks the matrices one after the other, some rows at a time, for use with the pool's instruction set. After each
-    /// piece, `done` is given the matrix's index and the rows: they are not read again and may be dropped from memory. Of
-    /// matrices that stay in place it hears nothing. [`ControlFlow::Break`] from it ends the work with `Ok(None)`.
+    /// piece, `done` is called with the matrix's index and the rows: they are not read again and may be dropped from memory. It is
+    /// not called for matrices that stay in place. [`ControlFlow::Break`] from it ends the work with `Ok(None)`.
     ///
     /// # Errors
-    /// What the system says when it refuses the memory.
+    /// The operating system's error when the allocation fails.
     pub fn new(
         pool: &Pool,
         matrices: &[Matrix<'_>],
@@ -108,7 +108,7 @@ impl PackedWeights {
         Ok(Some(PackedWeights { memory: Memory::Own(memory), places }))
     }
 
-    /// Whether the tiles are in memory of their own, and not in bytes that somebody shares with this, such as a mapped file.
+    /// Whether the tiles are in memory allocated by [`PackedWeights::new`], rather than in shared bytes such as a mapped file.
     pub fn is_own(&self) -> bool {
         matches!(self.memory, Memory::Own(_))
     }
@@ -130,7 +130,7 @@ impl PackedWeights {
     }
 }
 
-/// What the scales of a matrix are to be multiplied with.
+/// The power of two by which the scales of a matrix are multiplied in its tiles.
 fn power(pool: &Pool, matrix: &Matrix<'_>, shape: &TiledShape) -> f32 {
     // The bits of floats that are not negative have the order of the floats.
     let largest = AtomicU32::new(0);

@@ -1,15 +1,15 @@
 //! The worker pool.
 //!
 //! A token passes through some two hundred parallel loops of ten to a thousand microseconds each, so that starting one must cost
-//! less than a microsecond; and on a phone or a shared machine any worker may lose its core at any moment, so that nobody may wait
-//! for a worker that was not scheduled. Hence:
+//! less than a microsecond; and on a phone or a shared machine any worker may lose its core at any moment, so that no thread may
+//! wait for a worker that was not scheduled. Hence:
 //!
 //! * Workers *join* an open job when they happen to see it. The caller works on the job itself, closes it when no item is left, and
 //!   waits only for those that joined: a worker without a core costs nothing.
 //! * Each worker takes the items of a stretch of its own one after the other, so that what lies together is read by one core; when
-//!   it has none left it takes from the others' stretches: whoever is slow is helped.
-//! * A worker whose core others take stays out of jobs for a while: see [`preemption`].
-//! * Whoever waits spins for some tens of microseconds, then sleeps. An idle pool uses no processor time.
+//!   it has none left it steals items from the others' stretches.
+//! * A worker that is preempted stays out of jobs for a while: see [`preemption`].
+//! * A waiting thread spins for some tens of microseconds, then sleeps. An idle pool uses no processor time.
 //!
 //! The state of a pool is one word:
 //!
@@ -65,7 +65,8 @@ struct Shared {
     vacant_until: AtomicU64,
 }
 
-/// What workers run, and who waits for them. The lifetime of `body` is erased; see the module's text for what keeps it valid.
+/// The closure that workers run, and the calling thread, which waits for them. The lifetime of `body` is erased; the module's
+/// documentation says what keeps it valid.
 struct Job {
     body: *const (dyn Fn(usize) + Sync),
     caller: Thread,

@@ -35,7 +35,7 @@ impl Kernel for Maximum<'_> {
             top = s.max(x, top);
             bad = s.select_less(x, s.splat(f32::INFINITY), bad, s.splat(1.));
         }
-        // What is left is at most a vector without one lane.
+        // The remainder is shorter than a vector.
         let fits = rest.iter().all(|&x| x < f32::INFINITY) && s.sum(bad) == 0.;
         *self.result = fits.then(|| rest.iter().copied().fold(s.maximum(top), f32::max));
     }

@@ -1,4 +1,4 @@
-//! What the machine can do at most, measured: the yardstick for what kernels reach.
+//! The machine's peak memory bandwidth and int8 throughput, measured: the roofline that kernels are compared with.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use crate::memory::LargePages;
 use crate::pool::Pool;
 use crate::simd::{Kernel, Simd};
 
-/// Measured limits of a pool's threads together.
+/// Measured peak rates of a pool's threads together.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Roofline {
     /// Bytes a second read from memory, in order.
@@ -31,7 +31,7 @@ impl Roofline {
     /// Measures for a third of a second or so, with 256 MiB of memory.
     ///
     /// # Errors
-    /// What the system says when it refuses the memory.
+    /// The operating system's error when the allocation fails.
     pub fn measure(pool: &Pool) -> std::io::Result<Roofline> {
         let memory = LargePages::taken(BYTES)?;
         let bytes = Rows::of(memory.bytes(), ITEM);
@@ -46,7 +46,7 @@ impl Roofline {
     }
 }
 
-/// The shortest of so many times that it takes.
+/// The shortest time of so many calls.
 pub(crate) fn best(times: usize, run: impl Fn()) -> Duration {
     let time = |_| {
         let began = Instant::now();

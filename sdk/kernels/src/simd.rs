@@ -1,4 +1,4 @@
-//! What every instruction set offers to the algorithms.
+//! The vector operations that every instruction set implements.
 //!
 //! Each algorithm of this crate is written once, generic over [`Simd`]; an instruction set is a thin file under `arch` that says how
 //! its vectors do the handful of things listed here. A kernel is a struct that holds its arguments and implements [`Kernel`];
@@ -30,9 +30,9 @@ pub(crate) trait Simd: Copy {
     const TILE_VECTORS: usize;
     /// Vectors of a block that it multiplies at once, for each of these: 1, 4 or 8. They stay in registers with the sums.
     const TILE_DOTS: usize;
-    /// Vectors that [`Simd::dot_nibbles`] and [`Simd::dot_bytes`] like to be given at once: 1, or 8 where their products share work.
+    /// Vectors per call for which [`Simd::dot_nibbles`] and [`Simd::dot_bytes`] are made: 1, or 8 where their products share work.
     const DOT_VECTORS: usize;
-    /// What [`Simd::dot_bytes`] takes off every weight.
+    /// The bias that [`Simd::dot_bytes`] subtracts from every weight.
     const BYTE_BIAS: i32;
 
     /// All lanes `x`.

@@ -1,4 +1,4 @@
-//! What tract infers of the operators left to it is what the program believes, before anything runs.
+//! Checks, before anything runs, that the types that tract infers are those of the program.
 
 use super::proto::value_name;
 use super::{Node, PICKED, ROWS, failed};
@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_hir::internal::*;
 
-/// Every value of the program, as tract infers it, is what the program takes it for.
+/// Checks that tract infers the program's type for every value of the program.
 pub(super) fn check_types(program: &Verified, model: &TypedModel) -> Result<(), EngineError> {
     let outlets: HashMap<&str, OutletId> = model.outlet_labels.iter().map(|(at, name)| (name.as_str(), *at)).collect();
     for step in &program.steps {
@@ -21,7 +21,7 @@ pub(super) fn check_types(program: &Verified, model: &TypedModel) -> Result<(), 
     Ok(())
 }
 
-/// What our operators read in the plan that runs, and the logits.
+/// Checks the types of our operators' inputs and of the logits in the plan that runs, and that it has all of our operators.
 pub(super) fn check_operands(program: &Verified, model: &TypedModel) -> Result<(), EngineError> {
     let mut seen = 0;
     for node in model.nodes() {

@@ -12,7 +12,7 @@ use kinglet_kernels::GateActivation;
 use kinglet_reference::{Data, Tensor};
 use std::collections::HashMap;
 
-/// Lengths for which what depends on no position is evaluated.
+/// The length for which computations that depend on no position are evaluated.
 const LENGTH: Length = Length { rows: 3, past: 2 };
 
 /// The part of the largest value by which both sides may differ, for their rounding.
@@ -22,7 +22,7 @@ pub(super) const TOLERANCE: f32 = 2e-3;
 /// rounded to 16 bits are within it, a term too many in a polynomial is not.
 const TOLERANCE_EACH: f32 = 3e-4;
 
-/// What one row of a norm is multiplied with.
+/// Factor on one row of a norm's input.
 const LARGE: f32 = 300.0;
 
 /// Rows of another operator that a piece reads.

@@ -34,7 +34,7 @@ struct Table<'g> {
     is_cos: bool,
 }
 
-/// What a compared value should be.
+/// Kind of a compared value: the rows of all heads, or the cached keys or values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Made {
     Rows,
@@ -310,7 +310,7 @@ fn side_by_side(parts: [&[f32]; 3], widths: [usize; 3], rows: usize) -> Vec<f32>
         .collect()
 }
 
-/// What one evaluation is given.
+/// Inputs of one evaluation.
 struct Given<'g> {
     q: Vec<f32>,
     k: Vec<f32>,
@@ -327,7 +327,7 @@ impl<'g> Given<'g> {
         }
     }
 
-    /// What our operator makes of it.
+    /// Results of our operator's formula for these inputs.
     fn expected(&self, cut: &Cut<'_, 'g>, attention: &Attention, length: Length) -> Result<Attended, EngineError> {
         let mut angles = RotaryBuffer::default();
         let turned = cut.claim.turned.first();

@@ -1,10 +1,11 @@
-//! What an operator is said to stand for: the values where a piece of the graph begins and ends, and what lies in between.
+//! Claims: the piece of the graph that an operator is said to replace, by the values where it begins and ends, and the parameters
+//! of the computation in between.
 
 use crate::recognise::Turned;
 use kinglet_bundle::onnx::Node;
 use kinglet_kernels::GateActivation;
 
-/// What has to be proved of the operator that makes a value.
+/// Proof obligation of the operator that makes a value.
 #[derive(Debug)]
 pub(crate) enum Claim<'g> {
     /// An RMS norm of `input`.
@@ -45,7 +46,7 @@ impl<'g> Projections<'g> {
     }
 }
 
-/// What the graph computes around one attention, beside the operator's own parameters.
+/// Values and conditions of the graph around one attention, beside the operator's own parameters.
 #[derive(Debug)]
 pub(crate) struct AttentionClaim<'g> {
     /// The node to name in errors: the attention, not one of those around it.
@@ -63,7 +64,7 @@ pub(crate) struct AttentionClaim<'g> {
     pub(crate) turned: Vec<Turned<'g>>,
     /// Values that decide which positions a row sees, all of them together.
     pub(crate) masks: Vec<&'g str>,
-    /// Values that a score becomes which a row does not see.
+    /// Values that replace the scores of positions that a row does not see.
     pub(crate) hidden: Vec<&'g str>,
     /// Conditions that must be the same for all rows, whatever they see, and what they must be.
     pub(crate) guards: Vec<(&'g str, bool)>,

@@ -1,4 +1,4 @@
-//! What the engine's contract gives to the inputs of a graph: one sequence, its positions without gaps, none masked out.
+//! Values of a graph's inputs under the engine's contract: one sequence, its positions without gaps, none masked out.
 
 use crate::recognise::Facts;
 use kinglet_bundle::onnx::{DataType, Dim, ValueInfo};
@@ -43,7 +43,7 @@ impl Extent {
     }
 }
 
-/// What an input of the graph is given.
+/// Role of an input of the graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Role {
     Tokens,
@@ -85,7 +85,7 @@ pub(super) fn token_ids(length: Length) -> Vec<i64> {
     (1..=length.rows as i64).collect()
 }
 
-/// What an input of that role is given.
+/// The tensor for an input of that role.
 pub(super) fn tensor_of(role: Role, input: &ValueInfo, extents: &[Extent], length: Length, random: &mut Random) -> Tensor {
     let dims: Vec<usize> = extents.iter().map(|e| e.at(length)).collect();
     match role {
@@ -103,7 +103,7 @@ pub(super) fn tensor_of(role: Role, input: &ValueInfo, extents: &[Extent], lengt
     }
 }
 
-/// Pseudo-random numbers with mean 0 and deviation 1, the same on every execution.
+/// Pseudo-random numbers with mean 0 and deviation 1, the same in every run.
 pub(super) struct Random(u64);
 
 impl Random {

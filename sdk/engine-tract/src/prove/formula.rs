@@ -4,7 +4,7 @@ use super::contract::Length;
 use crate::program::Attention;
 use kinglet_kernels::GateActivation;
 
-/// What one attention reads, heads side by side in each row.
+/// Operands of one attention, heads side by side in each row.
 pub(super) struct Operands<'a> {
     /// `[rows, q_heads * head_dim]`
     pub(super) q: &'a [f32],
@@ -29,7 +29,7 @@ pub(super) struct Turn<'a> {
     pub(super) interleaved: bool,
 }
 
-/// What one attention gives.
+/// Results of one attention.
 pub(super) struct Attended {
     /// `[rows, q_heads * head_dim]`
     pub(super) rows: Vec<f32>,

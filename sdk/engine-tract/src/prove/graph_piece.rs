@@ -18,7 +18,7 @@ const MOST_CONSTANTS: usize = 1 << 23;
 /// A value where a piece begins.
 #[derive(Clone, Debug)]
 enum Start {
-    /// What a claim names: given by it.
+    /// A value that a claim names, whose tensor is passed to [`Prover::evaluate`].
     Role,
     /// An input of the graph, with its place among them.
     Input(usize, Role),
@@ -33,13 +33,13 @@ pub(super) struct Piece<'g> {
     starts: Vec<(&'g str, Start, Vec<Extent>)>,
     /// Outputs of `Shape` nodes over starts, with the dimensions that they give.
     shapes: Vec<(&'g str, Vec<Extent>)>,
-    /// What the piece computes, apart from the names of its values.
+    /// Structural encoding of the computation, which does not depend on the names of intermediate values.
     pub(super) signature: Vec<u32>,
     /// Whole numbers among its small constants.
     pub(super) numbers: Vec<i64>,
 }
 
-/// What the walk from the wanted values back has met.
+/// State of the backward traversal from the wanted values.
 #[derive(Default)]
 struct Walk<'g> {
     numbers: HashMap<&'g str, u32>,
@@ -150,7 +150,7 @@ impl<'s, 'g> Prover<'s, 'g> {
         Ok(self.form(recogniser, value)?.map(|form| (Start::Rows, form.extents(width))))
     }
 
-    /// The dimensions that a `Shape` gives of a start, so that nobody need look behind it.
+    /// The dimensions that a `Shape` gives of a start, so that the traversal ends there.
     fn shape_of_start(
         &mut self,
         recogniser: &Recogniser<'s, 'g>,
@@ -178,8 +178,7 @@ impl<'s, 'g> Prover<'s, 'g> {
         Ok(Some(extents.get(start..end).unwrap_or_default().to_vec()))
     }
 
-    /// The dimensions of what past and step together were moved into, such as heads that are repeated: as they are for a few
-    /// lengths.
+    /// The dimensions of a value into which past and step together were moved, such as repeated heads: inferred from a few lengths.
     fn extents_of_moved(
         &mut self,
         recogniser: &Recogniser<'s, 'g>,
@@ -253,7 +252,7 @@ impl<'s, 'g> Prover<'s, 'g> {
     /// Makes the wanted values of a piece; `roles` are the tensors of the values that a claim names.
     ///
     /// # Errors
-    /// What the interpreter refuses, in its own words.
+    /// The interpreter's own error.
     pub(super) fn evaluate(
         &mut self,
         piece: &Piece<'g>,

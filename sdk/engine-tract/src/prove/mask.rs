@@ -1,4 +1,4 @@
-//! What the masks of an attention let its rows see.
+//! The positions that the masks of an attention let its rows see.
 
 use super::attention::Cut;
 use super::contract::Length;
@@ -60,7 +60,8 @@ impl<'s, 'g> Prover<'s, 'g> {
         }
     }
 
-    /// What the rows of one length see, where all that stands for hidden scores hides them and no guard takes heads away.
+    /// The positions that each row of one length sees. Refused where a value for hidden scores does not hide them, a guard takes
+    /// heads away, or a row does not see one contiguous range that ends at its own position.
     fn seen(
         &mut self,
         piece: &Piece<'g>,
@@ -126,13 +127,13 @@ const MOST_NUMBERS: usize = 12;
 /// Rows of the context that is evaluated as a whole.
 const ALL_ROWS: usize = 192;
 
-/// Where a row's sight begins: it sees all from there to its own position.
+/// The positions that a row sees: from `first` to its own.
 struct Row {
     position: usize,
     first: usize,
 }
 
-/// The rows' sight through all of the masks.
+/// The positions that each row sees through all of the masks.
 fn first_seen(masks: &[Tensor], length: Length, causal: bool) -> Result<Vec<Row>, String> {
     let (rows, total) = (length.rows, length.total());
     let mut seen: Vec<bool> = (0..rows).flat_map(|row| (0..total).map(move |p| !causal || p <= length.past + row)).collect();

@@ -1,4 +1,4 @@
-//! What is left out is proved to be what is put in its place.
+//! Proofs that our operators compute the same as the nodes of the graph that they replace.
 //!
 //! Recognition goes by patterns, and a pattern does not say what a mask lets through, in which order heads are normed and
 //! rotated, or what a shape computed on the way does. So each operator that stands for nodes without large weights (attention
@@ -44,11 +44,11 @@ use std::collections::{HashMap, HashSet};
 const VISITS_PER_NODE: usize = 64;
 /// The same for graphs of any size.
 const FREE_VISITS: usize = 1 << 18;
-/// What one evaluation may cost, and the work of all of a graph's together.
+/// Limits of one evaluation, and of the work of all evaluations of a graph together.
 const LIMITS: Limits = Limits { elements: 1 << 24, work: 1 << 27 };
 const WORK: u64 = 1 << 31;
 
-/// What was found of a piece while it was proved.
+/// Properties of a piece that its proof has found.
 #[derive(Clone, Copy, Debug)]
 struct Proven {
     /// How its rows lie.
@@ -60,7 +60,7 @@ struct Proven {
 /// The context of a model that names none.
 const UNKNOWN_CONTEXT: usize = 4096;
 
-/// A shape as a part of what tells proofs apart.
+/// A shape as a part of a proof's key.
 fn shape_key(dims: &[usize]) -> impl Iterator<Item = u32> {
     std::iter::once(dims.len()).chain(dims.iter().copied()).map(|size| size as u32)
 }
@@ -78,9 +78,9 @@ pub(crate) struct Prover<'s, 'g> {
     interner: Interner,
     /// Dimensions of the values that join past and step.
     presents: HashMap<&'g str, Vec<Extent>>,
-    /// Dimensions of what those are moved into, by how.
+    /// Dimensions of the values into which those are moved, by the keys of the pieces that move them.
     moved: HashMap<Vec<u32>, Option<Vec<Extent>>>,
-    /// What was proved, with what was found on the way.
+    /// Results of the proofs made, by the keys of their pieces.
     proven: HashMap<Vec<u32>, Proven>,
     /// Windows by masks.
     windows: HashMap<(Vec<&'g str>, Vec<bool>), Option<usize>>,

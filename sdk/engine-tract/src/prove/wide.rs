@@ -1,4 +1,4 @@
-//! What depends on positions alone, for long contexts too: positions, lengths, angles, and which tables are read.
+//! Proofs of values that depend on positions alone, for long contexts too: positions, lengths, angles, and the choice of tables.
 
 use super::contract::Length;
 use super::{Prover, differs};
@@ -9,7 +9,7 @@ use kinglet_engine::EngineError;
 use kinglet_reference::{Data, Tensor};
 use std::collections::HashMap;
 
-/// What a value is held to be.
+/// Property that a value is proved to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     /// The positions of the step's rows.

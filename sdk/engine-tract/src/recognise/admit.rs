@@ -11,7 +11,7 @@ use kinglet_bundle::onnx::{Attribute, AttributeValue, Graph, Node};
 use kinglet_engine::EngineError;
 use std::collections::{HashMap, HashSet};
 
-/// What a value is made of; the largest of what goes into a node is what comes out of it.
+/// Origin of a value. A node's outputs have the largest of its inputs' origins, at most `Aside` where they are shapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Matter {
     Constant,
@@ -77,7 +77,7 @@ fn check_opsets(graph: &Graph) -> Result<(), EngineError> {
     }
 }
 
-/// What every value behind the logits is made of.
+/// Origins of all values that the logits depend on.
 struct Matters<'g>(HashMap<&'g str, Matter>);
 
 impl<'g> Matters<'g> {
@@ -115,7 +115,7 @@ impl<'g> Matters<'g> {
     }
 }
 
-/// What the table says of a node's input; none where it names none.
+/// The table's requirement on a node's input; none where it does not name the input.
 pub(super) fn role(entry: &Operator, input: usize) -> Option<Role> {
     let last = entry.inputs.last().filter(|(_, role)| *role == Role::Each);
     entry.inputs.get(input).or(last).map(|(_, role)| *role)

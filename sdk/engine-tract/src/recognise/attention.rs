@@ -1,4 +1,4 @@
-//! What attention of any kind needs of its q, k and v.
+//! The part of recognition that attention of every form shares: its q, k and v, back to their projections.
 
 use super::norm::FoundNorm;
 use super::rope::Turned;
@@ -11,7 +11,7 @@ use kinglet_bundle::onnx::Node;
 use kinglet_engine::EngineError;
 use kinglet_kernels::LayerKv;
 
-/// What lies between a projection and the scores: read from the scores back.
+/// Operations between a projection and the scores, found backwards from the scores.
 #[derive(Debug)]
 pub(super) struct Heads<'g> {
     /// The projection, `[rows, heads * head_dim]`.
@@ -36,13 +36,13 @@ pub(super) struct Parts<'g> {
     pub(super) present: [Option<&'g str>; 2],
     pub(super) q_heads: usize,
     pub(super) kv: LayerKv,
-    /// What scores are multiplied with, the factors on q and k left out.
+    /// Factor on the scores, without the factors on q and k.
     pub(super) scale: f32,
     pub(super) softcap: Option<f32>,
     pub(super) window: Option<usize>,
     /// Values that decide which positions a row sees.
     pub(super) masks: Vec<&'g str>,
-    /// Values that a score becomes which a row does not see.
+    /// Values that replace the scores of positions that a row does not see.
     pub(super) hidden: Vec<&'g str>,
     /// Conditions around the heads, and what they must be for each row.
     pub(super) guards: Vec<(&'g str, bool)>,

@@ -3,8 +3,8 @@
 //! ```text
 //! softmax( cap( q kᵀ * scale ) + mask ) v        k = repeat(concat(past k, k)), v likewise
 //! ```
-//! with the scale on the scores, on q, or its root on q and on k each. What the mask lets a row see, and the window that may
-//! be in it, is found by evaluating it ([`crate::prove`]).
+//! with the scale on the scores, on q, or its root on q and on k each. The positions that the mask lets a row see, and the
+//! window that may be in it, are found by evaluating it ([`crate::prove`]).
 
 use super::attention::Parts;
 use super::{Found, Recogniser};
@@ -14,7 +14,7 @@ use kinglet_bundle::onnx::Node;
 use kinglet_engine::EngineError;
 use kinglet_kernels::LayerKv;
 
-/// What makes the scores of a softmax.
+/// Operands and parameters of the scores that a softmax reads.
 struct Scores<'g> {
     q: &'g str,
     k: &'g str,

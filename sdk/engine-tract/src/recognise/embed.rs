@@ -120,7 +120,7 @@ fn is_first_axis(axis: i64) -> bool {
     axis == 0 || axis == -2
 }
 
-/// What a `GatherBlockQuantized` reads.
+/// Constant operands of a `GatherBlockQuantized`.
 struct BlockTable<'g> {
     node: &'g Node,
     data: Cow<'g, Tensor>,

@@ -1,9 +1,9 @@
-//! What makes a value? One of our operators, and the values that it needs.
+//! Recognition: for a value of the graph, the one of our operators that makes it, and the values that it needs.
 //!
 //! Recognition is local: it looks at the few nodes behind one value and never calls itself for the inputs it reports, so
-//! the depth of a graph does not matter and each pattern can be tested alone. A pattern is a guess: what it says of nodes
-//! without large weights is noted as a claim, which [`crate::prove`] holds against the graph. What no pattern fits is left to
-//! tract if it works element by element ([`foreign`]), and is an error that names the node otherwise.
+//! the depth of a graph does not matter and each pattern can be tested alone. A pattern is a guess: its meaning of nodes
+//! without large weights is noted as a claim, which [`crate::prove`] holds against the graph. A node that no pattern fits is left
+//! to tract if it works element by element ([`foreign`]), and is an error that names it otherwise.
 
 mod admit;
 mod attention;
@@ -59,7 +59,7 @@ pub(crate) struct Found<'g> {
     pub(crate) label: &'g str,
 }
 
-/// What the configuration files say of the decoder, where the graph alone does not.
+/// Facts about the decoder from the configuration files, which the graph alone does not have.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Facts {
     pub(crate) head_dim: Option<usize>,
@@ -99,7 +99,7 @@ pub(crate) struct Recogniser<'s, 'g> {
     rotaries: Vec<Rotary>,
     /// By the input of past keys or values: the attention that has it.
     attentions: HashMap<&'g str, &'g Node>,
-    /// What has to be proved of values, until somebody asks for it.
+    /// Proof obligations of recognised values, until [`take_claim`](Self::take_claim) takes them.
     claims: HashMap<&'g str, Claim<'g>>,
     /// Values between the product that makes the logits and the logits.
     tail: HashSet<&'g str>,
@@ -108,7 +108,7 @@ pub(crate) struct Recogniser<'s, 'g> {
 }
 
 impl<'s, 'g> Recogniser<'s, 'g> {
-    /// `logits`: the value that the walk begins with.
+    /// `logits`: the value from which recognition starts.
     pub(crate) fn new(source: &'s Source<'g>, facts: &'s Facts, logits: &'g str) -> Self {
         let windows_in_graph = source.graph().nodes.iter().any(|n| window_of(n).is_some());
         let tail = HashSet::from([source.plain(logits)]);
@@ -124,7 +124,7 @@ impl<'s, 'g> Recogniser<'s, 'g> {
         self.claims.insert(self.source.plain(value), claim);
     }
 
-    /// What has to be proved of a value that was recognised.
+    /// Takes the proof obligation of a recognised value.
     pub(crate) fn take_claim(&mut self, value: &str) -> Option<Claim<'g>> {
         self.claims.remove(self.source.plain(value))
     }
@@ -193,7 +193,7 @@ impl<'s, 'g> Recogniser<'s, 'g> {
         if let Some(found) = self.scaled(value, node) {
             return Ok(found);
         }
-        // What only moves elements is not what is unknown.
+        // The error names the operator behind nodes that only move elements.
         let moved = self.source.maker(self.source.moved(value)).filter(|behind| !std::ptr::eq(*behind, node));
         match moved {
             Some(behind) => {

@@ -1,8 +1,8 @@
 //! The operators that recognition looks at or leaves to tract, as data: what each of their inputs and attributes may be.
 //!
 //! An input or attribute is *used* (recognition or tract reads it, and refuses what it does not know), *neutral* at some values,
-//! or refused. What the table does not name is refused too: a node whose meaning hangs on something that nobody reads would be
-//! computed as if that were not there. A test holds the table against the schemas of ONNX and of ONNX Runtime
+//! or refused. Inputs and attributes that the table does not name are refused too: a node whose meaning depends on one that is
+//! never read would be computed as if it were not there. A test holds the table against the schemas of ONNX and of ONNX Runtime
 //! (`models/goldens/schemas.json`), of which it must name every input and every attribute.
 
 /// The newest version of ONNX's own operator set that the table was held against.
@@ -30,7 +30,7 @@ pub(crate) struct Operator {
     pub(crate) hides_nan: bool,
 }
 
-/// What an input may be.
+/// Requirement on an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     /// Activations or constants; what makes them is looked at in turn.
@@ -47,7 +47,7 @@ pub(crate) enum Role {
     Refused,
 }
 
-/// What an attribute may be.
+/// Requirement on an attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rule {
     /// Read by recognition or by tract.
@@ -158,7 +158,7 @@ const ATTENTION_ATTRIBUTES: Attributes = &[
 
 /// The table.
 pub(crate) const OPERATORS: &[Operator] = &[
-    // What moves elements, or names them again.
+    // Operators that move or rename elements.
     onnx("Identity", 1, INPUT, &[]),
     onnx(
         "Cast",
@@ -322,7 +322,7 @@ pub(crate) const OPERATORS: &[Operator] = &[
             ("qk_output", Neutral(Values::Any(Int))),
         ],
     ),
-    // What works element by element.
+    // Elementwise operators, and a norm along the row.
     tract(onnx("Abs", 6, X, &[])),
     tract(onnx("Add", 7, AB, &[])),
     tract(onnx("Ceil", 6, X, &[])),

@@ -1,4 +1,4 @@
-//! What leaves the rows of a product as they are: other dimensions around them, and the choice of some of them before the head.
+//! Operators that keep the rows of a product: reshapes to other dimensions, and the choice of some rows before the head.
 
 use super::Recogniser;
 use super::linear::Product;

@@ -43,7 +43,7 @@ fn attribute_of(default: &Value) -> AttributeValue {
     }
 }
 
-/// What a signature has that an entry of the table does not speak of, or takes for something else.
+/// Inputs, outputs and attributes of a signature that an entry of the table does not name, or takes for something else.
 fn unspoken(entry: &Operator, signature: &Value) -> Vec<String> {
     let mut found = vec![];
     for (i, input) in names(&signature["inputs"]).into_iter().enumerate() {

@@ -324,7 +324,7 @@ fn long_graphs_open_or_are_refused() {
     assert!(message.contains("nodes; graphs of up to 200000 are opened"), "{message}");
 }
 
-/// What is not a number stays so in every operator that is left to tract, beside itself and beside a constant.
+/// NaN stays NaN in every operator that is left to tract, with NaN or a constant as any other operand.
 #[test]
 fn nan_stays_nan_in_every_operator_left_to_tract() {
     let left: Vec<_> = OPERATORS.iter().filter(|operator| operator.left_to_tract).collect();

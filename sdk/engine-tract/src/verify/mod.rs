@@ -1,8 +1,9 @@
-//! Between program and run: every value gets a type, and every operator is proved to fit its operands and its weights.
+//! Between program and execution: every value gets a type, and every operator is proved to fit its operands and its weights.
 //!
-//! A program comes from a file that anyone may have written. What follows trusts it, down to the kernels, which write where lengths
-//! tell them to; so [`Verified`] is the only form of a program that plan, direct and execution take. One pass in running order, as a
-//! WebAssembly engine makes one over a function: [`verify`] the list of values, [`operands`] what each operator asks of them.
+//! A program comes from a file that anyone may have written. The later stages trust it, down to the kernels, which write where
+//! lengths tell them to; so [`Verified`] is the only form of a program that the plan, the direct executor and the execution context
+//! take. One pass in running order, as a WebAssembly engine makes one over a function: [`verify`] checks the list of values,
+//! [`operands`] each operator's requirements on them.
 
 mod operands;
 #[cfg(test)]
@@ -23,7 +24,7 @@ const MAX_ALIVE: usize = 1 << 8;
 /// Operators that may be left to tract, which takes more than twice the time for twice the nodes.
 const MAX_FOREIGN: usize = 1 << 10;
 
-/// What one element of a value is.
+/// Element type of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Element {
     /// A token id; such a value has rows of one.
@@ -105,7 +106,7 @@ pub(crate) fn verify(program: Program) -> Result<Verified, EngineError> {
     check_parts(&program)?;
     check_layers(&program)?;
     check_alive(&program)?;
-    // A value that a fused operator took the place of is made by nobody and read by nobody.
+    // A value that fusing has removed is neither made nor read.
     let unused = Type { element: Element::Float32, rows: Rows::All, width: 0 };
     let types = types.into_iter().map(|made| made.unwrap_or(unused)).collect();
     Ok(Verified { program, types })

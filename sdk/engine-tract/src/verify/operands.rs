@@ -1,4 +1,4 @@
-//! What each operator asks of the values that it reads and of the weights that it holds.
+//! Requirements of each operator on the values that it reads and the weights that it holds.
 
 use super::{Element, Rows, Type};
 use crate::program::{Attention, Foreign, Form, Norm, Op, Part, Program, Step};

@@ -74,7 +74,7 @@ pub(crate) fn is_shaped_as(points: &Tensor, scales: &Tensor) -> bool {
     points.dims == scales.dims || is_one(points) && is_one(scales)
 }
 
-/// What a `Transpose` of a matrix reads, and whether it changes anything.
+/// The input of a `Transpose` of a matrix, and whether it swaps the axes; `None` for any other node.
 fn transposed(node: &Node) -> Option<(&str, bool)> {
     let flips = match node.ints("perm") {
         None | Some([1, 0]) => true,

@@ -1,37 +1,37 @@
-//! Which rows attend together.
+//! The division of an attention into items: the rows that are processed together.
 
 use std::ops::Range;
 
 use super::{AttentionShape, ITEM_QUERIES, SequenceRows};
 
-/// The items of a call, kept to be refilled.
+/// The items of a call; the buffers are reused by the next one.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
-    /// Rows of one run that go to one page, for one head.
+    /// Rows of one sequence that are written to one page, for one head.
     pub(super) writes: Vec<Item>,
-    /// Rows that attend together, for one head.
+    /// Rows whose attention is computed together, for one head.
     pub(super) reads: Vec<Item>,
     /// Pages written to.
     written: Vec<u32>,
 }
 
-/// Some rows of a run, or of several, for one head of keys and values.
+/// Some rows of a sequence, or of several, for one head of keys and values.
 #[derive(Clone, Debug)]
 pub(super) struct Item {
-    /// More than one only to attend, and only where each has one row.
+    /// The sequences, by their places in the call; several only in `reads`, and only where each has one row.
     pub(super) runs: Range<usize>,
     pub(super) head: usize,
-    /// Counted from the run's first row.
+    /// Counted from the sequence's first row.
     pub(super) rows: Range<usize>,
-    /// Pages that several runs begin with, all of them before the row's own.
+    /// Number of first pages that several sequences share, all of them before the row's own.
     pub(super) shared: usize,
 }
 
 impl Plan {
-    /// The items for these runs. Runs are put together only as far as that leaves an item for each of the `threads`.
+    /// Makes the items of these sequences. Sequences share items only as far as that leaves an item for each of the `threads`.
     ///
     /// # Panics
-    /// Where two runs write to one page.
+    /// Where two sequences write to one page.
     pub(super) fn fill(
         &mut self,
         kv_heads: usize,
@@ -71,15 +71,15 @@ impl Plan {
     }
 }
 
-/// How many of the runs, from the first and at most `most`, have one row and begin with pages in common, and with how many; a run
-/// by itself shares none.
+/// How many of the sequences, from the first and at most `most`, have one row and begin with common full pages, and the number of
+/// these pages; a sequence by itself shares none.
 fn alike(runs: &[SequenceRows<'_>], positions: usize, most: usize) -> (usize, usize) {
     let full = |run: &SequenceRows<'_>| run.past / positions;
     let (mut count, mut shared) = (1, full(&runs[0]));
     while count < most.min(runs.len()) && runs[0].rows == 1 && runs[count].rows == 1 {
         let (a, b) = (&runs[0].pages[..shared], &runs[count].pages[..full(&runs[count])]);
         let common = a.iter().zip(b).take_while(|(a, b)| a == b).count();
-        // To share less would cost the others what they have in common.
+        // Sharing fewer pages would take common pages from the sequences before.
         if common == 0 || (count > 1 && common < shared) {
             break;
         }

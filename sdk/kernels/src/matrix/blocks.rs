@@ -4,7 +4,7 @@ use super::{check_dims, check_length, unpack_fields};
 use crate::floats::Floats;
 use crate::shape::ShapeError;
 
-/// What stands for zero in [`BlockWeights`]. With `blocks = ceil(k / block)`:
+/// The zero points of [`BlockWeights`]. With `blocks = ceil(k / block)`:
 #[derive(Clone, Copy, Debug)]
 pub enum ZeroPoints<'a> {
     /// The middle of the range everywhere: `2^(bits - 1)`.
@@ -16,7 +16,7 @@ pub enum ZeroPoints<'a> {
 }
 
 impl<'a> ZeroPoints<'a> {
-    /// Those that are stored as the weights are.
+    /// The zero points if they are packed in integers, as the weights are.
     #[inline(always)]
     pub(crate) fn packed(&self) -> Option<&'a [u8]> {
         match self {

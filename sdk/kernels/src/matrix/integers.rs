@@ -59,13 +59,13 @@ impl IntegerWeights<'_> {
         n * k
     }
 
-    /// What a stored value is more than its field says, where it is signed and its highest bit is flipped: `2^(bits - 1)`.
+    /// The sign bit of signed values, `2^(bits - 1)`: flipping it gives the value plus `2^(bits - 1)`. 0 for unsigned ones.
     #[inline(always)]
     fn bias(&self) -> u8 {
         if self.signed { 1 << (self.bits - 1) } else { 0 }
     }
 
-    /// Value `index` of a packed tensor, signed ones `2^(bits - 1)` more.
+    /// Value `index` of a packed tensor; of signed ones, the value plus `2^(bits - 1)`.
     #[inline(always)]
     fn field(&self, bytes: &[u8], index: usize) -> u8 {
         let field = match self.bits {
@@ -76,7 +76,7 @@ impl IntegerWeights<'_> {
         field ^ self.bias()
     }
 
-    /// The stored integer of a weight, signed ones `2^(bits - 1)` more.
+    /// The stored integer of a weight; of signed ones, the value plus `2^(bits - 1)`.
     #[inline(always)]
     pub(crate) fn biased(&self, n: usize, k: usize) -> u8 {
         self.field(self.data, self.layout.index(n, k, self.n, self.k))

@@ -37,21 +37,21 @@ pub(crate) struct TiledWeights<'a> {
     pub(crate) bytes: &'a [u8],
 }
 
-/// What stands for zero in tiles.
+/// Zero points of tiled weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Points {
     /// 8 or 128 everywhere: none is stored.
     Middle,
     /// Whole numbers.
     Whole,
-    /// What is to be added to 8; only with 4 bits.
+    /// Offsets from 8, which need not be whole; only with 4 bits.
     Offset,
 }
 
 /// How far from 8 a zero point may be to be stored as an [`Points::Offset`]: its rounding is then below that of the weights.
 const FARTHEST_OFFSET: f32 = 16.;
 
-/// All that decides where a weight lies.
+/// The parameters of a tiled layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TiledShape {
     pub(crate) n: usize,
@@ -200,7 +200,7 @@ fn middle(bits: usize) -> f32 {
     (1 << (bits - 1)) as f32
 }
 
-/// What integers of `bits` are more in tiles than where they come from: in the middle of 4 bits.
+/// Offset added to integers of `bits` in tiles: those of 2 bits move to the middle of 4 bits.
 #[inline(always)]
 fn lift(bits: usize) -> u8 {
     if bits == 2 { 6 } else { 0 }
@@ -280,7 +280,7 @@ pub(crate) fn largest_scale(matrix: &Matrix<'_>, shape: &TiledShape, rows: Range
     top
 }
 
-/// `2^e`: what scales of a matrix are multiplied with so that `largest` comes to lie between 2^14 and 2^15.
+/// `2^e`: the factor on a matrix's scales by which `largest` comes to lie between 2^14 and 2^15; 1 where it is not a normal number.
 pub(crate) fn scale_power(largest: f32) -> f32 {
     if largest < f32::MIN_POSITIVE { 1. } else { 2f32.powi((14 - largest.log2().floor() as i32).clamp(-126, 126)) }
 }
@@ -355,6 +355,6 @@ unsafe fn transpose_blocks<S: Simd>(
             to[..values.len()].copy_from_slice(values);
         }
     }
-    // Whole blocks only, so that what is left starts at one.
+    // Whole blocks only, so that the remainder starts at one.
     squares * vector / block_bytes
 }

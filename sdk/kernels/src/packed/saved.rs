@@ -1,11 +1,11 @@
-//! Packed weights as bytes, to be used again where they lie.
+//! Serialised packed weights, which are used in place when they are restored.
 //!
 //! ```text
 //! order u64  matrices u64  bytes of tiles u64  factor f32 each (0: none)    zeros up to a multiple of 4096    tiles
 //! ```
 //!
-//! Numbers are little-endian. What the tiles hold is up to the matrices and the instruction set, which whoever saves and restores
-//! answers for: other tiles are other numbers, and never a wild access.
+//! Numbers are little-endian. The content of the tiles depends on the matrices and the instruction set, which have to be the same
+//! when they are restored: that is up to the caller. Other tiles give other numbers, never an access out of bounds.
 
 use std::io::{self, Write};
 
@@ -13,7 +13,7 @@ use super::{Memory, PackedWeights, Place};
 use crate::cpu::Isa;
 use crate::matrix::{Matrix, TiledShape};
 
-/// What the tiles begin on a multiple of, within what was saved.
+/// Alignment of the tiles within the saved bytes.
 const ALIGNMENT: usize = 4096;
 
 /// Bytes that are shared and stay what they are, such as a mapped file.
@@ -38,10 +38,10 @@ pub enum SavedWeightsError {
     Misaligned,
 }
 
-/// Counts the orders in which weights have ever lain in tiles: those that were saved under another one mean something else.
+/// Version of the tile layout; weights that were saved with another one are refused.
 const ORDER: u64 = 2;
 
-/// Bytes before the tiles of so many matrices.
+/// Bytes of the header, before the tiles, for so many matrices.
 fn head_bytes(matrices: usize) -> usize {
     (3 * size_of::<u64>() + matrices * size_of::<f32>()).next_multiple_of(ALIGNMENT)
 }

@@ -1,11 +1,11 @@
-//! Whether others compete for the cores, and what workers do then.
+//! Preemption by other threads: how it is detected, and how workers back off.
 //!
 //! A worker that loses its core in the middle of an item keeps the whole job waiting for it, for as long as the scheduler's turn
 //! lasts: some milliseconds, where an item takes a hundredth of that. Such a worker is worse than none, and stays out of jobs for a
 //! while: the others have its items then. (Working in bursts shorter than a turn was tried, and was slower than staying out.)
 //!
-//! A caller that loses its core again and again is no better off: whoever it works with waits for it, and it would have a core of its
-//! own if one worker less were there. So it asks the last worker to stay out.
+//! A caller that loses its core again and again is no better off: its job is not done before it is, and with one worker less it
+//! would have a core of its own. So it asks the last worker to stay out.
 //!
 //! Competition is noticed in two steps, since a long wait alone may have been for long work: a caller counts the waits that were
 //! long, and a worker that sees the count change asks the system whether it was itself kept from running. Only Linux and Android
@@ -18,11 +18,12 @@ use std::time::{Duration, Instant};
 
 /// A wait for workers, or a time that a worker was kept from running, that counts as long.
 const LONG: Duration = Duration::from_micros(300);
-/// So many losses of the core, each soon after the one before, are competition; one alone was some passing errand of the system.
+/// Losses of the core that are taken for competition, each within `SOON` of the one before; a single one is a short task of the
+/// system.
 const LOSSES: u32 = 5;
-/// So many times in a row that a caller was kept from running for a quarter of the time or more.
+/// Consecutive checks in which a caller was kept from running for more than a quarter of the time, until the last worker stays out.
 const CALLER_LOSSES: u32 = 8;
-/// What counts as soon.
+/// Interval within which one loss of the core counts as following another.
 const SOON: Duration = Duration::from_millis(100);
 /// How long a worker stays out the first time.
 const SHORTEST_REST: Duration = Duration::from_secs(1);
@@ -42,7 +43,7 @@ impl LongWaits {
     }
 }
 
-/// What a thread knows of its competitors.
+/// A thread's losses of its core, and the backoff that follows from them.
 pub(super) struct Preemption {
     delay: RunDelay,
     waits: u32,
@@ -69,7 +70,7 @@ impl Preemption {
         (self.delay.growth() > LONG && self.is_competition()).then(|| self.next_rest())
     }
 
-    /// How long the last worker is to stay out for a caller; to be asked now and then, since it is about the time in between.
+    /// How long the last worker is to stay out for a caller; called at intervals, each call judges the time since the one before.
     fn rest_of_another(&mut self) -> Option<Duration> {
         let now = Instant::now();
         let since = now - self.last_loss.replace(now)?;
@@ -106,7 +107,7 @@ impl Preemption {
     }
 }
 
-/// What a pool's callers know of their competitors.
+/// Preemption of the thread that calls a pool; tracked anew when another one calls.
 #[derive(Default)]
 pub(super) struct Caller {
     jobs: u32,

@@ -1,7 +1,7 @@
 //! Block-quantised weights times one to four quantised rows: decoding.
 //!
-//! Such a product reads every weight once and is over when memory is: the kernel's task is to keep up and to look like one stream.
-//! It walks the ONNX layout as it lies, four weight rows at a time, a step (see product/parameters.rs) after the other:
+//! Such a product reads every weight once and is bound by memory bandwidth: the kernel has to keep up with memory and to read it as
+//! one stream. The ONNX layout is read in place, four weight rows at a time, step (see product/parameters.rs) by step:
 //!
 //! ```text
 //! for each step, for each of the m rows of x:

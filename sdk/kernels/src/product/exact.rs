@@ -89,8 +89,9 @@ impl Exact<'_> {
             for start in (0..k).step_by(COLUMNS_INNER) {
                 let inner = (k - start).min(COLUMNS_INNER);
                 let dims = Dims { m, n: count, inner };
-                // SAFETY: x is `[m, k]` from `start`, with the k of these weights and the m of y (`check` of product), weights in place `[inner, count]` from there in `[k, stride]`, the tile
-                // `[inner, count]`, y `[m, columns]`, which this item alone writes.
+                // SAFETY: x is `[m, k]` from `start`, with the k of these weights and the m of y (`check` of product), weights in
+                // place `[inner, count]` from there in `[k, stride]`, the tile `[inner, count]`, y `[m, columns]`, which this item
+                // alone writes.
                 unsafe {
                     let (x, y) = (x.from(0, start), self.y.from(0, n - self.columns.start));
                     match (self.weights.in_place(), storage) {

@@ -1,4 +1,4 @@
-//! What follows a product before its results leave the cache: a bias, or a gate.
+//! Epilogues of a product, applied before its results leave the cache: a bias, or a gate.
 
 use super::GateActivation;
 use crate::float_product::Rows;

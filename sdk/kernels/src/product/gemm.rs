@@ -1,4 +1,5 @@
-//! Quantised weights times many quantised rows: prompts, and more than four sequences at once.
+//! Quantised weights times many quantised rows, more than four, or more than eight for weights in tiles: prompts, and many
+//! sequences at once.
 //!
 //! Such a product is bound by arithmetic. A *strip* of weight rows, one to three vectors of them, is unpacked once into a buffer
 //! that stays in the second-level cache, transposed so that a lane is a weight row; every group of four rows of x then passes over
@@ -12,9 +13,9 @@
 //!     y += sum * factor
 //! ```
 //!
-//! A section is what product/block_gemv.rs sums in one quad, for weights in place (the strip and x store their blocks in that
-//! order), and [`SECTION`] neighbouring blocks for weights in tiles: the same sums in the same order as a single row gets, bit for
-//! bit.
+//! A section is the blocks that product/block_gemv.rs sums in one quad, for weights in place (the strip and x store their blocks in
+//! that order), and [`SECTION`] neighbouring blocks for weights in tiles: the same sums in the same order as for a single row, bit
+//! for bit.
 
 use std::ops::Range;
 
@@ -27,10 +28,10 @@ use crate::simd::{Kernel, Simd};
 
 /// Vectors of bytes in a block of a strip: 32 values for each lane.
 pub(super) const VECTORS: usize = BLOCK / 4;
-/// Blocks of weights in tiles that are summed before their sum is added to what came before.
+/// Blocks of weights in tiles that are summed before their sum is added to that of the blocks before.
 pub(super) const SECTION: usize = 16;
 
-/// [`Points`] as a parameter of what is compiled.
+/// [`Points`] as a const generic parameter.
 pub(super) const MIDDLE: u8 = 0;
 pub(super) const WHOLE: u8 = 1;
 pub(super) const OFFSET: u8 = 2;

@@ -1,14 +1,14 @@
-//! Products of activations with weights, and what follows them at once: `linear` for one or several weights over the same input,
-//! `gated` for the two of a gated feed-forward layer.
+//! Products of activations with weights, with their epilogues: `linear` for one or several weights over the same input, `gated` for
+//! the two of a gated feed-forward layer.
 //!
 //! A product is cut into items of some output features each, which the pool hands out; an item computes its columns for all rows of
-//! x by one of three methods, then finishes them while they are in the cache:
+//! x by one of four methods, then finishes them while they are in the cache:
 //!
 //! | method | weights | rows of x |
 //! |---|---|---|
 //! | [`BlockGemv`] | quantised in blocks, in place, activations int8 | 1 to 4 |
-//! | [`TiledGemv`] | quantised, in tiles, activations int8 | 1 to 4 |
-//! | [`Gemm`] | either | 5 and more |
+//! | [`TiledGemv`] | quantised, in tiles, activations int8 | 1 to 8 |
+//! | [`Gemm`] | either | more |
 //! | [`Exact`] | any | any |
 //!
 //! Whatever the method, the number of rows and of threads, the element `y[i, j]` is the same sum in the same order: the tokens of a
@@ -42,13 +42,13 @@ use crate::lines::Buffer;
 use crate::matrix::{BlockWeights, Matrix, Points, Storage, TiledWeights, ZeroPoints};
 use crate::pool::Pool;
 
-/// In which arithmetic the activations meet block-quantised weights.
+/// The arithmetic of products with quantised weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Activations {
     /// float32 throughout.
     Exact,
-    /// Activations quantised to int8 in blocks of 32, for block-quantised weights of 4 and 8 bits with whole zero points whose `k` and
-    /// block are multiples of 32, and for packed ones; every other weight is multiplied exactly.
+    /// Activations quantised to int8 in blocks of 32, for block-quantised weights of 4 and 8 bits with whole zero points whose `k`
+    /// and block are multiples of 32, and for packed ones; every other weight is multiplied exactly.
     #[default]
     Int8,
 }
@@ -162,8 +162,8 @@ pub fn gated(
     });
 }
 
-/// The door of both: every part reads rows of `k` and has a bias of its own length, x is rows of `k`, and y as many of `width`. All
-/// writes of a product lie within these rows. Gives how many rows there are.
+/// The argument check of both: every part reads rows of `k` and has a bias of its own length, x is rows of `k`, and y as many of
+/// `width`. All writes of a product lie within these rows. Returns the number of rows.
 fn check(parts: &[Linear<'_>], k: usize, width: usize, x: &[f32], y: &[f32]) -> usize {
     for Linear { weight, bias } in parts {
         assert!(weight.k() == k, "rows of {} values beside rows of {k}", weight.k());
@@ -193,7 +193,7 @@ impl Integer<'_> {
     }
 }
 
-/// The weights as integer kernels want them, and the form of activations they meet; `None` where the product is exact.
+/// The weights as integer kernels read them, and the form of the activations for them; `None` where the product is exact.
 fn integer_form<'a>(weight: &'a Matrix<'a>, activations: Activations, isa: Isa) -> Option<(Integer<'a>, Form)> {
     if activations == Activations::Exact {
         return None;
@@ -230,7 +230,7 @@ fn quantise(pool: &Pool, scratch: &mut Scratch, parts: &[Linear<'_>], x: &[f32],
     }
 }
 
-/// One weight of a product, its input, and by which method the two meet.
+/// One weight of a product, its input, and the method by which they are multiplied.
 struct Part<'a> {
     linear: &'a Linear<'a>,
     /// `[m, k]`

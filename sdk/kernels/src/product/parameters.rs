@@ -35,7 +35,7 @@ pub(super) trait StepParameters: Copy {
     /// The rows exist, and so does the step.
     unsafe fn scales<S: Simd>(&self, s: S, rows: FourRows, step: usize) -> S::F;
 
-    /// The stored zero points of a step that lies within the rows, less what the products of this instruction set take off anyway;
+    /// The stored zero points of a step that lies within the rows, less the bias that this instruction set's products subtract;
     /// `None` where none are stored.
     ///
     /// # Safety
@@ -208,7 +208,7 @@ unsafe fn load_zero_points<S: Simd, const BITS: usize>(
     zero_points::<S, BITS>(s, words)
 }
 
-/// Zero points from each row's fields, less what products take off.
+/// Zero points from each row's fields, less the bias that products subtract.
 #[inline(always)]
 fn zero_points<S: Simd, const BITS: usize>(s: S, words: [u32; 4]) -> S::I {
     if BITS == 4 { s.fields::<4>(words) } else { s.add_int(s.fields::<8>(words), s.splat_int(-S::BYTE_BIAS)) }

@@ -8,8 +8,8 @@
 //! depend on the weights: it is taken here, once, as the block's *correction*: `-z * sum(x)` where z is the same everywhere,
 //! `-sum(x)` where weights store their zero points, to be multiplied in the kernel.
 //!
-//! How the values lie depends on who reads them: [`Order`]. Even and odd ones are apart for weights of 4 bits, because a byte of
-//! weights holds an even and an odd one.
+//! The layout of the values depends on the kernel that reads them: [`Order`]. Even and odd ones are apart for weights
+//! of 4 bits, because a byte of weights holds an even and an odd one.
 
 use crate::float_product::Rows;
 use crate::pool::Pool;
@@ -21,24 +21,24 @@ pub(crate) const BLOCK: usize = 32;
 pub(crate) const GROUP: usize = 4;
 /// Products of at most this many rows read the weights where they lie.
 pub(crate) const FEW: usize = 4;
-/// How many forms there are.
+/// Number of different [`Form`]s.
 pub(crate) const FORMS: usize = 8;
 /// The magnitude below which `127 / max` would not be finite.
 const SMALLEST: f32 = 1e-36;
 
-/// In which order a reader takes the blocks of a row. `P` is the quads of a vector.
+/// The layout of quantised rows. `P` is the quads of a vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// As weights in place want them; blocks are padded with zeros to a multiple of 4.
+    /// For weights in place; blocks are padded with zeros to a multiple of 4.
     ///
     /// ```text
-    /// few rows (product/block_gemv.rs):  values [m][even values | odd values] for 4 bits, [m][values] for 8
-    ///                                  scales, corrections [m][block]
-    /// many rows (product/gemm.rs):    values [group][block % P][block / P][row][32 values]
-    ///                                  scales, corrections [group][block % P][block / P][row]
+    /// few rows (product/block_gemv.rs): values [m][even values | odd values] for 4 bits, [m][values] for 8
+    ///                                   scales, corrections [m][block]
+    /// many rows (product/gemm.rs):      values [group][block % P][block / P][row][32 values]
+    ///                                   scales, corrections [group][block % P][block / P][row]
     /// ```
     InPlace,
-    /// As weights in tiles want them, with groups of m rows where they are few:
+    /// For weights in tiles; a group has 4 rows, or where there are fewer, m rounded up to a power of two:
     ///
     /// ```text
     /// values [group][block][row][32 values], scales, corrections [group][block][row]
@@ -46,7 +46,7 @@ pub(crate) enum Order {
     Tiled,
 }
 
-/// What kind of weights the activations are going to meet.
+/// The properties of weights that decide how the activations for them are quantised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Form {
     /// 4 or 8.
@@ -171,7 +171,7 @@ unsafe fn quantise<S: Simd>(s: S, x: *const f32, pairs_apart: bool, halves: [*mu
         top = s.max_int(top, s.magnitude_bits(unsafe { s.load(x.add(i)) }));
     }
     let top = f32::from_bits(s.maximum_int(top).cast_unsigned());
-    // What is not finite times zero is NaN, which becomes some whole number or other: with the scale NaN that is all the same.
+    // Values that are not finite, times zero, are NaN, whose conversion to an integer is arbitrary: the scale is NaN anyway.
     let finite = top < f32::INFINITY;
     let inverse = if finite && top > SMALLEST { 127. / top } else { 0. };
     let scale = if finite { top / 127. } else { f32::NAN };
@@ -201,7 +201,7 @@ impl QuantiseRows<'_> {
         [values.at.wrapping_add(first), values.at.wrapping_add(second)]
     }
 
-    /// Stores what belongs to a block.
+    /// Stores the scale and the correction of a block.
     ///
     /// # Safety
     /// The row and the block exist, and nobody else uses them.

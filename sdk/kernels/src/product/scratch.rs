@@ -1,11 +1,11 @@
-//! Memory that kernels work in.
+//! Scratch buffers of the kernels.
 
 use super::quantise::{FORMS, QuantisedRows};
 use crate::attention::Plan;
 use crate::lines::Buffer;
 use crate::pool::PerWorker;
 
-/// Memory that kernels work in. It grows with the largest step and is then reused: a step like one before it allocates nothing.
+/// Scratch buffers of the kernels. They grow to the largest step and are reused: a step like one before it allocates nothing.
 #[derive(Debug, Default)]
 pub struct Scratch {
     /// The input of a product as int8, one for each form that weights may ask for.
@@ -14,7 +14,7 @@ pub struct Scratch {
     attention: Plan,
 }
 
-/// What one worker works in.
+/// Scratch buffers of one worker thread.
 #[derive(Debug, Default)]
 pub(crate) struct WorkerScratch {
     /// Unpacked weights.

@@ -1,8 +1,8 @@
 //! Weights in tiles times few quantised rows: decoding.
 //!
-//! Such a product reads every weight once and is over when memory is. A tile is one stream of bytes, which the processor reads ahead
-//! by itself better than it can be told to (Zen 4: 30 GB/s instead of 20 on a thread); a block of it is unpacked in registers and
-//! meets the block of each row of x:
+//! Such a product reads every weight once and is bound by memory bandwidth. A tile is one stream of bytes, for which the hardware
+//! prefetcher is better than prefetch instructions (Zen 4: 30 GB/s instead of 20 on a thread); a block of it is unpacked in
+//! registers and multiplied with the block of each row of x:
 //!
 //! ```text
 //! for each group of at most four rows of x, for each section of blocks, for each block, for each row of the group:
@@ -90,7 +90,7 @@ impl TiledGemv<'_> {
     ) -> [S::F; M] {
         let (shape, vector, blocks) = (self.weights.shape, 4 * S::LANES, self.x.blocks);
         let mut at = self.weights.bytes[tile * shape.tile_bytes()..].as_ptr();
-        // A sum with this zero is the other number, whatever its sign.
+        // -0 is the neutral element of addition: -0 + x is x, also for x = 0 and x = -0.
         let mut totals = [s.splat(-0.); M];
         let mut sums = [s.splat(0.); M];
         let mut block = 0;

@@ -165,13 +165,13 @@ pub(super) unsafe fn unpack_tile<S: Simd, const BITS: usize>(
     }
 }
 
-/// The middle of the range of `BITS`, less what products take off.
+/// The middle of the range of `BITS`, less the bias that products subtract.
 #[inline(always)]
 pub(super) fn middle<S: Simd, const BITS: usize>() -> i32 {
     (1 << (BITS - 1)) - taken_off::<S, BITS>()
 }
 
-/// What products with weights of `BITS` take off each weight.
+/// The bias that products subtract from each weight of `BITS`.
 #[inline(always)]
 pub(super) fn taken_off<S: Simd, const BITS: usize>() -> i32 {
     if BITS == 4 { 0 } else { S::BYTE_BIAS }

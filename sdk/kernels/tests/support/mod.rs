@@ -1,4 +1,4 @@
-//! What the suites share: every instruction set of the machine, random values, and the comparator.
+//! Helpers of the test suites: every instruction set of the machine, random values, and the comparator.
 
 #![allow(clippy::print_stdout, reason = "a skipped instruction set must be seen")]
 #![allow(dead_code, unreachable_pub)] // each suite uses its part
@@ -48,8 +48,8 @@ impl Random {
     }
 }
 
-/// What an oracle says about one element: the value, and the sum of the magnitudes that were added up to it, which is what
-/// rounding errors are relative to.
+/// An oracle's result for one element: the value, and the sum of the magnitudes of its terms, to which rounding errors are
+/// relative.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected {
     pub value: f64,

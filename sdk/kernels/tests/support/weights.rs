@@ -210,7 +210,7 @@ impl Weights {
     }
 }
 
-/// What the documentation says that int8 activations are: 32 values, `max / 127`, whole numbers.
+/// Int8 activations by their documentation, dequantised: blocks of 32 values, scale `max / 127`, whole numbers.
 pub fn quantised(x: &[f32]) -> Vec<f64> {
     x.chunks(32)
         .flat_map(|block| {

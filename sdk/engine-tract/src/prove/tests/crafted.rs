@@ -1,11 +1,11 @@
-//! What somebody would write into a file to do harm.
+//! Graphs crafted to do harm.
 
 use super::bends::set;
 use super::decoder::{Decoder, int, node};
 use super::{Other, refuses};
 use crate::model::{GraphFacts, OpenOptions, TractModel};
 
-/// Numbers that somebody wrote into a file to have a proof take memory or time without end, or index beyond a tensor.
+/// Numbers in a file that would make a proof take unbounded memory or time, or index beyond a tensor.
 #[test]
 fn what_was_crafted_is_refused() {
     let cases = [
@@ -85,7 +85,7 @@ fn what_was_crafted_is_refused() {
     refuses(&cases);
 }
 
-/// A context without end is not walked.
+/// Proofs evaluate a bounded number of lengths, however long the declared context is.
 #[test]
 fn a_context_without_end_ends() {
     let decoder = Decoder::written_out();

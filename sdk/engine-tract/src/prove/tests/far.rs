@@ -1,4 +1,4 @@
-//! What is as it should be for short contexts and small numbers, and something else farther out.
+//! Decoders that compute the same for short contexts and small numbers only, and differ farther out.
 
 use super::bends::*;
 use super::decoder::{Decoder, int, node};

@@ -1,4 +1,4 @@
-//! The nearest neighbours of what opens, which are refused.
+//! The nearest neighbours of decoders that open, which are refused.
 
 use super::bends::*;
 use super::decoder::{Decoder, HIDDEN, int, ints, node};

@@ -1,4 +1,4 @@
-//! What opens, and computes what the interpreter does.
+//! Decoders that open, and compute the same as the interpreter.
 
 use super::bends::*;
 use super::decoder::{Decoder, int, node};
