@@ -29,7 +29,7 @@ let package = Package(
 )
 
 #if !canImport(Darwin)
-    // What of the sample is no user interface is tested here.
+    // The parts of the sample without a user interface are tested here.
     package.targets += [
         .target(name: "Sample", dependencies: ["Kinglet"], path: "Sample/Sources"),
         .testTarget(name: "SampleTests", dependencies: ["Sample"]),

@@ -3,9 +3,9 @@ import Kinglet
 /// A conversation between two sides on one device, with suggestions for the side that is to answer.
 @MainActor
 final class Chat {
-    /// What the messaging screen shows.
+    /// State of the messaging screen.
     struct State: Equatable {
-        /// What was said, oldest first.
+        /// Messages of the conversation, oldest first.
         var turns: [Turn] = []
         /// Who writes the next message.
         var next = Speaker.customer

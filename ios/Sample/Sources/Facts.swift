@@ -1,9 +1,9 @@
 import Foundation
 import Kinglet
 
-/// What the model screen shows.
+/// State of the model screen.
 struct ModelState: Equatable {
-    /// What is known of the model, once it is open.
+    /// Description of the model, once it is open.
     var info: ModelInfo?
     /// Seconds that opening took.
     var openSeconds: Double?
@@ -19,7 +19,7 @@ struct ModelState: Equatable {
         var id: String { name }
     }
 
-    /// In the order they are shown in. What is not known is left out.
+    /// In the order they are shown in. Unknown values are left out.
     var facts: [Fact] {
         let known: [(String, String?)] = [
             ("Name", info?.name), ("Family", info?.family),

@@ -1,7 +1,7 @@
 #if canImport(SwiftUI)
     import SwiftUI
 
-    /// What the model is, what it takes, and how fast it was.
+    /// Description of the model, memory use, and timings.
     struct ModelView: View {
         let state: ModelState
 

@@ -13,7 +13,7 @@ public enum KingletError: Error, Equatable, Sendable {
     case unsupported(String)
     /// The request makes no sense for this model: correct it.
     case invalidRequest(String)
-    /// It does not fit the memory allowed: raise the budget, ask for less, or take a smaller model.
+    /// Exceeds the memory budget, or what the system gives: raise the budget, ask for less, or take a smaller model.
     case outOfMemory(String)
     /// A folder takes nothing: make room there or name another one.
     case storage(String)
@@ -21,7 +21,7 @@ public enum KingletError: Error, Equatable, Sendable {
     case unavailable(String)
     /// The guardrails of the system's model refuse the request or its answer: ask for something else.
     case refused(String)
-    /// It takes no request now: wait until the session's answer is complete, or cancel it; or ask the system's model later.
+    /// No request is possible now: wait until the session's answer is complete, or cancel it; or ask the system's model later.
     case busy(String)
     /// The model or session was closed: open another one.
     case closed(String)

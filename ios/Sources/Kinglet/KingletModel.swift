@@ -49,14 +49,14 @@ public final class KingletModel: Sendable {
         }
     }
 
-    /// What is known of the model in a folder, also of one that does not run here: ``ModelInfo/unsupported`` then says why.
+    /// Description of the model in a folder, also of one that does not run here: ``ModelInfo/unsupported`` then gives the reason.
     ///
     /// - Throws: ``KingletError/notFound(_:)``, ``KingletError/badModel(_:)``.
     public static func inspect(_ folder: URL, options: OpenOptions = OpenOptions()) async throws -> ModelInfo {
         try await blocking { ModelInfo(try KingletFFI.Kinglet(options: options.native()).inspect(folder: folder.path)) }
     }
 
-    /// What is known of the model, and the room that it got.
+    /// Description of the opened model, with the context that the memory budget allowed.
     ///
     /// - Throws: ``KingletError/closed(_:)``.
     public func info() async throws -> ModelInfo {
@@ -76,8 +76,8 @@ public final class KingletModel: Sendable {
     /// Begins a conversation.
     ///
     /// - Parameters:
-    ///   - instructions: what the model is told to be.
-    ///   - transcript: what was said before, oldest first.
+    ///   - instructions: a system message before all others.
+    ///   - transcript: earlier messages of the conversation, oldest first.
     /// - Throws: ``KingletError/closed(_:)``, ``KingletError/unsupported(_:)`` for a model without a chat template.
     public func session(instructions: String? = nil, transcript: [Message] = []) async throws -> KingletSession {
         try await blocking { [model] in
@@ -89,7 +89,7 @@ public final class KingletModel: Sendable {
     /// Replies for the side whose turn it is, oldest message first. That there is no good one is an answer, not an error. The same
     /// options give the same replies.
     ///
-    /// - Parameter instructions: what the replying side was told to be, for models that were trained to read that.
+    /// - Parameter instructions: instructions of the replying side, for models that were trained to read them.
     /// - Throws: ``KingletError/closed(_:)``, ``KingletError/unsupported(_:)``, ``KingletError/invalidRequest(_:)``;
     ///   `CancellationError` where the task is cancelled.
     public func smartReplies(

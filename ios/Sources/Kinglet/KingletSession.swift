@@ -3,7 +3,7 @@ internal import KingletFFI
 
 /// A conversation: each turn reads only what is new. After a failed or cancelled answer it is as before that turn.
 ///
-/// It answers one message at a time; a second one meanwhile is ``KingletError/busy(_:)``. Letting go of it ends its answer.
+/// A session answers one message at a time; a second one meanwhile is ``KingletError/busy(_:)``. Releasing it ends its answer.
 public final class KingletSession: Sendable {
     private let session: KingletFFI.Session
 
@@ -34,7 +34,7 @@ public final class KingletSession: Sendable {
     /// Whether an answer is in progress.
     public var isResponding: Bool { session.isResponding() }
 
-    /// What was said so far: finished turns only. An answer in progress is not part of it, and is not in the way.
+    /// The transcript: messages of completed turns only. An answer in progress is not part of it, and does not block the call.
     ///
     /// - Throws: ``KingletError/closed(_:)``.
     public var transcript: [Message] {

@@ -1,6 +1,6 @@
 internal import KingletFFI
 
-/// What is known of a model.
+/// Description of a model: metadata, engine and memory use.
 public struct ModelInfo: Sendable, Equatable {
     /// Bytes that a model takes.
     public struct Memory: Sendable, Equatable {
@@ -28,7 +28,7 @@ public struct ModelInfo: Sendable, Equatable {
     public let engine: String?
     /// Positions (tokens) that one conversation may hold.
     public let context: Int?
-    /// What it takes; `nil` where it does not run here.
+    /// Memory use; `nil` where it does not run here.
     public let memory: Memory?
     /// Why it does not run here, in one sentence.
     public let unsupported: String?

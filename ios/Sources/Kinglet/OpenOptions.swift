@@ -37,7 +37,7 @@ public struct OpenOptions: Sendable, Equatable {
     public var weights: Weights
     /// Which of several graphs in the model's folder; `nil` for the smallest precision.
     public var variant: String?
-    /// A folder for what prompts begin with and for kept conversations, such as one in the caches directory; `nil` to keep nothing.
+    /// A folder for prefixes of prompts and saved conversations, such as one in the caches directory; `nil` to save nothing.
     public var prefixCache: URL?
     /// A folder for prepacked weights, which ``KingletModel/prepare(progress:)`` fills and later openings read; `nil` to prepack
     /// at every start. Exclude it from backups.

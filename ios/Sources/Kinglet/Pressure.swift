@@ -2,9 +2,9 @@ internal import KingletFFI
 
 /// How short of memory the system is.
 public enum MemoryPressure: Sendable {
-    /// Others would need some: buffers and kept beginnings are given back, and the next answer is as fast as ever.
+    /// Others would need some: buffers and pooled prefixes are released, and the next answer is as fast as ever.
     case moderate
-    /// The process may be ended for it: prepacked weights are given back too, and the next answer begins with prepacking them,
+    /// The process may be ended for it: prepacked weights are released too, and the next answer begins with prepacking them,
     /// unless they lie in ``OpenOptions/preparedWeights``.
     case critical
 

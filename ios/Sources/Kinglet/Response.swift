@@ -4,11 +4,11 @@ internal import KingletFFI
 public struct Response: Sendable, Equatable {
     /// The text.
     public let content: String
-    /// What it took.
+    /// Usage of the answer.
     public let usage: Usage
 }
 
-/// What an answer took.
+/// Usage of an answer: engine, token counts, finish reason and timing.
 public struct Usage: Sendable, Equatable {
     /// Why an answer ended.
     public enum Finish: Sendable {
@@ -65,7 +65,7 @@ public struct Usage: Sendable, Equatable {
 public struct Message: Sendable, Equatable {
     /// `system`, `user` or `assistant`.
     public let role: String
-    /// What was said.
+    /// Text of the message.
     public let content: String
 
     /// A message.

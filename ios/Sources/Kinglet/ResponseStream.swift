@@ -5,7 +5,7 @@ internal import KingletFFI
 /// Each iteration is a turn of its own, which begins with it. Leaving the loop early, letting go of the iterator or cancelling the task
 /// ends the native work within a token, and the session is then as before that turn.
 public struct ResponseStream: AsyncSequence, Sendable {
-    /// What comes of an answer.
+    /// Streaming event of an answer.
     public enum Element: Sendable, Equatable {
         /// More of the text, never half a character.
         case text(String)

@@ -12,7 +12,7 @@ public enum Speaker: Sendable, Equatable {
 public struct Turn: Sendable, Equatable {
     /// Who said it.
     public let speaker: Speaker
-    /// What was said.
+    /// Text of the message.
     public let text: String
 
     /// A message.
@@ -110,7 +110,7 @@ public enum SmartReplies: Sendable, Equatable {
 
 /// How well a given reply fits.
 public struct ReplyScore: Sendable, Equatable {
-    /// What replies are sorted by, higher is better; comparable between candidates of one model only.
+    /// Ranking score, higher is better; comparable between candidates of one model only.
     public let score: Float
     /// The natural logarithm of its probability after the conversation.
     public let logProbability: Double

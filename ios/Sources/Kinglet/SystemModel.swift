@@ -9,7 +9,7 @@ public protocol SystemModel: Sendable {
 
     /// The answer to `request`, piece by piece. The stream is ended when nobody listens any more.
     ///
-    /// It throws ``SystemModelError``; anything else counts as ``SystemModelError/failed(_:)``.
+    /// The stream throws ``SystemModelError``; anything else counts as ``SystemModelError/failed(_:)``.
     func respond(to request: SystemRequest) -> AsyncThrowingStream<String, any Error>
 
     /// Loads what the first answer would have to load, for sessions that begin with `instructions`.
@@ -18,21 +18,21 @@ public protocol SystemModel: Sendable {
 
 /// Whether the system's model can be asked.
 public enum SystemAvailability: Sendable, Equatable {
-    /// It can.
+    /// Available now.
     case available
-    /// Once the app has had it downloaded.
+    /// Available after a download, which the app has to request.
     case downloadable
-    /// Soon: it is being downloaded.
+    /// Not yet available: the download is in progress.
     case downloading
-    /// It cannot: the device, the system or the region has no such model.
+    /// Not available: the device, the system or the region has no such model.
     case deviceNotEligible
-    /// It cannot: the user has it switched off in the system's settings.
+    /// Not available: switched off by the user in the system's settings.
     case switchedOff
-    /// It cannot yet: the system still prepares it by itself.
+    /// Not yet available: the system is still preparing it by itself.
     case modelNotReady
-    /// It cannot: the system has to be updated.
+    /// Not available: the system has to be updated.
     case needsUpdate
-    /// It cannot; what is known, in one clause.
+    /// Not available, for another or an unknown reason: the reason, in one clause.
     case unknown(String)
 }
 
@@ -42,19 +42,19 @@ public enum SystemModelError: Error, Sendable, Equatable {
     case refused(String)
     /// Instructions, messages and answer are more than it can hold.
     case contextTooLong(String)
-    /// It is asked too much, too often, or while the app is in the background.
+    /// Quota or rate limit exceeded, or the app is in the background.
     case busy(String)
-    /// It is not there, or not any more.
+    /// The model is not available, or no longer.
     case unavailable(String)
-    /// It cannot do what was asked, such as a language.
+    /// The model does not support the request, such as its language.
     case unsupported(String)
     /// Anything else.
     case failed(String)
 }
 
-/// What the system's model is asked.
+/// Request to the system's model.
 public struct SystemRequest: Sendable, Equatable {
-    /// What the model is told to be.
+    /// Instructions for the model.
     public let instructions: String?
     /// The conversation, oldest first; the last message is to be answered.
     public let messages: [Message]

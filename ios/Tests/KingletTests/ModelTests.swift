@@ -88,7 +88,7 @@ import Testing
     }
 }
 
-/// What several threads say, in order.
+/// Thread-safe log of values, in the order of the calls.
 final class Heard: @unchecked Sendable {
     private let lock = NSLock()
     private var said: [Float] = []

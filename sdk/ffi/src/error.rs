@@ -19,7 +19,7 @@ pub enum KingletError {
     /// The request makes no sense for this model: correct it.
     #[error("{0}")]
     InvalidRequest(String),
-    /// It does not fit the memory allowed: raise the budget, ask for less, or take a smaller model.
+    /// Exceeds the memory budget, or what the system gives: raise the budget, ask for less, or take a smaller model.
     #[error("{0}")]
     OutOfMemory(String),
     /// A folder takes nothing: make room there or name another one.
@@ -31,14 +31,13 @@ pub enum KingletError {
     /// The guardrails of the system's model refuse the request or its answer: ask for something else.
     #[error("{0}")]
     Refused(String),
-    /// It was cancelled. Nothing is wrong.
+    /// The request was cancelled. Nothing is wrong.
     #[error("cancelled")]
     Cancelled,
     /// The object was closed, or what it belongs to: make another one.
     #[error("{0}")]
     Closed(String),
-    /// It takes no request now: a session answers one message at a time, and a system's model may have enough; wait, or cancel what
-    /// is in progress.
+    /// No request is possible now: wait until the session's answer is complete, or cancel it; or ask the system's model later.
     #[error("{0}")]
     Busy(String),
     /// The engine or the operating system failed: try again; if it fails again, report it.
@@ -79,12 +78,12 @@ fn sentence(error: &Error) -> String {
     said
 }
 
-/// What an object that was closed says.
+/// Error of a closed object.
 pub(crate) fn closed(what: &str) -> KingletError {
     KingletError::Closed(format!("the {what} is closed; open another one"))
 }
 
-/// What a session says that is asked in the middle of an answer.
+/// Error of a session with an answer in progress.
 pub(crate) fn answering() -> KingletError {
     KingletError::Busy("the session is still answering; wait until its answer is complete, or cancel it".into())
 }

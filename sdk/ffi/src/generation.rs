@@ -7,7 +7,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What comes of an answer as it grows.
+/// Streaming event of an answer.
 #[derive(Clone, Debug, PartialEq, uniffi::Enum)]
 pub enum Piece {
     /// More of the text, never half a character.
@@ -17,12 +17,12 @@ pub enum Piece {
     },
     /// The answer is complete; nothing follows.
     Done {
-        /// What it took.
+        /// Usage of the answer.
         usage: Usage,
     },
 }
 
-/// What an answer took.
+/// Usage of an answer: engine, token counts, finish reason and timing.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
 pub struct Usage {
     /// Tokens of the prompt.
@@ -97,7 +97,7 @@ impl From<kinglet::Usage> for Usage {
     }
 }
 
-/// What the thread that computes an answer and the one that reads it share.
+/// State shared by the thread that computes an answer and the one that reads it.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) pieces: Queue<Result<Piece, KingletError>>,
@@ -143,7 +143,7 @@ impl Generation {
 #[cfg(feature = "jni")]
 #[uniffi::export]
 impl Generation {
-    /// It names this answer until the object is let go of.
+    /// Handle of this answer, valid until the object is released.
     pub fn stream(&self) -> u64 {
         self.stream.number()
     }
@@ -154,7 +154,7 @@ impl Generation {
     /// The next piece, once there is one; none after the last.
     ///
     /// # Errors
-    /// What the answer failed with, once; nothing follows.
+    /// The error of the answer, once; nothing follows.
     pub async fn next(&self) -> Result<Option<Piece>, KingletError> {
         poll_fn(|context| self.shared.pieces.poll(context)).await.transpose()
     }

@@ -9,7 +9,7 @@ use crate::replies::{ReplyOptions, ReplyScore, SmartReplies, Talk};
 use crate::session::{Place, Session};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// What is known of a model.
+/// Description of a model: metadata, engine and memory use.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
 pub struct ModelInfo {
     /// The folder's name.
@@ -26,7 +26,7 @@ pub struct ModelInfo {
     pub engine: Option<String>,
     /// Positions that one conversation may hold.
     pub context: Option<u64>,
-    /// What it takes; none where it does not run here.
+    /// Memory use; none where it does not run here.
     pub memory: Option<Memory>,
     /// Why it does not run here, in one sentence.
     pub unsupported: Option<String>,
@@ -111,7 +111,7 @@ impl Kinglet {
         Ok(Arc::new(Model::new(self.kinglet.open_ranges(&folder, files)?)))
     }
 
-    /// What is known of the model in a folder, also of one that does not run here.
+    /// Description of the model in a folder, also of one that does not run here: [`ModelInfo::unsupported`] then gives the reason.
     ///
     /// # Errors
     /// [`KingletError::NotFound`], [`KingletError::BadModel`], [`KingletError::Unsupported`].
@@ -141,7 +141,7 @@ impl Model {
 
 #[uniffi::export]
 impl Model {
-    /// What is known of it, and the room that it got.
+    /// Description of the opened model, with the context that the memory budget allowed.
     ///
     /// # Errors
     /// [`KingletError::Closed`], [`KingletError::BadModel`] where its files have changed since it was opened.

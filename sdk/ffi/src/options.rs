@@ -50,7 +50,7 @@ pub struct OpenOptions {
     /// Which of several graphs in the model's folder; none for the smallest precision.
     #[uniffi(default = None)]
     pub variant: Option<String>,
-    /// A folder for what prompts begin with, computed once and restored later; none to keep nothing.
+    /// A folder for prefixes of prompts, computed once and restored later; none to save nothing.
     #[uniffi(default = None)]
     pub prefix_cache: Option<String>,
     /// A folder for prepacked weights, which `prepare` fills and later openings read; none to prepack at every start.
@@ -145,7 +145,7 @@ impl From<GenerationOptions> for kinglet::GenerationOptions {
 pub struct ChatMessage {
     /// `system`, `user` or `assistant`.
     pub role: String,
-    /// What was said.
+    /// Text of the message.
     pub content: String,
 }
 
@@ -159,10 +159,10 @@ impl From<&Message> for ChatMessage {
 /// How a session begins.
 #[derive(Clone, Debug, Default, PartialEq, uniffi::Record)]
 pub struct SessionSetup {
-    /// What the model is told to be.
+    /// Instructions: a system message before all others.
     #[uniffi(default = None)]
     pub instructions: Option<String>,
-    /// What was said before, oldest first.
+    /// Earlier messages of the conversation, oldest first.
     #[uniffi(default = [])]
     pub messages: Vec<ChatMessage>,
     /// The name of a chat template; none for the model's default.

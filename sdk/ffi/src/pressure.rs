@@ -1,13 +1,14 @@
-//! What the device asks of an opened model.
+//! Reactions of an opened model to the device: memory pressure, throttling on heat, pausing.
 
 use crate::model::Model;
 
 /// How short of memory the system is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
 pub enum MemoryPressure {
-    /// Others would need some: buffers and kept beginnings are given back.
+    /// Others would need some: buffers and pooled prefixes are released, and the next answer is as fast as ever.
     Moderate,
-    /// The process may be ended for it: prepacked weights are given back too, and the next answer begins with prepacking them.
+    /// The process may be ended for it: prepacked weights are released too, and the next answer begins with prepacking them,
+    /// unless they lie in [`OpenOptions::prepared_weights`](crate::OpenOptions::prepared_weights).
     Critical,
 }
 

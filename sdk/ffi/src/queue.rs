@@ -18,13 +18,13 @@ struct State<T> {
     waiting: Option<Waker>,
 }
 
-/// What becomes of an item that was looked at.
+/// Decision on an inspected item.
 #[cfg(feature = "jni")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// It is taken; on to the next.
+    /// The item is removed; on to the next.
     Taken,
-    /// It stays the first, and looking ends.
+    /// The item stays the first, and iteration ends.
     Stays,
 }
 

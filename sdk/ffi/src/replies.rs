@@ -7,7 +7,7 @@ use kinglet::{CandidateScore, Conversation, SmartReply, SmartReplyOptions, Speak
 pub struct TalkTurn {
     /// Whether the side that serves said it, not the one that is served. Between friends the one who begins is served.
     pub by_agent: bool,
-    /// What was said.
+    /// Text of the message.
     pub text: String,
 }
 
@@ -16,7 +16,7 @@ pub struct TalkTurn {
 pub struct Talk {
     /// The messages, oldest first; the reply is for the side that did not speak last.
     pub turns: Vec<TalkTurn>,
-    /// What the replying side was told to be, for models that were trained to read that.
+    /// Instructions of the replying side, for models that were trained to read them.
     #[uniffi(default = None)]
     pub instructions: Option<String>,
 }
@@ -155,7 +155,7 @@ impl From<SmartReply> for SmartReplies {
 /// How well a reply fits.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
 pub struct ReplyScore {
-    /// What replies are sorted by, higher is better. Comparable between candidates of one model only.
+    /// Ranking score, higher is better; comparable between candidates of one model only.
     pub score: f32,
     /// The natural logarithm of its probability after the conversation.
     pub logprob: f64,

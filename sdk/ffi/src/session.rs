@@ -14,7 +14,7 @@ pub struct Session {
     place: Arc<Place>,
 }
 
-/// Where the session is: here, with the thread that answers, or gone.
+/// Shared slot of the session: idle here, lent to the thread that answers, or closed.
 #[derive(Debug)]
 pub(crate) struct Place {
     slot: Mutex<Slot>,
@@ -55,7 +55,7 @@ impl Place {
         }
     }
 
-    /// What is closed stays so; an answer in progress ends.
+    /// Closes the session for good; an answer in progress ends.
     pub(crate) fn close(&self) {
         let before = std::mem::replace(&mut *self.lock(), Slot::Closed);
         if let Slot::Answering(shared) = before
@@ -113,7 +113,7 @@ impl Session {
         Ok(Arc::new(Generation::new(shared)))
     }
 
-    /// What was said so far: finished turns only. It is never busy: an answer in progress is not part of it.
+    /// The transcript: messages of completed turns only. An answer in progress is not part of it, and does not block the call.
     ///
     /// # Errors
     /// [`KingletError::Closed`].

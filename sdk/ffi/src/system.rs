@@ -33,23 +33,23 @@ impl From<SystemPolicy> for kinglet::SystemPolicy {
 /// Whether the system's model can be asked now.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Enum)]
 pub enum SystemAvailability {
-    /// It can.
+    /// Available now.
     Available,
-    /// Once it was downloaded, which is asked for.
+    /// Available after a download, which the app has to request.
     Downloadable,
-    /// Soon: it is being downloaded.
+    /// Not yet available: the download is in progress.
     Downloading,
-    /// It cannot: the device, the system or the region has no such model.
+    /// Not available: the device, the system or the region has no such model.
     NotEligible,
-    /// It cannot: the user has it switched off in the system's settings.
+    /// Not available: switched off by the user in the system's settings.
     SwitchedOff,
-    /// It cannot yet: the system still prepares it by itself.
+    /// Not yet available: the system is still preparing it by itself.
     NotReady,
-    /// It cannot: the system has to be updated.
+    /// Not available: the system has to be updated.
     NeedsUpdate,
-    /// It cannot, and this is all that is known.
+    /// Not available, for another or an unknown reason.
     Unknown {
-        /// What happened, in one clause, without anything of prompts or answers.
+        /// The reason, in one clause, without anything of prompts or answers.
         message: String,
     },
 }
@@ -89,10 +89,10 @@ impl From<kinglet::Availability> for SystemAvailability {
     }
 }
 
-/// What the system's model is asked.
+/// Request to the system's model.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
 pub struct SystemRequest {
-    /// What the model is told to be.
+    /// Instructions for the model.
     pub instructions: Option<String>,
     /// The conversation, oldest first; the last message is to be answered.
     pub messages: Vec<ChatMessage>,
@@ -134,34 +134,34 @@ impl From<kinglet::SystemRequest> for SystemRequest {
 pub enum SystemFailure {
     /// Its guardrails refuse what was asked or what would have been answered.
     Refused {
-        /// What refused.
+        /// Cause of the refusal.
         message: String,
     },
     /// Instructions, messages and answer are more than it can hold.
     ContextTooLong {
-        /// What was too long.
+        /// The part that is too long.
         message: String,
     },
-    /// It is asked too much, too often, or while the app is in the background.
+    /// Quota or rate limit exceeded, or the app is in the background.
     Busy {
-        /// What it is busy with.
+        /// Why no request is possible now.
         message: String,
     },
-    /// It is not there, or not any more.
+    /// The model is not available, or no longer.
     Unavailable {
-        /// What is missing.
+        /// The missing part.
         message: String,
     },
-    /// It cannot do what was asked, such as a language.
+    /// The model does not support the request, such as its language.
     Unsupported {
-        /// What it cannot do.
+        /// The unsupported feature.
         message: String,
     },
-    /// It was cancelled.
+    /// The request was cancelled.
     Cancelled,
     /// Anything else.
     Failed {
-        /// What failed.
+        /// The failure.
         message: String,
     },
 }

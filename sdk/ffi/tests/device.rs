@@ -1,4 +1,4 @@
-//! What a phone does to a model: it lies in a package, memory runs short, the app goes to the background, the process is ended.
+//! Conditions on a phone: the model lies in a package, memory runs short, the app goes to the background, the process is ended.
 
 use kinglet_ffi::*;
 use kinglet_testing::repository;

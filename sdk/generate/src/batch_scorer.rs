@@ -1,4 +1,4 @@
-//! Feeding many sequences that begin alike: the common prefix is cached once, each sequence goes on from a fork of it,
+//! Batched scoring of sequences with a common prefix: the prefix is cached once, each sequence goes on from a fork of it,
 //! and as many as fit share a step.
 
 use crate::GenerateError;
@@ -16,10 +16,10 @@ pub(crate) enum Wanted {
 }
 
 /// Sees row `position` of sequence `sequence`: `(sequence, position, logits [vocab])`. A group of sequences that found no
-/// room is fed anew, so a row may come twice.
+/// room is evaluated anew, so a row may come twice.
 pub(crate) type Visit<'a> = dyn FnMut(usize, usize, &[f32]) -> Result<(), GenerateError> + 'a;
 
-/// Feeds sequences after the prefix that `base` holds.
+/// Evaluates sequences in batches after the prefix that `base` holds.
 pub(crate) struct BatchScorer<'a> {
     base: &'a Cache,
     base_len: usize,
@@ -35,10 +35,10 @@ impl<'a> BatchScorer<'a> {
         Self { base, base_len, cancel, wanted, group: usize::MAX }
     }
 
-    /// Feeds each of `sequences`, none of them empty, after the base.
+    /// Evaluates each of `sequences`, none of them empty, after the base.
     ///
     /// # Errors
-    /// What the engine or `visit` says; [`EngineError::CacheFull`] only if one sequence alone found no room.
+    /// Those of the engine and of `visit`; [`EngineError::CacheFull`] only if one sequence alone found no room.
     pub(crate) fn run(&mut self, sequences: &[&[TokenId]], visit: &mut Visit<'_>) -> Result<(), GenerateError> {
         let mut start = 0;
         while start < sequences.len() {
@@ -95,7 +95,7 @@ impl<'a> BatchScorer<'a> {
         })?
     }
 
-    /// A sequence by itself needs no fork: it grows the base, which is then cut back. Fed in chunks if it is long.
+    /// A sequence by itself needs no fork: it extends the base, which is then truncated. Read in chunks if it is long.
     fn alone(&self, sequence: usize, tokens: &[TokenId], visit: &mut Visit<'_>) -> Result<(), GenerateError> {
         let fed = self.alone_on_base(sequence, tokens, visit);
         let cut = self.base.truncate(self.base_len);

@@ -84,7 +84,7 @@ pub struct Candidate {
     pub finish: FinishReason,
 }
 
-/// What [`candidates`] found.
+/// Result of [`candidates`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct CandidateSet {
     /// In the order of their streams. Fewer than asked for only if fewer tokens may come first.
@@ -140,7 +140,7 @@ pub fn candidates_after(
     Ok(CandidateSet { candidates, usage, timing, seed })
 }
 
-/// A candidate in the making. It needs no cache to exist: its tokens say all, so it can wait without one.
+/// An unfinished candidate. Its cache can be recomputed from its tokens, so it can wait without a cache slot.
 struct GrowingCandidate {
     index: usize,
     sampler: Sampler,
@@ -148,7 +148,7 @@ struct GrowingCandidate {
     token_logprobs: Vec<f64>,
 }
 
-/// A candidate that is being decoded.
+/// An active sequence: a candidate that is being decoded, with its cache slot.
 struct ActiveSequence {
     candidate: GrowingCandidate,
     slot: CacheSlot,
@@ -156,7 +156,7 @@ struct ActiveSequence {
     fed: usize,
 }
 
-/// Where the tokens of an active sequence are cached.
+/// Cache slot of an active sequence.
 enum CacheSlot {
     /// In a fork of the prompt's cache.
     Fork(Cache),
@@ -259,7 +259,7 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// The candidates that go next, each with a cache slot.
+    /// The candidates that are decoded next, each with a cache slot.
     fn activate(&mut self) -> Result<Vec<ActiveSequence>, GenerateError> {
         loop {
             let count = self.width.min(self.waiting.len());

@@ -8,9 +8,9 @@ use kinglet_engine::{EngineError, TokenId};
 pub struct OptionError {
     /// The field, as the options spell it.
     pub field: &'static str,
-    /// What it was set to.
+    /// The rejected value.
     pub value: String,
-    /// What it may be.
+    /// Description of the valid values.
     pub expected: &'static str,
 }
 

@@ -20,7 +20,7 @@ pub struct Generation<'a> {
     clock: Clock,
 }
 
-/// What the next pull does.
+/// Work of the next pull.
 enum Phase {
     /// Feeds a chunk of the prompt.
     Prefill,
@@ -52,7 +52,7 @@ impl<'a> Generation<'a> {
         })
     }
 
-    /// What the session is doing.
+    /// State of the session.
     pub fn state(&self) -> SessionState {
         self.session.state
     }

@@ -11,7 +11,7 @@ use kinglet_engine::{
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-/// What a [`Generator`] knows of its model beyond what the engine says.
+/// Options of a [`Generator`]: batch sizes and token ids of its model that the engine does not report.
 ///
 /// ```
 /// let options = kinglet_generate::GeneratorOptions::default();
@@ -51,13 +51,13 @@ struct Shared {
     options: GeneratorOptions,
 }
 
-/// What [`Generator::prefill`] gives.
+/// Result of [`Generator::prefill`].
 pub(crate) struct Prefilled {
     /// Holds the prompt.
     pub(crate) cache: Cache,
     /// After the prompt, `[vocab]`.
     pub(crate) logits: Vec<f32>,
-    /// Tokens of the prompt that were kept and not computed.
+    /// Tokens of the prompt that came from the prefix pool and were not computed.
     pub(crate) kept: usize,
 }
 
@@ -91,7 +91,7 @@ impl Generator {
         self.0.context
     }
 
-    /// What it was made with.
+    /// The options it was created with.
     pub fn options(&self) -> &GeneratorOptions {
         &self.0.options
     }
@@ -109,7 +109,7 @@ impl Generator {
     /// Does now what the first step would have to do before it can run; `progress` hears how much is done, from 0 to 1.
     ///
     /// # Errors
-    /// What the engine fails with; [`EngineError::Cancelled`] soon after `cancel` is raised.
+    /// Those of the engine; [`EngineError::Cancelled`] soon after `cancel` is raised.
     pub fn prepare(&self, cancel: &CancelToken, progress: &mut dyn FnMut(f32)) -> Result<(), EngineError> {
         self.scheduler().turn(|runner, _| runner.prepare(cancel, progress))
     }
@@ -124,13 +124,13 @@ impl Generator {
         self.scheduler().turn(|runner, _| runner.take_profile())
     }
 
-    /// Bytes that all key/value caches take now, those of kept prefixes included. Waits for a step in progress.
+    /// Bytes that all key/value caches take now, those of the prefix pool included. Waits for a step in progress.
     pub fn kv_bytes(&self) -> usize {
         self.scheduler().turn(|runner, _| runner.kv_bytes())
     }
 
-    /// Keeps a prefix: every sequence that begins with it, or with a part of it, goes on from there and shares its memory.
-    /// Eight are kept; where there is no room for a step, those that were not used for longest give way.
+    /// Adds a prefix to the prefix pool: every sequence that begins with it, or with a part of it, goes on from there and shares
+    /// its memory. The pool holds eight; where there is no room for a step, the least recently used are evicted.
     ///
     /// # Errors
     /// [`GenerateError::Engine`] where the engine cannot share it.
@@ -142,12 +142,12 @@ impl Generator {
         })
     }
 
-    /// How many tokens of the prefix of `tokens` are kept.
+    /// Length of the longest prefix of `tokens` in the prefix pool.
     pub fn kept_tokens(&self, tokens: &[TokenId]) -> usize {
         self.scheduler().turn(|_, kept| kept.common(tokens))
     }
 
-    /// Gives memory back: kept prefixes, and what [`Runner::trim`] gives. It never waits: during a step it is done behind it.
+    /// Releases memory: the prefix pool, and what [`Runner::trim`] releases. It never waits: during a step it is done behind it.
     pub fn trim(&self, depth: Trim) {
         self.scheduler().trim(depth);
     }
@@ -176,8 +176,8 @@ impl Generator {
         Ok(Cache { generator: self.clone(), id })
     }
 
-    /// A cache with as much of the prefix of `prompt` as is kept, and how many tokens that is; `None` where that is not
-    /// more than `known`.
+    /// A fork of the pooled prefix that has most tokens in common with `prompt`, truncated to them, and how many they are; `None`
+    /// where that is not more than `known`.
     pub(crate) fn cache_beyond(&self, known: usize, prompt: &[TokenId]) -> Result<Option<(Cache, usize)>, EngineError> {
         let found = self.scheduler().turn(|runner, kept| {
             let Some((prefix, len)) = kept.longest(prompt).filter(|(_, len)| *len > known) else { return Ok(None) };
@@ -201,7 +201,7 @@ impl Generator {
         }
     }
 
-    /// Reads `prompt` in chunks, from where a kept prefix ends.
+    /// Reads `prompt` in chunks, from the end of its longest pooled prefix.
     pub(crate) fn prefill(&self, prompt: &[TokenId], cancel: &CancelToken) -> Result<Prefilled, GenerateError> {
         check_prompt(prompt.len(), self.context())?;
         let (cache, kept) = match self.cache_beyond(0, &prompt[..prompt.len() - 1])? {

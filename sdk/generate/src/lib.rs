@@ -1,9 +1,9 @@
 //! Sampling, sessions, candidates and scoring over any engine.
 //!
 //! Knows: how a token is chosen from logits ([`Sampler`]), what a sequence holds and which part of it the next request
-//! can use again ([`Session`]), which prefixes are kept for all ([`Prefix`]), how a conversation becomes such a sequence ([`TextSession`]), how several replies are
-//! decoded as one batch ([`candidates()`]), how likely a given reply is ([`score()`]), how work is cancelled, and what it
-//! cost ([`Usage`], [`Timing`]).
+//! can use again ([`Session`]), which prefixes are pooled for all sequences ([`Prefix`]), how a conversation becomes such a
+//! sequence ([`TextSession`]), how several replies are decoded as one batch ([`candidates()`]), how likely a given reply is
+//! ([`score()`]), how work is cancelled, and what it cost ([`Usage`], [`Timing`]).
 //! Must not know: which engine runs, files, which task asks.
 //!
 //! A [`Generator`] is one runner shared by any number of sessions; its lock is held for one step at a time. Everything that

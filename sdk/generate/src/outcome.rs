@@ -1,4 +1,4 @@
-//! What a generation reports: its events, why it ended, what it used and how long it took.
+//! Results of a generation: events, finish reason, token usage and timing.
 
 use kinglet_engine::TokenId;
 use std::time::Duration;

@@ -19,7 +19,7 @@ pub struct PrefilledPrompt {
 }
 
 impl PrefilledPrompt {
-    /// Reads `tokens`, or what is not [kept](Generator::add_prefix) of them.
+    /// Reads `tokens`, as far as they are not in the [prefix pool](Generator::add_prefix).
     ///
     /// # Errors
     /// [`GenerateError::EmptyPrompt`], [`GenerateError::PromptTooLong`], [`GenerateError::Cancelled`],
@@ -45,7 +45,7 @@ impl PrefilledPrompt {
         self.logits
     }
 
-    /// Tokens that were kept and not computed.
+    /// Tokens that came from the prefix pool and were not computed.
     pub(crate) fn kept(&self) -> usize {
         self.kept
     }

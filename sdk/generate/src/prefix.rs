@@ -5,7 +5,7 @@ use crate::generator::{Cache, Generator};
 use kinglet_engine::{CacheId, CancelToken, Runner, TokenId};
 use std::io::{Read, Write};
 
-/// Tokens and the cache that holds them, to be saved or [kept](Generator::add_prefix).
+/// Tokens and the cache that holds them, to be saved or [added to the prefix pool](Generator::add_prefix).
 pub struct Prefix {
     tokens: Vec<TokenId>,
     cache: Cache,
@@ -17,7 +17,7 @@ impl Prefix {
         Self { tokens, cache }
     }
 
-    /// Computes `tokens`, or what is not kept of them.
+    /// Computes `tokens`, as far as they are not in the prefix pool.
     ///
     /// # Errors
     /// [`GenerateError::EmptyPrompt`], [`GenerateError::PromptTooLong`], [`GenerateError::Cancelled`],
@@ -26,7 +26,7 @@ impl Prefix {
         Ok(Self::new(tokens.to_vec(), generator.prefill(tokens, cancel)?.cache))
     }
 
-    /// Reads what [`save`](Self::save) wrote of `tokens`. Whoever kept it answers for it: that nothing has changed it, that the
+    /// Reads what [`save`](Self::save) wrote of `tokens`. The caller answers for it: that nothing has changed it, that the
     /// same weights computed it, and of these tokens.
     ///
     /// # Errors
@@ -61,10 +61,10 @@ impl std::fmt::Debug for Prefix {
     }
 }
 
-/// Beginnings kept at once: more than an application has system messages. The one that was not used for longest goes first.
+/// Capacity of the prefix pool: more than an application has system messages. The least recently used prefix is evicted first.
 const KEPT: usize = 8;
 
-/// The prefixes that a generator keeps, the last used one last. Their caches are released by whoever takes them out.
+/// The prefix pool of a generator in LRU order, the last used one last. Their caches are released by whoever takes them out.
 #[derive(Debug, Default)]
 pub(crate) struct PrefixPool(Vec<(Vec<TokenId>, CacheId)>);
 
@@ -84,7 +84,7 @@ impl PrefixPool {
         Some((cache, length))
     }
 
-    /// Adds a prefix in place of those that it begins with, and gives back the caches that are not needed any more.
+    /// Adds a prefix in place of those that it begins with, and returns the evicted caches.
     pub(crate) fn add(&mut self, tokens: Vec<TokenId>, cache: CacheId) -> Vec<CacheId> {
         let (mut gone, mut left) = (vec![], vec![]);
         for kept in self.0.drain(..) {
@@ -97,7 +97,7 @@ impl PrefixPool {
         gone
     }
 
-    /// Releases the prefix that was not used for longest; false where there is none.
+    /// Releases the least recently used prefix; false where there is none.
     pub(crate) fn give_way(&mut self, runner: &mut dyn Runner) -> bool {
         if self.0.is_empty() {
             return false;

@@ -49,7 +49,7 @@ impl ReplyText {
         Ok(piece)
     }
 
-    /// What was held back, now that no token follows. A second call gives nothing.
+    /// Flushes the text held back for stop strings and incomplete characters at the end of the reply. A second call gives nothing.
     pub(crate) fn finish(&mut self) -> Result<Piece, GenerateError> {
         let Some(decoder) = &mut self.decoder else { return Ok(Piece::default()) };
         let shown = decoder.detokenizer.finish()?;

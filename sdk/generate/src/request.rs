@@ -1,9 +1,9 @@
-//! What a caller asks of one generation.
+//! Options of one generation request.
 
 use crate::{GenerateError, OptionError, SamplingOptions};
 use kinglet_engine::TokenId;
 
-/// What to do when the prompt and the longest reply asked for exceed the context. A prompt that does not fit by itself is
+/// Policy when the prompt and the longest reply asked for exceed the context. A prompt that does not fit by itself is
 /// always refused with [`GenerateError::PromptTooLong`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ContextOverflow {
@@ -35,7 +35,7 @@ pub struct RequestOptions {
     pub end_tokens: Vec<TokenId>,
     /// Go on after an end-of-turn token, as measurements do.
     pub ignore_eos: bool,
-    /// What to do when prompt and reply may not fit the context.
+    /// Policy when prompt and reply may not fit the context.
     pub overflow: ContextOverflow,
     /// Whether the cancel flag is lowered first, as for work that begins here and not for work that is taken over.
     pub lower_cancel: bool,

@@ -5,7 +5,7 @@
 //! changes no row. The scheduler has no thread of its own: the thread that came first leads, and hands the lead to the one that
 //! has waited longest. A leader waits a moment for the sequences of the step before, which are being sampled.
 //!
-//! Knows: the runner, the prefixes that it keeps, pausing, rest on heat. Must not know: prompts, sampling, what logits are for.
+//! Knows: the runner, the prefix pool, pausing, throttling. Must not know: prompts, sampling, what logits are for.
 
 mod queue;
 
@@ -41,7 +41,7 @@ pub(crate) struct Scheduler {
     vocab: usize,
 }
 
-/// What threads take turns with.
+/// The runner and its prefix pool; one thread at a time holds the lock.
 struct Work {
     runner: Box<dyn Runner>,
     kept: PrefixPool,
@@ -91,7 +91,7 @@ impl Scheduler {
         self.turn(|runner, _| runner.release(cache));
     }
 
-    /// Gives memory back: kept prefixes, and what [`Runner::trim`] gives. It never waits: during a step it is done behind it.
+    /// Releases memory: the prefix pool, and what [`Runner::trim`] releases. It never waits: during a step it is done behind it.
     pub(crate) fn trim(&self, depth: Trim) {
         let mut asked = self.asked();
         *asked = (*asked).max(Some(depth));
@@ -103,7 +103,7 @@ impl Scheduler {
     /// caches of this runner.
     ///
     /// # Errors
-    /// What the engine says of these sequences; [`EngineError::Cancelled`] soon after `cancel` is raised.
+    /// Those of the engine for these sequences; [`EngineError::Cancelled`] soon after `cancel` is raised.
     pub(crate) fn step<R>(
         &self,
         sequences: &[SequenceStep<'_>],
@@ -197,7 +197,7 @@ impl Scheduler {
     }
 }
 
-/// Whether a kept prefix gave way to what failed for want of room.
+/// Whether a pooled prefix was evicted for a step that failed for want of room.
 fn makes_room(error: &EngineError, runner: &mut dyn Runner, kept: &mut PrefixPool) -> bool {
     matches!(error, EngineError::CacheFull { .. }) && kept.give_way(runner)
 }
@@ -232,8 +232,8 @@ impl Lead<'_> {
         })
     }
 
-    /// One step of the leader's own sequences and of those that joined them, and the own logits, `[rows, vocab]`; none where nobody is
-    /// left with whom to share it. The others have been answered then, each by itself if the engine refused the whole.
+    /// One step of the leader's sequences and of those that joined them, and the leader's logits, `[rows, vocab]`; none where
+    /// nobody is left with whom to share it. The others have been answered then, each by itself if the engine refused the whole.
     fn together(
         &mut self,
         runner: &mut dyn Runner,

@@ -8,7 +8,7 @@ use kinglet_engine::{CancelToken, TokenId};
 use kinglet_text::Tokenizer;
 use std::sync::Arc;
 
-/// What a session is doing.
+/// State of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionState {
@@ -37,7 +37,7 @@ pub enum SessionState {
 /// token of the steps that ended well still in the cache.
 pub struct Session {
     pub(crate) cache: Cache,
-    /// What the cache holds, `[positions]`.
+    /// Tokens in the cache, `[positions]`.
     pub(crate) tokens: Vec<TokenId>,
     pub(crate) state: SessionState,
     pub(crate) cancel: CancelToken,
@@ -82,7 +82,7 @@ impl Session {
         self.cache.generator()
     }
 
-    /// What it is doing; [`Idle`](SessionState::Idle) or [`Failed`](SessionState::Failed) between requests.
+    /// State of the session; [`Idle`](SessionState::Idle) or [`Failed`](SessionState::Failed) between requests.
     pub fn state(&self) -> SessionState {
         self.state
     }
@@ -117,7 +117,7 @@ impl Session {
     }
 
     /// Cuts the cache to its longest common prefix with `prompt`, at most all but the last token of that: this one is
-    /// fed again to get its logits. Where the generator keeps more of that prefix, the session goes on from there.
+    /// fed again to get its logits. Where the prefix pool holds more of `prompt`, the session goes on from there.
     fn keep_beginning_of(&mut self, prompt: &[TokenId]) -> Result<(), GenerateError> {
         let fed = &prompt[..prompt.len() - 1];
         let keep = common_prefix(&self.tokens, fed);
@@ -143,7 +143,7 @@ impl Session {
         Ok(Some(Prefix::new(tokens.to_vec(), cache)))
     }
 
-    /// Cuts the cache to `keep` positions, whatever a failed step may have left behind them.
+    /// Truncates the cache to `keep` positions, whatever a failed step may have left behind them.
     fn cut(&mut self, keep: usize) -> Result<(), GenerateError> {
         let held = self.cache.len()?;
         if held < keep {

@@ -1,4 +1,4 @@
-//! What memory pressure gives back: resident bytes of the process at each stage.
+//! Memory released under memory pressure: resident bytes of the process at each stage.
 //!
 //! ```sh
 //! cargo run --release -p kinglet --example pressure -- models/goldcrest

@@ -1,4 +1,4 @@
-//! What fits the memory allowed: fewer sequences first, then a smaller context.
+//! Fits a model into the memory budget: fewer sequences first, then a smaller context.
 
 use crate::{Bytes, Error};
 use kinglet_engine::MemoryEstimate;

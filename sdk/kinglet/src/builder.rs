@@ -36,7 +36,7 @@ impl Builder {
     }
 
     /// Bytes that a model may take: weights, keys and values, and scratch. There is no limit by default. A model that would
-    /// take more gets room for fewer parallel sequences, then for a smaller context ([`Model::report`] says so), and is
+    /// take more gets room for fewer sequences at once, then for a smaller context ([`Model::report`] says so), and is
     /// refused with [`Error::OutOfMemory`] below a context of 128.
     pub fn memory_budget(mut self, budget: Bytes) -> Builder {
         self.settings.memory_budget = Some(budget);
@@ -113,14 +113,14 @@ impl Builder {
         self
     }
 
-    /// Saves the beginnings of prompts, such as a session's instructions, so that they need not be computed again, also after a
+    /// Saves prefixes of prompts, such as a session's instructions, so that they need not be computed again, also after a
     /// restart; see [`PrefixCache`]. By default nothing is saved.
     pub fn prefix_cache(mut self, cache: PrefixCache) -> Builder {
         self.settings.prefix_cache = Some(cache);
         self
     }
 
-    /// Keeps prepacked weights in this folder: [`Model::prepare`] saves them, and whoever opens the model with this folder
+    /// Folder of prepacked weights: [`Model::prepare`] saves them, and whoever opens the model with this folder
     /// later is ready at once. They are mapped from there, so that the system can take their memory back and processes share it,
     /// and take as much room on the disk as the model's own. An application calls `prepare` when it installs a model. By default
     /// nothing is saved, and weights are prepacked whenever a model is first used. It is for [`WeightStorage::Auto`] alone.

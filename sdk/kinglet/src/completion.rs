@@ -108,7 +108,7 @@ pub struct Continuation {
     pub logprob: f64,
 }
 
-/// What [`Model::continuations`] found.
+/// Result of [`Model::continuations`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Continuations {
     /// The likeliest first token first; fewer than asked for only where fewer tokens may come first.

@@ -1,4 +1,4 @@
-//! What a model must give, kept in its folder: tokens of texts, prompts of conversations, and what it answers greedily.
+//! Conformance vectors stored in a model's folder: tokens of texts, prompts of conversations, and greedy answers.
 
 mod check;
 mod make;
@@ -17,7 +17,7 @@ pub const CONFORMANCE_FILE: &str = "conformance.json";
 /// The number of the form of the file.
 const FORM: u32 = 1;
 
-/// What a model must give. Whoever made it answers for it; a model of another precision or vocabulary has another one.
+/// Conformance vectors of a model. Whoever made them answers for them; a model of another precision or vocabulary has others.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Conformance {
     /// The form of the file: 1.

@@ -25,7 +25,7 @@ pub struct EngineRefusal {
 #[serde(rename_all = "lowercase", tag = "state")]
 #[non_exhaustive]
 pub enum EngineState {
-    /// It is part of this build and needs nothing else.
+    /// Part of this build, needs nothing else.
     Embedded,
     /// Its library is here.
     Found {
@@ -38,12 +38,12 @@ pub enum EngineState {
     },
     /// Its library is not here.
     Missing {
-        /// What was looked for and how to get it, in one sentence.
+        /// The missing library and how to get it, in one sentence.
         reason: String,
         /// The files that were looked for, in order.
         looked: Vec<PathBuf>,
     },
-    /// It is not part of this build.
+    /// Not part of this build.
     NotBuilt,
 }
 
@@ -60,11 +60,11 @@ pub struct EngineStatus {
 /// A model, opened by the first engine that runs it.
 pub(crate) struct Chosen {
     pub(crate) model: Box<dyn Model>,
-    /// What computes: another one rounds otherwise.
+    /// Identification of the arithmetic: another one rounds differently.
     pub(crate) arithmetic: String,
     /// The execution provider, of ONNX Runtime.
     pub(crate) provider: Option<Provider>,
-    /// What the record of a probe had to say, where there is one and the settings leave the choice.
+    /// Decision of a probe's record, where there is one and the settings leave the choice.
     pub(crate) decision: Option<Decision>,
     /// The engines that were asked before.
     pub(crate) refused: Vec<EngineRefusal>,
@@ -115,14 +115,14 @@ fn is_unknown_operator(error: &EngineError) -> bool {
     matches!(error, EngineError::UnsupportedNode { op_type, .. } if kinglet_tract::lacks_operator(op_type))
 }
 
-/// What mostly stands in the way of running models of this type, in words to go on with; empty where nothing is known to.
+/// Usual obstacle to running models of this type, as a suffix of a message; empty where none is known.
 fn hindrance(bundle: &Bundle) -> String {
     let architecture = bundle.architecture();
     let known = |reason| format!(" (of most models of its type, `{}`: {reason})", Shown(&architecture.model_type));
     architecture.hindrance().map(known).unwrap_or_default()
 }
 
-/// What to ask, in order; `first` is the fastest by a record.
+/// Candidates to try, in order; `first` is the fastest by a record.
 fn asked(settings: &Settings, first: Option<Candidate>) -> Vec<Candidate> {
     let ort = Candidate::Ort(settings.provider.unwrap_or_default());
     match settings.engine {

@@ -11,7 +11,7 @@ use kinglet_text::TextError;
 use std::fmt;
 use std::path::PathBuf;
 
-/// What lies behind an [`Error`].
+/// Source of an [`Error`].
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why something was not done. The message is one clear sentence that says what to do; what lies behind it, down to the
@@ -33,7 +33,7 @@ pub enum Error {
     Unsupported(Cause),
     /// The request makes no sense for this model: correct it.
     InvalidRequest(Cause),
-    /// It does not fit the memory allowed, or that the system gives: raise the budget, ask for less, or take a smaller model.
+    /// Exceeds the memory budget, or what the system gives: raise the budget, ask for less, or take a smaller model.
     OutOfMemory {
         /// Bytes that it would take at least.
         needed: Bytes,
@@ -71,7 +71,7 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {
-    /// What lies behind the cause, whose own message is this error's.
+    /// The source of the cause, whose own message is this error's.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.cause()?.source()
     }

@@ -1,5 +1,5 @@
-//! The policy between one's own model and the system's: who is asked first, who answers where that one fails, and which failure the
-//! caller is told.
+//! The policy between the local model and the system's: who is asked first, who answers where that one fails, and which failure
+//! the caller is told.
 
 use crate::system::System;
 use crate::{Error, SystemPolicy};

@@ -11,7 +11,7 @@ pub const DEFAULT_MODEL: &str = "goldcrest";
 
 /// The environment variable with further folders of models.
 const VARIABLE: &str = "KINGLET_MODELS";
-/// What the folder of models is called beside the binary and in the repository.
+/// Name of the folder of models beside the binary and in the repository.
 const MODELS: &str = "models";
 
 /// Where names are looked up.

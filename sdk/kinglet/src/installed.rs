@@ -87,7 +87,7 @@ fn models_in(places: &[PathBuf]) -> Vec<FoundModel> {
     models
 }
 
-/// What is known of a folder; `None` where it holds no model.
+/// Layout, precision and problem of a folder; `None` where it holds no model.
 fn found(name: String, folder: PathBuf) -> Option<FoundModel> {
     let (layout, precision, problem) = match Bundle::open(&folder, &OpenOptions::default()) {
         Ok(bundle) => (Some(bundle.layout().to_string()), bundle.variant().precision.map(|precision| precision.name()), None),

@@ -77,7 +77,7 @@ impl Kinglet {
         LocalModel::open(self.bundle_of_ranges(path_or_name, files)?, &self.settings)
     }
 
-    /// What is known of a model, also of one that this build does not run: the report then says why.
+    /// Report on a model, also on one that this build does not run: the report then gives the reason.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::BadModel`], and [`Error::Unsupported`] where not even the folder can be read.

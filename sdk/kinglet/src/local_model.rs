@@ -95,7 +95,7 @@ pub(crate) fn fit_of(engine: &dyn kinglet_engine::Model, settings: &Settings) ->
     Ok(fit)
 }
 
-/// What the generator has to know of the model. Without end tokens, nothing is kept from being sampled either.
+/// Generator options of the model. Without end tokens, no tokens are suppressed either.
 fn generator_options(bundle: &Bundle, extras: &ModelExtras, settings: &Settings) -> Result<GeneratorOptions, Error> {
     let text_vocab = extras.reply_ranking.as_ref().map(|ranking| ranking.columns().start);
     let options = GeneratorOptions { text_vocab, ..GeneratorOptions::default() };

@@ -1,4 +1,4 @@
-//! What the model says of given tokens: their likelihood, and the raw logits.
+//! Log-likelihoods and raw logits of given tokens.
 
 use crate::{CancelHandle, Error, Model, Prompt};
 use kinglet_generate::{Columns, all_logits, last_logits, score};

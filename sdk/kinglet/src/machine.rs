@@ -1,9 +1,9 @@
-//! What this machine offers.
+//! Hardware of this machine.
 
 use kinglet_kernels::Isa;
 use serde::Serialize;
 
-/// What this machine offers to models.
+/// Hardware of this machine, as far as models depend on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Machine {
     /// Processor architecture, such as `x86_64`.

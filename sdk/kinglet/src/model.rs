@@ -12,12 +12,12 @@ use std::sync::{Arc, LazyLock};
 /// An opened model: that of a folder, the system's, or both. Clones are the same one, and it may be used from several threads:
 /// they take turns step by step.
 ///
-/// What has to do with tokens (prompts as they stand, likelihoods, logits, prefixes, tokenizer and template) is of the folder's
+/// Token-level functions (raw prompts, likelihoods, logits, prefixes, tokenizer and template) are those of the folder's
 /// model alone; where there is none, it is [`Error::Unsupported`].
 #[derive(Clone)]
 pub struct Model(Arc<Backends>);
 
-/// What the clones share: who there is to answer.
+/// State shared by the clones: the backends.
 struct Backends {
     local: Option<Arc<LocalModel>>,
     system: Option<System>,
@@ -104,9 +104,8 @@ impl Model {
     }
 
     /// Does now what the first answer would have to do first, such as prepacking weights: a moment for small models, a second
-    /// or two for large ones. `progress` hears how much is done, from 0 to 1. Where it is done already, or was kept, nothing happens but
-    /// that what was kept is verified. A system's
-    /// model that is asked first and available is prewarmed instead.
+    /// or two for large ones. `progress` hears how much is done, from 0 to 1. Where it is done already, or was saved, saved weights
+    /// are verified and nothing else happens. A system's model that is asked first and available is prewarmed instead.
     ///
     /// # Errors
     /// [`Error::Cancelled`] soon after `cancel` is raised, [`Error::OutOfMemory`] or another where the engine fails;
@@ -139,7 +138,7 @@ impl Model {
         self.0.local.as_ref().map_or(0, |local| local.generator.info().vocab)
     }
 
-    /// Bytes that keys and values of all sessions and kept prefixes take now, without those of the system's model.
+    /// Bytes that keys and values of all sessions and of the prefix pool take now, without those of the system's model.
     pub fn kv_bytes(&self) -> Bytes {
         Bytes(self.0.local.as_ref().map_or(0, |local| local.generator.kv_bytes() as u64))
     }

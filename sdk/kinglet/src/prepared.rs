@@ -1,4 +1,4 @@
-//! Prepared weights: prepacked once, kept in a folder, and read from there by whoever opens the model next.
+//! Prepared weights: prepacked once, saved in a folder, and read from there by whoever opens the model next.
 //!
 //! ```text
 //! magic [8]  version u32  key [32]  fingerprint of the model [32]    zeros up to a multiple of 4096    what the engine saved    seal
@@ -23,9 +23,9 @@ use verify::Verification;
 
 const MAGIC: [u8; 8] = *b"kingletW";
 const VERSION: u32 = 2;
-/// What comes before the engine's bytes, which stay on a page boundary so.
+/// Bytes of the header; the engine's bytes behind it stay on a page boundary.
 const HEAD_BYTES: usize = 4096;
-/// What names end with.
+/// File name suffix.
 const ENDING: &str = ".kweights";
 /// Bytes of a hash that are part of a name.
 const NAMED_BYTES: usize = 8;
@@ -39,7 +39,7 @@ pub fn users_prepared_weights() -> Option<PathBuf> {
 #[derive(Debug)]
 pub(crate) struct PreparedWeights {
     folder: PathBuf,
-    /// What the names of all files of this model begin with, for whatever machine or version they were made.
+    /// Prefix of the names of all files of this model, for any machine or version.
     model: String,
     fingerprint: Fingerprint,
     /// Everything that the prepacked weights depend on.
@@ -132,7 +132,7 @@ impl PreparedWeights {
     }
 }
 
-/// What vouches for the file at `path`: its blocks, verified from now on. A damaged one is removed.
+/// Proof of the file at `path`: its blocks, verified from now on. A damaged file is removed.
 fn proof(path: &Path, bytes: Bytes, sealed: Sealed) -> Proof {
     let path = path.to_owned();
     let mut verification = Verification::begin(bytes, sealed);

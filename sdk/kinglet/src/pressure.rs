@@ -1,4 +1,4 @@
-//! What the device asks of an opened model: to take less memory, to go slower, to wait.
+//! Reactions of an opened model to the device: memory pressure, throttling on heat, pausing.
 
 use crate::Model;
 use kinglet_generate::Trim;
@@ -6,9 +6,9 @@ use kinglet_generate::Trim;
 /// How short of memory the system is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum MemoryPressure {
-    /// Others would need some: buffers and kept beginnings are given back, and the next answer is as fast as ever.
+    /// Others would need some: buffers and pooled prefixes are released, and the next answer is as fast as ever.
     Moderate,
-    /// The process may be ended for it: besides, weights that were prepacked are, and the next answer begins with prepacking them
+    /// The process may be ended for it: prepacked weights are released too, and the next answer begins with prepacking them
     /// again, unless they were [prepared](crate::Builder::prepared_weights).
     Critical,
 }

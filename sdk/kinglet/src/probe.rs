@@ -103,7 +103,7 @@ fn offered(settings: &Settings) -> (Vec<Provider>, Option<String>) {
 }
 
 impl Probe {
-    /// What is tried, in this order: first what runs on the CPU.
+    /// Candidates in the order they are tried: those on the CPU first.
     pub fn candidates(&self) -> &[Candidate] {
         &self.candidates
     }
@@ -167,7 +167,7 @@ impl Probe {
         }
     }
 
-    /// What crashed or hung when it was last tried, by a record that still holds or by a mark that was left.
+    /// Candidates that crashed or hung when last tried, by a record that is still valid or by a stale mark.
     fn remembered(&self) -> Vec<Row> {
         let record = self.place.read().filter(|record| record.misfit(&self.place.subject, || self.onnxruntime.clone()).is_none());
         let mut rows: Vec<Row> = record.map(|record| record.candidates).unwrap_or_default();

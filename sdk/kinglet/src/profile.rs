@@ -20,7 +20,7 @@ pub struct OperatorProfile {
     pub operations: u64,
 }
 
-/// What this machine can do at most with some threads.
+/// Peak memory bandwidth and int8 throughput of this machine with a number of threads.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct MachineLimits {
     /// Bytes a second read from memory.
@@ -48,7 +48,7 @@ impl Model {
     /// no operators.
     ///
     /// # Errors
-    /// What `work` fails with.
+    /// Those of `work`.
     pub fn profile<E>(&self, work: impl FnOnce() -> Result<(), E>) -> Result<(Vec<OperatorProfile>, Duration), E> {
         let began = std::time::Instant::now();
         let Ok(local) = self.local() else { return work().map(|()| (vec![], began.elapsed())) };

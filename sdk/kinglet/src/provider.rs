@@ -1,4 +1,4 @@
-//! What ONNX Runtime may compute with besides its own code for the CPU.
+//! Execution providers of ONNX Runtime.
 
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Display, Formatter};

@@ -6,7 +6,7 @@ use kinglet_engine::{KvType, LogitsWanted, RunnerOptions, SequenceStep, Threads,
 use kinglet_reference::{Data, Limits, ReferenceError, Tensor, decoder_inputs, evaluate};
 use serde::Serialize;
 
-/// What came of holding a model against the interpreter.
+/// Result of comparing a model with the reference interpreter.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ReferenceReport {
     /// Tokens that were read.
@@ -32,9 +32,9 @@ pub struct ReferenceDifference {
     pub value: String,
     /// The element that differs most, among all rows of the value.
     pub element: usize,
-    /// What the engine has there.
+    /// Value of the engine.
     pub engine: f32,
-    /// What the interpreter has there.
+    /// Value of the interpreter.
     pub reference: f32,
     /// Their distance as a part of the value's largest element; infinite where either is no number.
     pub relative: f32,
@@ -99,7 +99,7 @@ fn refused(error: ReferenceError) -> Error {
     Error::unsupported(format!("{advice}: {error}"))
 }
 
-/// What the graph's own rounding allows.
+/// Relative tolerance by the rounding (floating-point type) of the graph.
 fn tolerance(graph: &Graph) -> f32 {
     let makes = |op_type: &str| graph.nodes.iter().any(|node| node.op_type == op_type);
     let half = |code: i64| [DataType::Float16, DataType::BFloat16].iter().any(|kind| i64::from(kind.to_onnx()) == code);

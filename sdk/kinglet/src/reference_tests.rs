@@ -34,7 +34,7 @@ fn the_engine_agrees_with_the_interpreter_layer_by_layer() {
     }
 }
 
-/// What the interpreter has for the values that a model's engine computes.
+/// Traced values of the model's engine, and the interpreter's tensors of the same names.
 fn both(model: &Model) -> (Vec<TracedValue>, Vec<Tensor>) {
     let traced = model.trace(&TOKENS, &CancelHandle::default()).unwrap();
     let graph = model.local().unwrap().bundle.graph().unwrap();

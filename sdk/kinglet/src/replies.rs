@@ -18,9 +18,9 @@ pub use kinglet_tasks::{
     ReplySource, ReplyTiming, ReplyUsage, SmartReply, SmartReplyOptions, Speaker, Status, Turn,
 };
 
-/// What the rules of smart replies take, which are made ready at the first one: mostly regular expressions.
+/// Memory of the smart reply rules, compiled at the first reply: mostly regular expressions.
 const RULES_BYTES: u64 = 12 << 20;
-/// What a bank takes that is made ready: its text, its vectors and its table of n-grams.
+/// Memory of a loaded bank: text, vectors and n-gram table.
 const BANK_BYTES: u64 = 12 << 20;
 /// The file in which a model folder says what other runtimes do not know.
 const EXTRAS: &str = "kinglet.json";
@@ -29,12 +29,12 @@ const EXTRAS: &str = "kinglet.json";
 const BANK: &str = "bank.txt";
 const BANK_VECTORS: &str = "bank.vectors";
 const BANK_NGRAMS: &str = "bank.ngrams";
-/// What the words of a conversation say of a reply, for a model whose [`EXTRAS`] say how that counts.
+/// N-gram table that scores a reply by the words of a conversation, for a model whose [`EXTRAS`] give it a weight.
 const RANK_NGRAMS: &str = "rank.ngrams";
-/// What stands for the template of a model that has none where only prompts as they stand are scored.
+/// Stand-in for the chat template of a model that has none, where only raw prompts are scored.
 const NO_TEMPLATE: &str = "{% for message in messages %}{{ message.content }}{% endfor %}";
 
-/// What the folder's `kinglet.json` says, or nothing.
+/// Content of the folder's `kinglet.json`, or the defaults.
 pub(crate) fn read_extras(bundle: &Bundle) -> Result<ModelExtras, Error> {
     let Some(path) = bundle.extra_file(EXTRAS) else { return Ok(ModelExtras::default()) };
     let unusable = |reason: String| {
@@ -141,7 +141,7 @@ impl Model {
         })
     }
 
-    /// What belongs into the file `bank.vectors` beside the `bank.txt` of the model's folder, so that the first reply need not compute
+    /// Content of the file `bank.vectors` beside the `bank.txt` of the model's folder, so that the first reply need not compute
     /// it; `None` where the model has no bank. Make it anew after the bank or the weights have changed.
     ///
     /// # Errors
@@ -199,7 +199,7 @@ impl Model {
         self.render_tokens(&PromptRequest { messages, add_generation_prompt: false, ..PromptRequest::default() })
     }
 
-    /// What suggests and ranks replies, made at the first call.
+    /// The smart replier of the model, made at the first call.
     fn replier(&self) -> Result<Arc<SmartReplier>, Error> {
         replier_of(self.local()?)
     }
@@ -215,7 +215,7 @@ impl Model {
     }
 }
 
-/// What suggests and ranks replies with a folder's model, made at the first call.
+/// The smart replier of a folder's model, made at the first call.
 fn replier_of(local: &LocalModel) -> Result<Arc<SmartReplier>, Error> {
     local.replier.get_or_read(|| {
         let text = local.text()?;

@@ -1,4 +1,4 @@
-//! What is known of a model, as plain data.
+//! The report on a model, as plain data.
 
 use crate::budget::Fit;
 use crate::engines::{self, Chosen, EngineRefusal};
@@ -17,7 +17,7 @@ use kinglet_tasks::{ModelExtras, ReplyFormat};
 use serde::Serialize;
 use std::path::PathBuf;
 
-/// What is known of a model.
+/// Report on a model: metadata, tokenizer, engine and memory use.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ModelReport {
     /// The folder's name.
@@ -44,12 +44,12 @@ pub struct ModelReport {
     pub engine: Option<EngineReport>,
     /// Why it does not run here, in one sentence.
     pub unsupported: Option<String>,
-    /// What would serve better than this form of the model, in one sentence.
+    /// Recommended alternative to this form of the model, in one sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advice: Option<String>,
     /// Its tokenizer and templates.
     pub text: TextReport,
-    /// What its `kinglet.json` says of replies.
+    /// Reply settings of its `kinglet.json`.
     pub replies: RepliesReport,
     /// The system's model beside it, where one may be used.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -103,7 +103,7 @@ pub struct EngineReport {
     pub name: &'static str,
     /// The execution provider, of ONNX Runtime.
     pub provider: Option<Provider>,
-    /// What the record of a probe had to say of the choice; `None` where there is none or the engine was named.
+    /// Decision of a probe's record; `None` where there is none or the engine was named.
     pub decision: Option<Decision>,
     /// Storage of most of the weights' bytes.
     pub precision: String,
@@ -121,7 +121,7 @@ pub struct EngineReport {
     pub reduced: Option<String>,
     /// The engines that were asked before this one, and why they do not run the model.
     pub refused: Vec<EngineRefusal>,
-    /// What it takes.
+    /// Memory use.
     pub memory: MemoryReport,
 }
 
@@ -138,7 +138,7 @@ pub struct MemoryReport {
     pub scratch: Bytes,
     /// All of it.
     pub total: Bytes,
-    /// What the process takes beside it: the program, the graph, the tokenizer. `None` where the system does not tell.
+    /// Memory of the process beside it: the program, the graph, the tokenizer. `None` where the system does not tell.
     pub process: Option<Bytes>,
 }
 
@@ -184,7 +184,7 @@ pub struct RepliesReport {
 }
 
 impl Model {
-    /// What is known of this model, and the room that it got.
+    /// Report on the opened model, with the context and number of sequences that the memory budget allowed.
     ///
     /// # Errors
     /// [`Error::BadModel`] where its files have changed since it was opened; [`Error::Unsupported`] for a model without a folder,
@@ -250,7 +250,7 @@ fn report(
 /// Below so many parameters a model loses much when all its weights are rounded to 4 bits: docs/real-models.md.
 const SMALL: u64 = 500_000_000;
 
-/// What would serve better than this form of a model, if something is known.
+/// Recommended alternative to this form of a model, if one is known.
 fn advice(graph: &Graph, parameters: u64) -> Option<String> {
     (parameters < SMALL && Precision::is_plain_int4(graph)).then(|| {
         "a model of this size loses much in plain 4 bits, unless it was trained for them: int8, or int4 by k-quant with some matrices in 8 \

@@ -1,4 +1,4 @@
-//! What a caller asks of one answer, and what comes back.
+//! Options of one request, and its events, usage and answer.
 
 use crate::{EngineRefusal, Error};
 use kinglet_generate::{CancelToken, GenerateError, RequestOptions};
@@ -61,7 +61,7 @@ impl CancelHandle {
     }
 }
 
-/// What comes of an answer as it grows.
+/// Streaming event of an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// More of the text, never half a character.
@@ -70,7 +70,7 @@ pub enum Event {
     Done(Usage),
 }
 
-/// What an answer took.
+/// Usage of an answer: engine, token counts, finish reason and timing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Usage {
     /// Which engine answered: its name, or `system:` and the name of the system's model, which counts no tokens and names no seed:
@@ -119,11 +119,11 @@ pub struct Answer {
     pub text: String,
     /// The tokens, without an end token; none of a system's model.
     pub tokens: Vec<u32>,
-    /// What it took.
+    /// Usage of the answer.
     pub usage: Usage,
 }
 
-/// What an answer in progress gives at each pull.
+/// Result of one pull from an answer in progress.
 pub(crate) enum Step {
     /// Tokens, and text that is certain: either may be empty.
     Piece { ids: Vec<u32>, text: String },
@@ -179,7 +179,7 @@ impl<'a> Response<'a> {
     /// Computes the rest of the answer.
     ///
     /// # Errors
-    /// What a pull fails with.
+    /// Those of a pull.
     pub fn finish(mut self) -> Result<Answer, Error> {
         let mut text = String::new();
         while let Some(event) = self.next() {

@@ -1,4 +1,4 @@
-//! What everything has in common that the facade saves in a folder.
+//! Common parts of everything that the facade saves in a folder.
 
 use kinglet_bundle::Fingerprint;
 use sha2::{Digest, Sha256};
@@ -7,10 +7,10 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// What the names of files begin with that are still being written, and what they end with.
+/// Prefix and suffix of the names of temporary files that are still being written.
 pub(crate) const UNFINISHED: (&str, &str) = (".kinglet-", ".tmp");
 
-/// What tells the files of one model, as it is opened, from those of another.
+/// Hash that tells the files of one model, as it is opened, from those of another.
 pub(crate) type ModelKey = [u8; 32];
 
 /// The key of a model and of further facts that a file depends on; the version of this crate is always one.

@@ -23,10 +23,10 @@ use turn::{Asked, Responder, Turn};
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SessionOptions {
-    /// What the model is told to be: a system message before all others. With a [`PrefixCache`](crate::PrefixCache) it is read
+    /// Instructions: a system message before all others. With a [`PrefixCache`](crate::PrefixCache) it is read
     /// once, with the tools, and restored in later sessions.
     pub instructions: Option<String>,
-    /// What was said before, oldest first.
+    /// Earlier messages of the conversation, oldest first.
     pub messages: Vec<Message>,
     /// Tools that the model may call, as JSON schemas. The system's model takes none.
     pub tools: Option<Vec<Value>>,
@@ -138,7 +138,7 @@ impl Session {
         self
     }
 
-    /// What was said so far: finished turns only.
+    /// The transcript: messages of completed turns only.
     pub fn messages(&self) -> Vec<Message> {
         self.transcript.messages()
     }

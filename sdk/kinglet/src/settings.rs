@@ -29,7 +29,7 @@ impl Engine {
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) threads: Threads,
-    /// What suits the machine, once it was asked for.
+    /// Measured number of threads that suits the machine, once it was asked for.
     pub(crate) suitable_threads: Arc<OnceLock<usize>>,
     pub(crate) memory_budget: Option<Bytes>,
     pub(crate) context: Option<usize>,

@@ -1,4 +1,4 @@
-//! The system's model beside one's own: when it is asked, and what is known of it.
+//! The system's model beside the local one: when it is asked, and its report.
 
 mod answer;
 mod reply;
@@ -44,7 +44,7 @@ impl System {
     }
 }
 
-/// What is known of the system's model.
+/// Report on the system's model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SystemReport {
     /// `system:` and its name.
@@ -66,7 +66,7 @@ impl SystemReport {
 }
 
 impl Model {
-    /// What is known of the system's model; `None` where none may be asked.
+    /// Report on the system's model; `None` where none may be asked.
     pub fn system_report(&self) -> Option<SystemReport> {
         let report = SystemReport::of(self.system()?);
         Some(SystemReport { instead_of: self.absent().map(|absent| absent.reason.clone()), ..report })

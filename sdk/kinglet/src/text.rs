@@ -14,7 +14,7 @@ pub use kinglet_text::{DateTime, Message};
 pub(crate) struct Text {
     pub(crate) tokenizer: Arc<Tokenizer>,
     template: Option<Arc<ChatTemplate>>,
-    /// What reading them added to the memory of this process, where the system tells.
+    /// Resident memory that reading them added to this process; 0 where the system does not tell.
     pub(crate) resident: Bytes,
 }
 
@@ -103,7 +103,7 @@ impl From<PromptRequest> for TemplateInput {
     }
 }
 
-/// What a completion continues.
+/// Prompt of a completion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Prompt {
     /// Text, tokenised as a raw prompt: special tokens in it count, and those that the tokenizer adds are added.

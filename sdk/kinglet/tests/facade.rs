@@ -191,7 +191,7 @@ fn reports_tell_what_was_opened_and_what_it_takes() {
     assert_eq!(report.text.templates, ["default"]);
     let kinglet = Kinglet::builder().threads(Threads::Exactly(2)).build().unwrap();
     let mut before = kinglet.inspect(repository().join(TINY)).unwrap().engine.unwrap();
-    // What the process has beside the model grows with every test that runs in it.
+    // Memory of the process beside the model grows with every test that runs in it.
     before.memory.process = engine.memory.process;
     assert_eq!(before, engine, "before and after opening");
 }

@@ -14,7 +14,7 @@ const THREADS: usize = 32;
 /// Seconds that it takes, from the variable or by default.
 const SECONDS: (&str, u64) = ("KINGLET_HAMMER_SECONDS", 2);
 
-/// What a thread does with its share of the time.
+/// Workload of one thread.
 struct Share<'a> {
     model: &'a Model,
     over: &'a AtomicBool,

@@ -11,12 +11,12 @@ use std::fmt::Write;
 
 /// Set by `cargo xtask matrix` to have the table written instead of held.
 const WRITES: &str = "KINGLET_WRITE_MATRIX";
-/// What stands before and after the table.
+/// Markers before and after the table.
 const MARKS: [&str; 2] = ["<!-- written by `cargo xtask matrix` -->\n", "<!-- end of the matrix -->\n"];
 const PRECISIONS: [&str; 5] = ["float32", "float16", "bfloat16", "int8", "int4"];
 const ENGINES: [&str; 2] = ["tract", "ort"];
 
-/// What came of one model on one engine: nothing to say, or why it does not run or what differs.
+/// Result of one model on one engine: passed, or why it does not run or what differs.
 type Outcome = Result<(), String>;
 
 /// Opens a model on an engine and holds it against its references.

@@ -9,7 +9,7 @@ use kinglet_testing::{Misbehaviour, misbehaving, onnxruntime, repository};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
-/// What tells the process where records are, and which library it loads.
+/// Environment variables that give the process the folder of records and the library to load.
 const RECORDS: &str = "KINGLET_TEST_PROBE_RECORDS";
 const LIBRARY: &str = "KINGLET_TEST_PROBE_LIBRARY";
 const XNNPACK: Candidate = Candidate::Ort(Provider::Xnnpack);

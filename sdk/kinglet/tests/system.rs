@@ -50,7 +50,7 @@ fn answer(session: &mut Session, text: &str) -> Result<Answer, Error> {
     session.respond(text)?.finish()
 }
 
-/// What the tiny model alone answers.
+/// Answer of the tiny model alone.
 fn tiny_answer(text: &str, tokens: usize) -> String {
     let model = builder().build().unwrap().open(tiny_folder()).unwrap();
     answer(&mut session(&model, tokens), text).unwrap().text

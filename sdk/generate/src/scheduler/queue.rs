@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
-/// What the steps of several threads may have together.
+/// Upper limits of a batched step of several threads.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     /// Tokens.
@@ -75,10 +75,10 @@ pub(super) fn step_size<'a>(steps: impl Iterator<Item = SequenceStep<'a>>) -> Si
     })
 }
 
-/// What has become of a step.
+/// State of a queued step.
 #[derive(Debug)]
 pub(super) enum Fate {
-    /// It waits, or runs.
+    /// Waiting or running.
     Pending,
     /// Its thread leads the next step.
     Leads,
@@ -86,7 +86,7 @@ pub(super) enum Fate {
     Answered(Result<Vec<f32>, EngineError>),
 }
 
-/// What is running: raised together by whoever of its members is cancelled.
+/// The batch in progress: cancelling any member raises `cancel` for all of it.
 #[derive(Debug)]
 struct Running {
     cancel: CancelToken,

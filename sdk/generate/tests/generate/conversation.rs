@@ -150,7 +150,7 @@ fn stop_strings_span_tokens_and_are_not_shown() {
         Case { stop: &["lazy"], text: "a quick ", finish: stopped("lazy"), tokens: 12 },
         Case { stop: &["zzz", "ck l"], text: "a qui", finish: stopped("ck l"), tokens: 9 },
         Case { stop: &["a"], text: "", finish: stopped("a"), tokens: 1 },
-        // What might have become a stop string is given out at the end.
+        // A partial match of a stop string is flushed at the end.
         Case { stop: &["ogre"], text: "a quick lazy dog", finish: FinishReason::EndOfTurn(END), tokens: 16 },
     ];
     for case in cases {
@@ -180,7 +180,7 @@ fn a_stop_string_may_be_spelt_as_a_special_token_or_hold_one() {
         Case { reply: whole(), stop: &["i<|user|>"], text: "H", finish: stopped("i<|user|>") },
         Case { reply: whole(), stop: &["<|user|>y"], text: "Hi", finish: stopped("<|user|>y") },
         Case { reply: whole(), stop: &["<|user|>z"], text: "Hiyou", finish: FinishReason::EndOfTurn(END) },
-        // What is shown is searched as well.
+        // Visible text is searched as well.
         Case { reply: whole(), stop: &["iy"], text: "H", finish: stopped("iy") },
         Case { reply: half(), stop: &["<|user|>"], text: "Hi\u{fffd}", finish: stopped("<|user|>") },
         Case { reply: half(), stop: &["\u{fffd}<|user|>"], text: "Hi", finish: stopped("\u{fffd}<|user|>") },

@@ -55,7 +55,7 @@ pub(crate) fn warm(seed: u64) -> SamplingOptions {
     SamplingOptions { temperature: 0.9, top_k: 6, repetition_penalty: 1.1, seed: Some(seed), ..Default::default() }
 }
 
-/// What a request must give: sampled from the model's function alone, without runner, cache or chunks. The tokens without
+/// Expected reply of a request: sampled from the model's function alone, without runner, cache or chunks. The tokens without
 /// the end token, and whether there was one.
 pub(crate) fn expected(
     model: &FakeModel,

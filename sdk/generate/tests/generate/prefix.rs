@@ -1,4 +1,4 @@
-//! Beginnings that are kept, saved and restored: what they spare, and that nothing else changes.
+//! Prefixes that are pooled, saved and restored: what they spare, and that nothing else changes.
 
 use crate::fixture::*;
 use kinglet_engine::{EngineError, SavedCacheError};

@@ -8,7 +8,7 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// What one thread does.
+/// Request of one thread, and its delays.
 #[derive(Clone, Debug)]
 struct Visitor {
     prompt: Vec<TokenId>,
@@ -80,7 +80,7 @@ fn whole(tokens: usize) -> RequestOptions {
     RequestOptions { ignore_eos: true, ..request(tokens) }
 }
 
-/// What a whole answer must be.
+/// Expected tokens of a whole answer.
 fn right(prompt: &[TokenId], tokens: usize) -> Vec<TokenId> {
     expected(&arbitrary_model(), prompt, tokens, &SamplingOptions::default(), &[]).0
 }

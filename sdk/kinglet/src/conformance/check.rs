@@ -4,7 +4,7 @@ use super::make::chat;
 use super::{Conformance, GreedyVector, likeliest};
 use crate::{CancelHandle, Error, Model, Positions};
 
-/// What came of a check.
+/// Result of a conformance check.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ConformanceReport {
     /// Texts whose tokens are those of the vectors.
@@ -53,7 +53,7 @@ impl Model {
         Ok(report)
     }
 
-    /// What differs, if anything does. The tokens that should follow are given, so that one near tie does not lead astray.
+    /// The first difference, if any. The expected tokens are fed (teacher forcing), so that one near tie does not spoil the rest.
     fn check_greedy(
         &self,
         vector: &GreedyVector,
@@ -71,7 +71,7 @@ impl Model {
         let allowed = max_relative * vector.largest;
         for (i, (row, &token)) in rows.zip(&vector.tokens).enumerate() {
             let off = (row[token as usize] - vector.logits[i]).abs();
-            // What is no number is beyond every tolerance.
+            // NaN exceeds every tolerance.
             if off.is_nan() || off > allowed {
                 let (found, expected) = (row[token as usize], vector.logits[i]);
                 return Ok(Some(format!(

@@ -20,7 +20,7 @@ const PIECE_BYTES: usize = 128 << 10;
 /// Why nothing came of a file.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unread {
-    /// It is not what it should be, and never will.
+    /// Corrupt: unusable now and later.
     #[error("{0}")]
     Damaged(String),
     /// The file is fine for all that is known; another time it may serve.

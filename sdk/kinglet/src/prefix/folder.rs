@@ -10,7 +10,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// What names end with.
+/// File name suffix.
 const ENDING: &str = ".kvprefix";
 /// An unfinished file this old has nobody who writes to it.
 const ABANDONED: Duration = Duration::from_secs(3600);
@@ -94,7 +94,7 @@ impl Folder {
     /// Saves `tokens`, with what `save` writes, and gives the size of the file. Others go where there would be too much.
     ///
     /// # Errors
-    /// What the system says; [`io::ErrorKind::FileTooLarge`] for a prefix that is larger than the whole cache may be. Nothing but
+    /// Those of the system; [`io::ErrorKind::FileTooLarge`] for a prefix that is larger than the whole cache may be. Nothing but
     /// the room that was made is changed then.
     pub(super) fn save(&self, tokens: &[u32], save: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<u64> {
         create(&self.path)?;
@@ -137,7 +137,7 @@ impl Folder {
         }
     }
 
-    /// Lengths of the saved beginnings of `tokens`, the longest first.
+    /// Lengths of the saved prefixes of `tokens`, the longest first.
     fn lengths(&self, tokens: &[u32], known: usize) -> Vec<usize> {
         let model = hex(&self.model[..NAMED_MODEL_BYTES]);
         let mut saved: Vec<(usize, String)> = vec![];

@@ -1,5 +1,5 @@
-//! The prefix cache: what many prompts begin with is computed once, kept in memory for this process and in a folder for the
-//! next.
+//! The prefix cache: common prefixes of prompts are computed once, pooled in memory for this process and saved in a folder for
+//! the next.
 //!
 //! `file` is the form of one file, `folder` keeps to the size and to whole files, and here is decided what is saved and when.
 //! None of it knows how an engine writes its keys and values.
@@ -23,16 +23,16 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Beginnings of fewer tokens are computed about as fast as they are found.
+/// Prefixes of fewer tokens are computed about as fast as they are found.
 const LEAST_TOKENS: usize = 16;
 
-/// Where the beginnings of prompts are saved, so that they need not be computed again after a restart.
+/// Folder in which prefixes of prompts are saved, so that they need not be computed again after a restart.
 ///
 /// A session saves its instructions and tools when they were first read; each later session of the same model with the same
 /// prefix restores them, in this process and in others, instead of computing them. Processes may share the folder. What is
 /// damaged is removed and computed anew, and where nothing can be saved, answers come all the same.
 ///
-/// An application that may be ended at any time, as on phones, keeps a conversation with [`Session::save`](crate::Session::save).
+/// An application that may be ended at any time, as on phones, saves a conversation with [`Session::save`](crate::Session::save).
 ///
 /// Instructions and conversations can be read out of the files, which are for this user alone where the system knows such permissions.
 ///
@@ -61,15 +61,15 @@ impl PrefixCache {
 /// Where a prefix came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PrefixSource {
-    /// It was kept in memory.
+    /// Found in the prefix pool in memory.
     Memory,
-    /// It was saved.
+    /// Restored from a file.
     Disk,
-    /// It was computed, or a part of it was.
+    /// Computed, in whole or in part.
     Computed,
 }
 
-/// What [`Model::save_prefix`] or [`Session::save`](crate::Session::save) did.
+/// Result of [`Model::save_prefix`] or [`Session::save`](crate::Session::save).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SavedPrefix {
     /// Tokens it has.
@@ -95,7 +95,7 @@ impl Prefixes {
         Prefixes { folder: Folder::new(cache.dir.clone(), cache.max_bytes.0, key), gave_up: AtomicBool::new(false) }
     }
 
-    /// Restores to memory what is saved of the prefix of `tokens` beyond what is there.
+    /// Restores the longest saved prefix of `tokens` to the prefix pool, if it is longer than the one there.
     fn restore(&self, generator: &Generator, tokens: &[u32]) {
         let known = generator.kept_tokens(tokens);
         let restored = self.folder.restore(tokens, known, |prefix, source| {
@@ -171,7 +171,7 @@ fn key(bundle: &Bundle, engine: &Chosen, options: &RunnerOptions) -> ModelKey {
 }
 
 impl Model {
-    /// Restores what the [`PrefixCache`] holds of the prefix of `prompt`, and gives the number of its tokens that are in
+    /// Restores the longest prefix of `prompt` that the [`PrefixCache`] holds, and gives the number of its tokens that are in
     /// memory then. Every request whose prompt begins so goes on from there. Sessions do this by themselves; call it to have it
     /// done before there is a request.
     ///
@@ -185,7 +185,7 @@ impl Model {
     }
 
     /// Has `prompt` in memory, so that every request whose prompt begins with it goes on from there, and saves it where there
-    /// is a [`PrefixCache`]. Eight are kept in memory, and give way where a request needs the room.
+    /// is a [`PrefixCache`]. The prefix pool in memory holds eight, and evicts them where a request needs the room.
     ///
     /// ```
     /// use kinglet::{CancelHandle, Kinglet, PrefixSource};
@@ -196,8 +196,8 @@ impl Model {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Storage`] where it cannot be saved: it is kept in memory then. [`Error::InvalidRequest`] for a prompt that is
-    /// empty or does not fit the context, [`Error::OutOfMemory`], [`Error::Cancelled`].
+    /// [`Error::Storage`] where it cannot be saved: it is in the prefix pool all the same. [`Error::InvalidRequest`] for a prompt
+    /// that is empty or does not fit the context, [`Error::OutOfMemory`], [`Error::Cancelled`].
     pub fn save_prefix(&self, prompt: impl Into<Prompt>, cancel: &CancelHandle) -> Result<SavedPrefix, Error> {
         let tokens = self.prompt_tokens(prompt.into(), &cancel.0)?;
         let local = self.local()?;
@@ -221,7 +221,7 @@ impl Model {
         Ok(SavedPrefix { file: prefixes.save(&prefix).map_err(|error| prefixes.unsaved(error))?, ..done })
     }
 
-    /// Has what all prompts of a task begin with in memory, where there is a prefix cache and it is worth it. That it could not
+    /// Has the fixed prefix of all prompts of a task in memory, where there is a prefix cache and it is worth it. That it could not
     /// be saved is told in the log.
     ///
     /// # Errors
@@ -246,7 +246,7 @@ impl Model {
 }
 
 impl LocalModel {
-    /// Where beginnings are saved.
+    /// The saved prefixes.
     ///
     /// # Errors
     /// [`Error::Unsupported`] where there is no prefix cache.

@@ -5,7 +5,7 @@ use crate::local_model::LocalModel;
 use kinglet_generate::{Event, GenerateError, Session, common_prefix};
 use std::sync::Arc;
 
-/// What all prompts of a session begin with.
+/// The prefix of all prompts of a session.
 #[derive(Clone)]
 pub(crate) struct FixedPrefix {
     local: Arc<LocalModel>,
@@ -34,7 +34,7 @@ impl FixedPrefix {
         common_prefix(&self.tokens, session.cached_tokens())
     }
 
-    /// Keeps and saves what the session holds of the prefix.
+    /// Adds what the session holds of the prefix to the prefix pool, and saves it.
     fn remember(&mut self, session: &Session) {
         let held = self.held(session);
         // A prompt that was cancelled half-way may go on later.
@@ -61,7 +61,7 @@ impl FixedPrefix {
     }
 }
 
-/// The events of an answer, after which its prefix is remembered.
+/// The events of an answer, after which the fixed prefix is pooled and saved.
 pub(crate) struct Remembering<'a, I> {
     pub(crate) events: I,
     pub(crate) session: fn(&I) -> &Session,

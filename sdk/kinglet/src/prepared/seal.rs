@@ -14,7 +14,7 @@ use twox_hash::XxHash3_64;
 /// Bytes that have a checksum of their own.
 pub(super) const BLOCK_BYTES: usize = 1 << 20;
 const CHECKSUM_BYTES: usize = size_of::<u64>();
-/// What comes behind the checksums of blocks.
+/// Bytes behind the block checksums: the length, and the checksum of head and seal.
 const END_BYTES: usize = 2 * CHECKSUM_BYTES;
 
 /// Passes on what it is given, and remembers the checksums of its blocks.
@@ -74,15 +74,15 @@ impl Write for Sealer<'_> {
 /// Where things are in a sealed file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Sealed {
-    /// What was saved.
+    /// Byte range of the saved content.
     pub(super) saved: Range<usize>,
     /// The checksums of its blocks.
     checksums: Range<usize>,
 }
 
 impl Sealed {
-    /// Reads the seal of a file with a head of `head_bytes`; `None` where it is not the one that was written. What was saved is
-    /// not looked at.
+    /// Reads the seal of a file with a head of `head_bytes`; `None` where it is not the one that was written. The content is
+    /// not read.
     pub(super) fn of(file: &[u8], head_bytes: usize) -> Option<Sealed> {
         let end = file.len().checked_sub(END_BYTES)?;
         let bytes = usize::try_from(number(file, end)?).ok()?;

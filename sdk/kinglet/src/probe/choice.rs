@@ -1,4 +1,4 @@
-//! What a record says of a model that is being opened.
+//! Decision of a record for a model that is being opened.
 
 use super::Candidate;
 use super::place::Place;
@@ -8,14 +8,14 @@ use kinglet_bundle::Bundle;
 use serde::Serialize;
 use std::path::PathBuf;
 
-/// What the record of a probe had to say when an engine was chosen.
+/// Contribution of a probe's record to the choice of an engine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Decision {
     /// The file of the record.
     pub record: PathBuf,
     /// When it was taken, in UTC.
     pub taken: String,
-    /// What it found to be the fastest.
+    /// The fastest candidate by the record.
     pub fastest: Option<Candidate>,
     /// The version of ONNX Runtime that it was taken with.
     pub onnxruntime: Option<String>,
@@ -30,7 +30,7 @@ impl Decision {
     }
 }
 
-/// What the record of a model says; `None` where there is none or the settings name no folder. ONNX Runtime's library is loaded,
+/// Decision of a model's record; `None` where there is none or the settings name no folder. ONNX Runtime's library is loaded,
 /// to see its version, only where the record is for running the model by it, or where all of it is to be told (`all`): a record
 /// that is for the embedded engine says what is done without a record.
 pub(crate) fn decide(bundle: &Bundle, settings: &Settings, all: bool) -> Option<Decision> {

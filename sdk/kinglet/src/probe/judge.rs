@@ -53,7 +53,7 @@ impl Judge {
         (fastest, self.rows)
     }
 
-    /// What runs right is slower until it turns out to be the fastest.
+    /// A candidate with the right logits is `Slower` until it turns out to be the fastest.
     fn compare(&mut self, candidate: Candidate, measured: Measured) -> (Verdict, Option<String>, Option<Figures>) {
         let mut figures = figures(&measured);
         let wrong = |reason: String, figures| (Verdict::Wrong, Some(reason), Some(figures));
@@ -83,7 +83,7 @@ impl Judge {
     }
 }
 
-/// What was measured, as it is kept; nothing is compared yet.
+/// Measurements in the form of the record, before any comparison.
 fn figures(measured: &Measured) -> Figures {
     Figures {
         open_ms: rounded(measured.open.as_secs_f64() * 1e3, 100.0),

@@ -1,4 +1,4 @@
-//! What tells the machine of a record from others.
+//! Identification of the machine of a record.
 
 use kinglet_kernels::Isa;
 
@@ -16,7 +16,7 @@ pub(super) fn machine() -> String {
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
-/// What `/proc/cpuinfo` calls the processor; kinds of cores each once.
+/// Processor name from `/proc/cpuinfo`; kinds of cores each once.
 fn name(cpuinfo: &str) -> String {
     let mut found: Vec<&str> = vec![];
     for line in cpuinfo.lines() {

@@ -1,4 +1,4 @@
-//! What one candidate is measured by.
+//! Measurement of one candidate.
 
 use super::Candidate;
 use crate::conformance::prompt;
@@ -17,7 +17,7 @@ const STEPPED: usize = 8;
 const ROUNDS: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What came of running a model in one way.
+/// Measurements of one run of a model with one candidate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Measured {
     /// Until the model was ready for its first prompt.

@@ -17,7 +17,7 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// What names of records and marks end with.
+/// File name suffixes of records and marks.
 const ENDING: &str = ".probe.json";
 const MARK: &str = ".trying";
 /// Bytes of a hash that are part of a name.
@@ -27,7 +27,7 @@ const NAMED_BYTES: usize = 8;
 #[derive(Debug)]
 pub(super) struct Place {
     folder: PathBuf,
-    /// What the names of its files begin with.
+    /// Prefix of the names of its files.
     stem: String,
     pub(super) subject: Subject,
 }
@@ -98,7 +98,7 @@ impl Place {
         self.make()?;
         let path = self.mark_of(candidate);
         let set = || -> io::Result<Mark> {
-            // It is locked before it has its name, so that nobody takes it for one that was left.
+            // The file is locked before it gets its name, so that no process takes it for a stale mark.
             let unfinished = tempfile::Builder::new().prefix(UNFINISHED.0).suffix(UNFINISHED.1).tempfile_in(&self.folder)?;
             match unfinished.as_file().try_lock() {
                 Err(TryLockError::Error(error)) if error.kind() != ErrorKind::Unsupported => return Err(error),

@@ -116,7 +116,7 @@ fn a_mark_counts_once_nobody_holds_it_and_until_a_record_tells_of_it() {
     assert_eq!(place.crashed(RISKY), None, "it is being tried");
     mark.clear();
     assert!(files(&place).is_empty());
-    // What happens when a process ends.
+    // As when a process ends.
     drop(place.mark(RISKY).unwrap());
     assert!(place.crashed(RISKY).is_some() && place.crashed(Candidate::Ort(Provider::Nnapi)).is_none());
     let mut silent = record();

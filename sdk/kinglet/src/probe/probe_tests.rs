@@ -7,7 +7,7 @@ const XNNPACK: Candidate = Candidate::Ort(Provider::Xnnpack);
 const NNAPI: Candidate = Candidate::Ort(Provider::Nnapi);
 const CPU: Candidate = Candidate::Ort(Provider::Cpu);
 
-/// What a fake does with a candidate.
+/// Behaviour of the fake for a candidate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Does {
     /// Tokens a second, of prompts and of answers alike.

@@ -1,4 +1,4 @@
-//! What a probe found, as it is kept in a file.
+//! Results of a probe, in the form stored in a file.
 
 use super::Candidate;
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// The number of the form of the file.
 pub(super) const FORM: u32 = 1;
 
-/// What a probe found of one model on one machine.
+/// Results of a probe of one model on one machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// The form of the file: 1.
@@ -23,28 +23,28 @@ pub struct Record {
     pub exact: bool,
     /// When it was taken, in UTC, such as `2026-11-30T09:15:00Z`.
     pub taken: String,
-    /// What was fastest of all that gives the right logits; `None` where nothing runs the model.
+    /// The fastest candidate with the right logits; `None` where nothing runs the model.
     pub fastest: Option<Candidate>,
-    /// What came of each candidate, in the order in which they were tried.
+    /// Results of the candidates, in the order in which they were tried.
     pub candidates: Vec<Row>,
 }
 
-/// What came of one candidate.
+/// Result of one candidate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// The candidate.
     pub candidate: Candidate,
-    /// What to think of it.
+    /// Verdict on it.
     pub verdict: Verdict,
     /// Why, in one sentence, where there is something to say.
     pub reason: Option<String>,
     /// When it was tried: earlier than the record where it ended the process, or never ended, and was not tried again.
     pub tried: String,
-    /// What it was measured by; `None` where it came to no end.
+    /// Measurements; `None` where it did not finish.
     pub figures: Option<Figures>,
 }
 
-/// What one candidate was measured by.
+/// Measurements of one candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
     /// Milliseconds until the model was ready for its first prompt.
@@ -62,24 +62,24 @@ pub struct Figures {
     pub positions: usize,
 }
 
-/// What to think of a candidate.
+/// Verdict on a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Verdict {
-    /// It is the one to take.
+    /// The fastest with the right logits.
     Fastest,
-    /// It is right, and not faster than that.
+    /// Right logits, but not the fastest.
     Slower,
     /// Its logits are not those of the first candidate that ran.
     Wrong,
-    /// It does not run the model, or is not here.
+    /// Does not run the model, or is not installed.
     Refused,
-    /// It failed while it ran.
+    /// Failed while running.
     Failed,
-    /// It ended its process.
+    /// Crashed its process.
     Crashed,
-    /// It came to no end in the time that it was given.
+    /// Did not finish within the timeout.
     Hung,
 }
 
@@ -103,7 +103,7 @@ impl Verdict {
     }
 }
 
-/// What a record is about.
+/// Model and machine of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Subject {
     pub(super) model: String,
@@ -135,7 +135,7 @@ impl Record {
         })
     }
 
-    /// What is wrong with its content, in one sentence.
+    /// First defect of its content, in one sentence.
     pub(super) fn damage(&self) -> Option<String> {
         if self.form != FORM {
             return Some(format!("it has form {}, and this build reads form {FORM}", self.form));

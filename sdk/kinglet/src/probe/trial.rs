@@ -16,13 +16,13 @@ pub trait Trial {
 /// Why a candidate was not measured, each with one sentence for the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Setback {
-    /// It does not run the model, or is not here.
+    /// Does not run the model, or is not installed.
     Refused(String),
-    /// It failed while it ran.
+    /// Failed while running.
     Failed(String),
-    /// It ended its process.
+    /// Crashed its process.
     Crashed(String),
-    /// It came to no end in this time.
+    /// Did not finish within this timeout.
     Hung(Duration),
     /// The user wants no more.
     Cancelled,

@@ -3,7 +3,7 @@
 use crate::Message;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What was said in a conversation, finished turns only. Clones read the same conversation from any thread, also while an answer is in
+/// Messages of a conversation, completed turns only. Clones read the same conversation from any thread, also while an answer is in
 /// progress.
 #[derive(Clone, Debug, Default)]
 pub struct Transcript(Arc<Mutex<Vec<Message>>>);

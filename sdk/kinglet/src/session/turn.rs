@@ -16,7 +16,7 @@ pub(super) enum Responder<'a> {
     System(&'a System),
 }
 
-/// What is asked in a turn.
+/// Request of a turn.
 pub(super) struct Asked {
     /// The conversation with the message that is to be answered, the last one.
     pub(super) messages: Vec<Message>,
@@ -75,7 +75,7 @@ impl<'a> Turn<'a> {
     /// `refused` are those who would have come before `first` and are not there.
     ///
     /// # Errors
-    /// What `first` refuses before it begins, unless `spare` may answer instead.
+    /// Those of `first` before it begins, unless `spare` may answer instead.
     pub(super) fn new(
         first: Responder<'a>,
         spare: Option<Responder<'a>>,

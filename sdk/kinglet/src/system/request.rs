@@ -35,7 +35,7 @@ fn message(message: &Message) -> Result<SystemMessage, Error> {
     Ok(SystemMessage { role, text: text.to_owned() })
 }
 
-/// What a system may know of sampling; penalties and `min_p` none does.
+/// Sampling options that a system's model may support; none supports penalties and `min_p`.
 pub(super) fn sampling(options: &SamplingOptions) -> SystemSampling {
     SystemSampling {
         temperature: options.temperature,

@@ -19,7 +19,7 @@ import org.junit.runner.RunWith
 import org.robolectric.RobolectricTestRunner
 import org.robolectric.annotation.Config
 
-/** What is behind the sample's screens, with the real model. */
+/** State behind the sample's screens, with the real model. */
 @RunWith(RobolectricTestRunner::class)
 @Config(sdk = [34])
 class ChatTest {

@@ -23,7 +23,7 @@ import org.robolectric.RuntimeEnvironment
 import org.robolectric.Shadows.shadowOf
 import org.robolectric.annotation.Config
 
-/** What the system says to the app, and what becomes of it. */
+/** Callbacks of the system to the app, and their effect on the model. */
 @RunWith(RobolectricTestRunner::class)
 @Config(sdk = [34])
 class GovernorTest {

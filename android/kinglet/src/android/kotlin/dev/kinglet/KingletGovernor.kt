@@ -54,7 +54,7 @@ private class Memory(private val model: KingletModel) : ComponentCallbacks2 {
     override fun onConfigurationChanged(configuration: Configuration) = Unit
 }
 
-/** What a level of [ComponentCallbacks2.onTrimMemory] asks for. Since Android 14 only `UI_HIDDEN` and `BACKGROUND` come. */
+/** Memory pressure of a level of [ComponentCallbacks2.onTrimMemory]. Since Android 14 only `UI_HIDDEN` and `BACKGROUND` come. */
 @Suppress("DEPRECATION")
 internal fun pressure(level: Int): MemoryPressure =
     when {
@@ -102,7 +102,7 @@ private class Heat(context: Context, private val model: KingletModel) : AutoClos
     }
 }
 
-/** What a status of [PowerManager] means. */
+/** Thermal state of a status of [PowerManager]. */
 @RequiresApi(Build.VERSION_CODES.Q)
 internal fun thermal(status: Int): ThermalState =
     when (status) {

@@ -3,7 +3,7 @@ package dev.kinglet
 import dev.kinglet.ffi.FinishReason as NativeFinish
 import dev.kinglet.ffi.Usage as NativeUsage
 
-/** What comes of an answer as it grows. */
+/** Streaming event of an answer. */
 public sealed interface Event {
     /**
      * More of the text.
@@ -15,7 +15,7 @@ public sealed interface Event {
     /**
      * The answer is complete; nothing follows.
      *
-     * @property usage what it took.
+     * @property usage usage of the answer.
      */
     public data class Done(val usage: Usage) : Event
 }
@@ -28,13 +28,13 @@ public enum class Finish {
     /** The model ended its turn. */
     END_OF_TURN,
 
-    /** It has as many tokens as were asked for. */
+    /** The answer has as many tokens as were asked for. */
     LENGTH,
 
     /** The context holds no further token. */
     CONTEXT_FULL,
 
-    /** It was cancelled; the text so far is valid. */
+    /** The request was cancelled; the text so far is valid. */
     CANCELLED,
     ;
 
@@ -51,7 +51,7 @@ public enum class Finish {
 }
 
 /**
- * What an answer took.
+ * Usage of an answer: engine, token counts, finish reason and timing.
  *
  * @property promptTokens tokens of the prompt.
  * @property cachedTokens those of them that were in the cache already.
@@ -97,7 +97,7 @@ public enum class Speaker {
  * A message between two sides.
  *
  * @property speaker who said it.
- * @property text what was said.
+ * @property text text of the message.
  */
 public data class Turn(val speaker: Speaker, val text: String)
 
@@ -105,7 +105,7 @@ public data class Turn(val speaker: Speaker, val text: String)
  * A message of a session.
  *
  * @property role `system`, `user` or `assistant`.
- * @property content what was said.
+ * @property content text of the message.
  */
 public data class Message(val role: String, val content: String)
 
@@ -130,7 +130,7 @@ public data class Reply(val text: String, val score: Float, val source: ReplySou
 /**
  * How well a given reply fits.
  *
- * @property score what replies are sorted by, higher is better; comparable between candidates of one model only.
+ * @property score ranking score, higher is better; comparable between candidates of one model only.
  * @property logprob the natural logarithm of its probability after the conversation.
  */
 public data class ReplyScore(val score: Float, val logprob: Double)

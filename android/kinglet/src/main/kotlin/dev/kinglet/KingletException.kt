@@ -17,7 +17,7 @@ public sealed class KingletException(message: String, cause: Throwable?) : Excep
     /** The request makes no sense for this model: correct it. */
     public class InvalidRequest internal constructor(message: String, cause: Throwable?) : KingletException(message, cause)
 
-    /** It does not fit the memory allowed: raise the budget, ask for less, or take a smaller model. */
+    /** Exceeds the memory budget, or what the system gives: raise the budget, ask for less, or take a smaller model. */
     public class OutOfMemory internal constructor(message: String, cause: Throwable?) : KingletException(message, cause)
 
     /** A folder takes nothing: make room there or name another one. */
@@ -29,7 +29,7 @@ public sealed class KingletException(message: String, cause: Throwable?) : Excep
     /** The guardrails of the system's model refuse the request or its answer: ask for something else. */
     public class Refused internal constructor(message: String, cause: Throwable?) : KingletException(message, cause)
 
-    /** It takes no request now: wait until the session's answer is complete, or cancel it; or ask the system's model again later. */
+    /** No request is possible now: wait until the session's answer is complete, or cancel it; or ask the system's model later. */
     public class Busy internal constructor(message: String, cause: Throwable?) : KingletException(message, cause)
 
     /** The model or session was closed: open another one. */

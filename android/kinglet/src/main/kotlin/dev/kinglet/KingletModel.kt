@@ -33,7 +33,7 @@ public class KingletModel private constructor(
     private val dispatcher: CoroutineDispatcher,
 ) : AutoCloseable {
     /**
-     * What is known of the model, and the room that it got.
+     * Description of the opened model, with the context that the memory budget allowed.
      *
      * @throws KingletException.Closed
      */
@@ -58,8 +58,8 @@ public class KingletModel private constructor(
     /**
      * Begins a conversation.
      *
-     * @param instructions what the model is told to be.
-     * @param messages what was said before, oldest first.
+     * @param instructions a system message before all others.
+     * @param messages earlier messages of the conversation, oldest first.
      * @throws KingletException.Closed
      * @throws KingletException.Unsupported for a model without a chat template
      */
@@ -72,7 +72,7 @@ public class KingletModel private constructor(
      * Replies for the side whose turn it is in [conversation], oldest message first. That there is no good one is an answer, not an
      * error. The same options give the same replies.
      *
-     * @param instructions what the replying side was told to be, for models that were trained to read that.
+     * @param instructions instructions of the replying side, for models that were trained to read them.
      * @throws KingletException.Closed
      * @throws KingletException.Unsupported for a model without a chat template
      * @throws KingletException.InvalidRequest for options out of range
@@ -188,7 +188,7 @@ public class KingletModel private constructor(
             }
 
         /**
-         * What is known of the model in [folder], also of one that does not run here: [ModelInfo.unsupported] then says why.
+         * Description of the model in [folder], also of one that does not run here: [ModelInfo.unsupported] then gives the reason.
          *
          * @throws KingletException.NotFound
          * @throws KingletException.BadModel

@@ -52,7 +52,7 @@ public class KingletSession internal constructor(
     public suspend fun isResponding(): Boolean = dispatcher.work { native.isResponding() }
 
     /**
-     * What was said so far: finished turns only. An answer in progress is not part of it, and is not in the way.
+     * The transcript: messages of completed turns only. An answer in progress is not part of it, and does not block the call.
      *
      * @throws KingletException.Closed
      */

@@ -3,7 +3,7 @@ package dev.kinglet
 import dev.kinglet.ffi.ModelInfo as NativeModelInfo
 
 /**
- * What is known of a model.
+ * Description of a model: metadata, engine and memory use.
  *
  * @property name the folder's name.
  * @property family the family, such as `llama`.
@@ -12,7 +12,7 @@ import dev.kinglet.ffi.ModelInfo as NativeModelInfo
  * @property fileBytes bytes of the files that hold the weights.
  * @property engine the engine that runs it; `null` where it does not run here.
  * @property context positions that one conversation may hold.
- * @property memory what it takes; `null` where it does not run here.
+ * @property memory memory use; `null` where it does not run here.
  * @property unsupported why it does not run here, in one sentence.
  * @property json all of the report.
  */

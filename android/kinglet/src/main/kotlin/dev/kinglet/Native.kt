@@ -22,7 +22,7 @@ internal inline fun <T> native(call: () -> T): T =
         // On the JVM it is an IllegalStateException too.
         throw error
     } catch (error: IllegalStateException) {
-        // What uniffi says of an object that was destroyed.
+        // Thrown by uniffi for a destroyed object.
         throw KingletException.Closed("it is closed; open another one", error)
     }
 
@@ -52,7 +52,7 @@ internal inline fun <T : Disposable> T.unlessGone(call: T.() -> Unit) {
     try {
         call()
     } catch (_: IllegalStateException) {
-        // What uniffi says of an object that was destroyed.
+        // Thrown by uniffi for a destroyed object.
     }
 }
 

@@ -41,8 +41,8 @@ public enum class Weights {
  * @property engine the engine.
  * @property weights where quantised weights are read from.
  * @property variant which of several graphs in the model's folder; `null` for the smallest precision.
- * @property prefixCache a folder for what prompts begin with, computed once and restored later, such as one in `Context.cacheDir`;
- *   `null` to keep nothing.
+ * @property prefixCache a folder for prefixes of prompts, computed once and restored later, such as one in `Context.cacheDir`;
+ *   `null` to save nothing.
  * @property preparedWeights a folder for prepacked weights, which [KingletModel.prepare] fills and later openings read, such as one
  *   in `Context.noBackupFilesDir`; `null` to prepack at every start.
  */

@@ -27,28 +27,28 @@ public interface SystemModel {
 
 /** Whether the system's model can be asked. */
 public enum class SystemAvailability {
-    /** It can. */
+    /** Available now. */
     AVAILABLE,
 
-    /** Once the app has had it downloaded. */
+    /** Available after a download, which the app has to request. */
     DOWNLOADABLE,
 
-    /** Soon: it is being downloaded. */
+    /** Not yet available: the download is in progress. */
     DOWNLOADING,
 
-    /** It cannot: the device, the system or the region has no such model. */
+    /** Not available: the device, the system or the region has no such model. */
     NOT_ELIGIBLE,
 
-    /** It cannot: the user has it switched off in the system's settings. */
+    /** Not available: switched off by the user in the system's settings. */
     SWITCHED_OFF,
 
-    /** It cannot yet: the system still prepares it by itself. */
+    /** Not yet available: the system is still preparing it by itself. */
     NOT_READY,
 
-    /** It cannot: the system has to be updated. */
+    /** Not available: the system has to be updated. */
     NEEDS_UPDATE,
 
-    /** It cannot, and nobody knows why. */
+    /** Not available, for another or an unknown reason. */
     UNKNOWN,
 }
 
@@ -60,13 +60,13 @@ public enum class SystemFailure {
     /** Instructions, messages and answer are more than it can hold. */
     CONTEXT_TOO_LONG,
 
-    /** It is asked too much, too often, or while the app is in the background. */
+    /** Quota or rate limit exceeded, or the app is in the background. */
     BUSY,
 
-    /** It is not there, or not any more. */
+    /** The model is not available, or no longer. */
     UNAVAILABLE,
 
-    /** It cannot do what was asked, such as a language. */
+    /** The model does not support the request, such as its language. */
     UNSUPPORTED,
 
     /** Anything else. */
@@ -74,18 +74,18 @@ public enum class SystemFailure {
 }
 
 /**
- * What a [SystemModel] fails with.
+ * Error of a [SystemModel].
  *
- * @property failure what kind of failure it is.
+ * @property failure kind of failure.
  * @param message what happened, in one clause, without anything of prompts or answers.
  */
 public class SystemModelException(public val failure: SystemFailure, message: String, cause: Throwable? = null) :
     Exception(message, cause)
 
 /**
- * What the system's model is asked.
+ * Request to the system's model.
  *
- * @property instructions what the model is told to be.
+ * @property instructions instructions for the model.
  * @property messages the conversation, oldest first; the last one is to be answered.
  * @property maxNewTokens tokens that the answer has at most.
  * @property temperature 0 takes the likeliest token; `null` as the system does by itself.

@@ -27,7 +27,7 @@ import org.junit.jupiter.api.Assertions.assertNull
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 
-/** What a phone does to a model: memory runs short, the app goes to the background, the process is ended, screens come and go. */
+/** Conditions on a phone: memory runs short, the app goes to the background, the process is ended, screens come and go. */
 class DeviceTest {
     private val endless = File(System.getProperty("kinglet.models"), "goldens/llama/genai")
     private val greedy = GenerationOptions(maxNewTokens = 20, sampling = Sampling(temperature = 0f))

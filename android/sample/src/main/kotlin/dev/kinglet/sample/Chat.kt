@@ -14,9 +14,9 @@ import kotlinx.coroutines.flow.update
 import kotlinx.coroutines.launch
 
 /**
- * What the messaging screen shows.
+ * State of the messaging screen.
  *
- * @property turns what was said, oldest first.
+ * @property turns messages of the conversation, oldest first.
  * @property next who writes the next message.
  * @property replies suggestions for whoever writes next, best first.
  * @property searching whether suggestions are on their way.
@@ -40,7 +40,7 @@ class Chat(private val scope: CoroutineScope, private val suggest: suspend (List
     private val mutable = MutableStateFlow(ChatState())
     private var search: Job? = null
 
-    /** What to show. */
+    /** State to show. */
     val state: StateFlow<ChatState> = mutable.asStateFlow()
 
     /** Adds a message of the side whose turn it is, and looks for replies to it. A search for an earlier one ends. */

@@ -15,7 +15,7 @@ import androidx.compose.ui.Modifier
 import androidx.compose.ui.unit.dp
 import java.util.Locale
 
-/** What the model is, what it takes, and how fast it was. */
+/** Description of the model, memory use, and timings. */
 @Composable
 fun ModelScreen(state: ModelState, modifier: Modifier = Modifier) {
     Column(modifier.verticalScroll(rememberScrollState()).padding(16.dp), Arrangement.spacedBy(12.dp)) {
@@ -30,7 +30,7 @@ fun ModelScreen(state: ModelState, modifier: Modifier = Modifier) {
     }
 }
 
-/** Names and values, in the order they are shown in. What is not known is left out. */
+/** Names and values, in the order they are shown in. Unknown values are left out. */
 fun facts(state: ModelState): List<Pair<String, String>> {
     val info = state.info
     return listOfNotNull(

@@ -15,9 +15,9 @@ import kotlinx.coroutines.flow.asStateFlow
 import kotlinx.coroutines.launch
 
 /**
- * What the model screen shows.
+ * State of the model screen.
  *
- * @property info what is known of the model, once it is open.
+ * @property info description of the model, once it is open.
  * @property openMillis milliseconds that opening took.
  * @property replyMillis milliseconds that the last suggestions took.
  * @property problem why there is no model, as a sentence.
@@ -35,10 +35,10 @@ class SampleViewModel(application: Application) : AndroidViewModel(application) 
     private var governor: KingletGovernor? = null
     private val mutable = MutableStateFlow(ModelState())
 
-    /** What the model screen shows. */
+    /** State of the model screen. */
     val model: StateFlow<ModelState> = mutable.asStateFlow()
 
-    /** What the messaging screen shows. Leaving the screens ends what it looks for. */
+    /** Conversation of the messaging screen. Leaving the screens ends its search for replies. */
     val chat = Chat(viewModelScope) { turns ->
         val began = System.nanoTime()
         opened.await().smartReplies(turns).also { took -> mutable.value = mutable.value.copy(replyMillis = millis(began)) }
