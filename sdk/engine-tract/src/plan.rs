@@ -29,7 +29,7 @@ const PICKED: &str = "R";
 /// One operator of ours inside tract: `x [1, rows, *] -> outputs x [1, rows, width]`, float32.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Node {
-    /// Index into [`Program::steps`].
+    /// Index into [`Program::steps`](crate::program::Program::steps).
     step: usize,
     width: usize,
     outputs: usize,

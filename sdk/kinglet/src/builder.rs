@@ -36,8 +36,8 @@ impl Builder {
     }
 
     /// Bytes that a model may take: weights, keys and values, and scratch. There is no limit by default. A model that would
-    /// take more gets room for fewer sequences at once, then for a smaller context ([`Model::report`] says so), and is
-    /// refused with [`Error::OutOfMemory`] below a context of 128.
+    /// take more gets room for fewer sequences at once, then for a smaller context ([`Model::report`](crate::Model::report) says so),
+    /// and is refused with [`Error::OutOfMemory`] below a context of 128.
     pub fn memory_budget(mut self, budget: Bytes) -> Builder {
         self.settings.memory_budget = Some(budget);
         self
@@ -120,7 +120,7 @@ impl Builder {
         self
     }
 
-    /// Folder of prepacked weights: [`Model::prepare`] saves them, and whoever opens the model with this folder
+    /// Folder of prepacked weights: [`Model::prepare`](crate::Model::prepare) saves them, and whoever opens the model with this folder
     /// later is ready at once. They are mapped from there, so that the system can take their memory back and processes share it,
     /// and take as much room on the disk as the model's own. An application calls `prepare` when it installs a model. By default
     /// nothing is saved, and weights are prepacked whenever a model is first used. It is for [`WeightStorage::Auto`] alone.

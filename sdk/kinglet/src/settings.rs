@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Engine {
-    /// The fastest by the record of a probe, where there is one ([`Builder::probe_records`]); else the first that runs the
+    /// The fastest by the record of a probe, where there is one ([`Builder::probe_records`](crate::Builder::probe_records)); else the first that runs the
     /// model: the embedded one, then ONNX Runtime.
     #[default]
     Auto,

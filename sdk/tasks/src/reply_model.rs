@@ -22,7 +22,7 @@ pub(crate) const EXAMPLES: [[&str; 2]; 4] = [
 /// Least context that has room for the examples.
 const ROOM_FOR_EXAMPLES: usize = 512;
 
-/// A model as reply tasks see it. Share it through an [`Arc`](std::sync::Arc).
+/// A model as reply tasks see it. Share it through an [`Arc`].
 #[derive(Clone)]
 pub struct ReplyModel {
     model: TaskModel,
