@@ -35,7 +35,7 @@ pub use generator::{Generator, GeneratorOptions};
 pub use kinglet_engine::{CancelToken, TokenId, Trim};
 pub use outcome::{Event, FinishReason, Outcome, Timing, Usage};
 pub use prefilled_prompt::PrefilledPrompt;
-pub use prefix::{Prefix, common_prefix};
+pub use prefix::{Prefix, common_prefix, fixed_tokens};
 pub use request::{ContextOverflow, RequestOptions};
 pub use sampling::{History, Sampler, SamplingOptions, distribution};
 pub use score::{Columns, Score, all_logits, last_logits, score, score_after, stepped_logits};

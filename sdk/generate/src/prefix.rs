@@ -112,6 +112,14 @@ pub fn common_prefix(a: &[TokenId], b: &[TokenId]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
 
+/// The common prefix of all prompts that `prompt` makes of what is said, whatever that is.
+pub fn fixed_tokens(prompt: impl Fn(&str) -> Vec<TokenId>) -> Vec<TokenId> {
+    // The common prefix of two messages without a character in common belongs to neither.
+    let (mut tokens, other) = (prompt("a"), prompt("1"));
+    tokens.truncate(common_prefix(&tokens, &other));
+    tokens
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,7 @@
 //! A conversation as a sequence of tokens: messages in, streamed text out.
 
 use crate::generator::Generator;
-use crate::prefix::common_prefix;
+use crate::prefix::fixed_tokens;
 use crate::session::Session;
 use crate::{GenerateError, Generation, RequestOptions};
 use kinglet_engine::{CancelToken, TokenId};
@@ -87,14 +87,10 @@ impl TextSession {
     /// tools as the template writes them. None where the template takes no user's message after them.
     pub fn fixed_tokens(&self, messages: &[Message]) -> Vec<TokenId> {
         let told = messages.iter().take_while(|message| message.role() == Some("system"));
-        let after = |said: &str| {
+        fixed_tokens(|said| {
             let input = self.input(told.clone().cloned().chain([Message::new("user", said)]).collect());
             self.template.encode(&self.tokenizer, &input).unwrap_or_default()
-        };
-        // The common prefix of two messages without a character in common belongs to neither.
-        let (mut tokens, other) = (after("a"), after("1"));
-        tokens.truncate(common_prefix(&tokens, &other));
-        tokens
+        })
     }
 
     fn input(&self, messages: Vec<Message>) -> TemplateInput {

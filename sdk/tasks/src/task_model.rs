@@ -2,7 +2,7 @@
 //! share.
 
 use crate::error::TaskError;
-use kinglet_generate::{Generator, TokenId, common_prefix};
+use kinglet_generate::{Generator, TokenId, common_prefix, fixed_tokens};
 use kinglet_text::{ChatTemplate, DateTime, Message, Specials, TemplateInput, Tokenizer};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -126,11 +126,7 @@ impl TaskModel {
 
     /// The common prefix of all prompts that `render` makes of what is said, whatever that is; none where it makes none.
     pub(crate) fn fixed_tokens(&self, render: impl Fn(&str) -> Result<Vec<TokenId>, TaskError>) -> Vec<TokenId> {
-        let after = |said: &str| render(said).unwrap_or_default();
-        // The common prefix of two messages without a character in common belongs to neither.
-        let (mut tokens, other) = (after("a"), after("1"));
-        tokens.truncate(common_prefix(&tokens, &other));
-        tokens
+        fixed_tokens(|said| render(said).unwrap_or_default())
     }
 }
 

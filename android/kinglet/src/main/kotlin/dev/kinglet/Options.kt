@@ -1,8 +1,8 @@
 package dev.kinglet
 
 import dev.kinglet.ffi.EngineChoice
-import dev.kinglet.ffi.ReplyOptions as NativeReplyOptions
 import dev.kinglet.ffi.GenerationOptions as NativeGenerationOptions
+import dev.kinglet.ffi.ReplyOptions as NativeReplyOptions
 import dev.kinglet.ffi.Sampling as NativeSampling
 import dev.kinglet.ffi.WeightsChoice
 import dev.kinglet.ffi.OpenOptions as NativeOpenOptions
